@@ -1,0 +1,1 @@
+// Compiled once so that every library can reuse its precompiled header.

@@ -1,0 +1,51 @@
+#include <framegrid/runtime/task_group.hpp>
+
+namespace framegrid {
+
+namespace asio = boost::asio;
+
+TaskGroup::TaskGroup(Executor executor, std::size_t max, Logger log)
+    : executor_(std::move(executor)), max_(max), log_(std::move(log)), state_(std::make_shared<State>()) {}
+
+TaskGroup::~TaskGroup() { cancel(); }
+
+bool TaskGroup::spawn(Task<void> task) {
+    if (state_->stopping || state_->running.size() >= max_) {
+        return false;
+    }
+    const auto entry = state_->running.emplace(state_->running.end());
+    asio::co_spawn(
+        executor_, std::move(task),
+        asio::bind_cancellation_slot(
+            entry->slot(), [state = state_, entry, log = log_](std::exception_ptr exception) {
+                if (exception) {
+                    const Error error = error_from(exception);
+                    if (error.code != Errc::kCancelled) {
+                        log.error("runtime.task_failed", {{"error", error.message}});
+                    }
+                }
+                state->running.erase(entry);
+                state->done.notify_all();
+            }
+        )
+    );
+    return true;
+}
+
+void TaskGroup::cancel() {
+    state_->stopping = true;
+    // A cancelled task may finish inside emit() and erase its own entry.
+    for (auto it = state_->running.begin(); it != state_->running.end();) {
+        auto& signal = *it++;
+        signal.emit(asio::cancellation_type::terminal);
+    }
+}
+
+Task<void> TaskGroup::join() {
+    const auto state = state_;
+    while (!state->running.empty()) {
+        co_await state->done.wait();
+    }
+}
+
+}  // namespace framegrid

@@ -1,0 +1,45 @@
+// Owns a bounded number of concurrent tasks; nothing is ever detached.
+#pragma once
+
+#include <cstddef>
+#include <list>
+#include <memory>
+
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <framegrid/base/log.hpp>
+#include <framegrid/runtime/async.hpp>
+
+namespace framegrid {
+
+// Single-threaded: spawn, cancel and join on the group's executor. Destroy only after join().
+class TaskGroup {
+  public:
+    TaskGroup(Executor executor, std::size_t max, Logger log = {});
+    ~TaskGroup();
+    TaskGroup(const TaskGroup&) = delete;
+    TaskGroup& operator=(const TaskGroup&) = delete;
+
+    // Starts the task. False when `max` tasks are running or the group is stopping: the task is then dropped.
+    // An exception that leaves the task, cancellation excepted, is logged as an error.
+    bool spawn(Task<void> task);
+    // Cancels every task and refuses new ones.
+    void cancel();
+    // Cancels nothing: waits until no task is left.
+    Task<void> join();
+    std::size_t size() const { return state_->running.size(); }
+    std::size_t max() const { return max_; }
+
+  private:
+    struct State {
+        std::list<boost::asio::cancellation_signal> running;
+        Notifier done;
+        bool stopping = false;
+    };
+    Executor executor_;
+    std::size_t max_;
+    Logger log_;
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace framegrid
