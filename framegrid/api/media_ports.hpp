@@ -1,0 +1,64 @@
+// Blocking ports used inside an executor process: codecs and inference. No event loop there.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <framegrid/api/work.hpp>
+
+namespace framegrid::api {
+
+// Set by another thread to make a blocking call return kCancelled soon.
+using StopFlag = std::atomic<bool>;
+
+// A picture in memory: interleaved 8-bit RGB, rows without padding, sRGB values as decoded.
+struct RgbImage {
+    int width = 0;
+    int height = 0;
+    Bytes pixels;  // width * height * 3
+};
+
+// Port of the transcode pipeline: one decode, all renditions.
+class Transcoder {
+  public:
+    virtual ~Transcoder() = default;
+    // Blocking. Errors carry the texts that peers classify by (transcoding reference, non-retryable errors).
+    virtual Result<WorkOutput> transcode(
+        const std::string& session_id, const TranscodeWork& work, const Blob& segment, const StopFlag& stop
+    ) = 0;
+    virtual void end_session(const std::string& session_id) = 0;
+};
+
+// Port: turns batches of equally sized pictures into pictures, for example super-resolution.
+class ImageModel {
+  public:
+    virtual ~ImageModel() = default;
+    virtual int scale() const = 0;  // output side / input side
+    // tiles: [n, 3, tile_h, tile_w] float in 0..1, row-major; the result is [n, 3, tile_h*scale, tile_w*scale].
+    virtual Result<std::vector<float>> infer(
+        const std::vector<float>& tiles, int count, int tile_height, int tile_width
+    ) = 0;
+};
+
+// Port: pictures and videos in and out of memory.
+class MediaCodec {
+  public:
+    virtual ~MediaCodec() = default;
+    // kUnprocessable: not a picture; kTooLarge: over `pixels_max`. Declared types are ignored, content is sniffed.
+    virtual Result<RgbImage> decode_image(const Blob& file, std::int64_t pixels_max) = 0;
+    virtual Result<Blob> encode_png(const RgbImage& image) = 0;
+    // Decodes frame by frame, hands each to `map` and encodes what it returns (size `scale` times the input's), audio
+    // copied, timestamps kept. Never holds more than a few frames. MPEG-TS out for MPEG-TS in, else MP4.
+    virtual Result<Artifact> map_video(
+        const Blob& segment, int scale, const std::function<Result<RgbImage>(const RgbImage&)>& map,
+        const StopFlag& stop
+    ) = 0;
+};
+
+// True when the bytes look like a video container rather than a still picture (by content).
+bool looks_like_video(BytesView bytes);
+
+}  // namespace framegrid::api

@@ -1,0 +1,77 @@
+// Units of work in domain types: what a worker is asked to do and what comes out, for every pipeline alike.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <framegrid/base/bytes.hpp>
+#include <framegrid/base/ids.hpp>
+#include <framegrid/base/result.hpp>
+#include <framegrid/media/profile.hpp>
+#include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/task.hpp>
+
+namespace framegrid::api {
+
+// A window inside a segment, milliseconds from its start.
+struct Clip {
+    std::int64_t from_ms = 0;
+    std::int64_t to_ms = 0;
+    friend bool operator==(const Clip&, const Clip&) = default;
+};
+
+// Decode one segment once and encode every profile.
+struct TranscodeWork {
+    std::vector<media::VideoProfile> profiles;
+    std::int64_t duration_ms = media::kSegmentMsDefault;
+    std::optional<Clip> clip;
+    bool force_reinit = false;  // the source's format changed: drop what is kept for the session
+};
+
+// Run one request of an AI pipeline.
+struct AiWork {
+    std::string pipeline;    // "upscale"
+    std::string model_id;    // "framegrid/sr-2x"
+    std::string parameters;  // JSON object as the client gave it (prompt, seed ...)
+};
+
+struct Work {
+    std::string session_id;  // work of one session shares codecs and goes to one worker where possible
+    std::variant<TranscodeWork, AiWork> kind;
+    Blob input;                      // the segment, or the input file; may be empty (echo)
+    std::string input_content_type;  // as declared by the client: never trusted
+};
+
+// One result file.
+struct Artifact {
+    std::string name;          // rendition name, or file name
+    std::string content_type;  // "video/mp2t", "image/png"
+    Blob bytes;
+    Pixels pixels;             // encoded pixels (billing unit of transcoding)
+    std::optional<std::int64_t> seed;
+    friend bool operator==(const Artifact& a, const Artifact& b) {
+        return a.name == b.name && a.content_type == b.content_type && a.pixels == b.pixels;
+    }
+};
+
+struct WorkOutput {
+    std::vector<Artifact> artifacts;  // transcode: profile order
+    Pixels decoded;                   // pixels decoded from the input
+};
+
+// Port: runs one piece of work to its end, off the event loop. The host's implementation is a pool of sandboxed child
+// processes; the simulator's is a virtual device. Cancelling the task stops the work.
+class WorkExecutor {
+  public:
+    virtual ~WorkExecutor() = default;
+    // kUnprocessable/kUnsupported/kInvalidArgument: the work itself is at fault, nobody should retry it.
+    // kUnavailable: the executor died under it; kCapacity: none free before the deadline; kDeadline.
+    virtual Task<Result<WorkOutput>> run(Work work, Deadline deadline) = 0;
+    // The session will get no more work; what is kept for it can go.
+    virtual void end_session(const std::string& session_id) = 0;
+};
+
+}  // namespace framegrid::api

@@ -1,0 +1,36 @@
+// Hashes, MACs and text encodings over OpenSSL.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <framegrid/base/bytes.hpp>
+#include <framegrid/base/result.hpp>
+
+namespace framegrid::crypto {
+
+using Hash32 = std::array<std::uint8_t, 32>;
+
+// Keccak-256 as Ethereum uses it (not SHA3-256).
+Hash32 keccak256(BytesView data);
+Hash32 sha256(BytesView data);
+Hash32 hmac_sha256(BytesView key, BytesView data);
+
+// Compares in time that depends only on the lengths.
+bool equal_constant_time(BytesView a, BytesView b);
+
+std::string hex(BytesView data);  // lower case, no 0x
+// Accepts an optional 0x. kInvalidArgument on odd length or other characters.
+Result<Bytes> parse_hex(std::string_view text);
+std::string base64(BytesView data);  // standard alphabet, padded
+// kInvalidArgument on anything but padded standard base64.
+Result<Bytes> parse_base64(std::string_view text);
+
+// Minimal big-endian bytes; zero is empty. pad32: 32 bytes big-endian.
+Bytes big_endian(std::uint64_t value);
+Hash32 pad32(std::uint64_t value);
+
+}  // namespace framegrid::crypto
