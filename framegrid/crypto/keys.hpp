@@ -45,8 +45,8 @@ bool verify_message(const Address& signer, BytesView message, BytesView signatur
 // The signer of a valid signature. kForbidden when it is malformed or does not recover.
 Result<Address> recover_message(BytesView message, BytesView signature);
 
-// Web3 secret storage v3 (scrypt or pbkdf2, aes-128-ctr). kForbidden: wrong password; kInvalidArgument: malformed
-// or work factors beyond 1 GiB / 2^24 iterations.
+// Web3 secret storage v3 (scrypt or pbkdf2, aes-128-ctr). kForbidden: wrong password; kInvalidArgument:
+// malformed or work factors beyond 1 GiB / 2^24 iterations.
 Result<PrivateKey> read_keystore(std::string_view json, std::string_view password);
 // A v3 file (scrypt n = 2^14, r 8, p 1) holding the key.
 Result<std::string> write_keystore(const PrivateKey& key, std::string_view password, Random& random);

@@ -10,7 +10,8 @@
 
 namespace framegrid::crypto {
 
-// flat(SegData) = manifest id || pad32(seq) || hash || hex(first 4 bytes of K(profile name)) for each profile.
+// flat(SegData) = manifest id || pad32(seq) || hash || hex(first 4 bytes of K(profile name)) for each
+// profile.
 Bytes flatten_segment(
     std::string_view manifest_id, std::int64_t seq, const Hash32& media_hash,
     const std::vector<std::string>& profile_names

@@ -1,0 +1,180 @@
+#include <framegrid/crypto/hash.hpp>
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+namespace framegrid::crypto {
+
+namespace {
+
+constexpr std::string_view kBase64Alphabet =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+constexpr std::array<std::int8_t, 256> make_base64_values() {
+    std::array<std::int8_t, 256> values{};
+    values.fill(-1);
+    for (std::size_t i = 0; i < kBase64Alphabet.size(); ++i) {
+        values[static_cast<std::uint8_t>(kBase64Alphabet[i])] = static_cast<std::int8_t>(i);
+    }
+    return values;
+}
+constexpr auto kBase64Values = make_base64_values();
+
+// Looking an algorithm up by name costs more than hashing a short message, so the handle is kept.
+const EVP_MD* keccak_algorithm() {
+    static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "KECCAK-256", nullptr);
+    FG_ASSERT(algorithm != nullptr);
+    return algorithm;
+}
+
+Hash32 digest(const EVP_MD* algorithm, BytesView data) {
+    Hash32 out{};
+    unsigned int size = 0;
+    const int ok = EVP_Digest(data.data(), data.size(), out.data(), &size, algorithm, nullptr);
+    FG_ASSERT(ok == 1 && size == out.size());
+    return out;
+}
+
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') {
+        return c - '0';
+    }
+    if (c >= 'a' && c <= 'f') {
+        return c - 'a' + 10;
+    }
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+}  // namespace
+
+Hash32 keccak256(BytesView data) {
+    return digest(keccak_algorithm(), data);
+}
+
+Hash32 sha256(BytesView data) {
+    return digest(EVP_sha256(), data);
+}
+
+Hash32 hmac_sha256(BytesView key, BytesView data) {
+    Hash32 out{};
+    unsigned int size = 0;
+    const std::uint8_t none = 0;  // OpenSSL takes a null key as "reuse the last one"
+    const auto* key_data = key.empty() ? &none : key.data();
+    const auto* mac = HMAC(
+        EVP_sha256(), key_data, static_cast<int>(key.size()), data.data(), data.size(), out.data(), &size
+    );
+    FG_ASSERT(mac != nullptr && size == out.size());
+    return out;
+}
+
+bool equal_constant_time(BytesView a, BytesView b) {
+    return a.size() == b.size() && (a.empty() || CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0);
+}
+
+std::string hex(BytesView data) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string text;
+    text.reserve(data.size() * 2);
+    for (const std::uint8_t byte : data) {
+        text.push_back(kDigits[byte >> 4]);
+        text.push_back(kDigits[byte & 15]);
+    }
+    return text;
+}
+
+Result<Bytes> parse_hex(std::string_view text) {
+    if (text.starts_with("0x") || text.starts_with("0X")) {
+        text.remove_prefix(2);
+    }
+    if (text.size() % 2 != 0) {
+        return fail(Errc::kInvalidArgument, "hex text has an odd number of digits");
+    }
+    Bytes bytes;
+    bytes.reserve(text.size() / 2);
+    for (std::size_t i = 0; i < text.size(); i += 2) {
+        const int high = hex_value(text[i]);
+        const int low = hex_value(text[i + 1]);
+        if (high < 0 || low < 0) {
+            return fail(Errc::kInvalidArgument, "hex text has a character that is not a hex digit");
+        }
+        bytes.push_back(static_cast<std::uint8_t>(high << 4 | low));
+    }
+    return bytes;
+}
+
+std::string base64(BytesView data) {
+    std::string text;
+    text.reserve((data.size() + 2) / 3 * 4);
+    std::size_t i = 0;
+    for (; i + 3 <= data.size(); i += 3) {
+        const std::uint32_t group = data[i] << 16 | data[i + 1] << 8 | data[i + 2];
+        text.push_back(kBase64Alphabet[group >> 18]);
+        text.push_back(kBase64Alphabet[group >> 12 & 63]);
+        text.push_back(kBase64Alphabet[group >> 6 & 63]);
+        text.push_back(kBase64Alphabet[group & 63]);
+    }
+    if (const std::size_t rest = data.size() - i; rest > 0) {
+        const std::uint32_t group = data[i] << 16 | (rest == 2 ? data[i + 1] << 8 : 0);
+        text.push_back(kBase64Alphabet[group >> 18]);
+        text.push_back(kBase64Alphabet[group >> 12 & 63]);
+        text.push_back(rest == 2 ? kBase64Alphabet[group >> 6 & 63] : '=');
+        text.push_back('=');
+    }
+    return text;
+}
+
+Result<Bytes> parse_base64(std::string_view text) {
+    if (text.size() % 4 != 0) {
+        return fail(Errc::kInvalidArgument, "base64 text is not a multiple of four characters");
+    }
+    std::size_t padding = 0;
+    while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') {
+        ++padding;
+    }
+    const std::size_t digits = text.size() - padding;
+    Bytes bytes;
+    bytes.reserve(text.size() / 4 * 3);
+    std::uint32_t group = 0;
+    for (std::size_t i = 0; i < digits; ++i) {
+        const int value = kBase64Values[static_cast<std::uint8_t>(text[i])];
+        if (value < 0) {
+            return fail(Errc::kInvalidArgument, "base64 text has a character outside the alphabet");
+        }
+        group = group << 6 | static_cast<std::uint32_t>(value);
+        if (i % 4 == 3) {
+            bytes.push_back(static_cast<std::uint8_t>(group >> 16));
+            bytes.push_back(static_cast<std::uint8_t>(group >> 8));
+            bytes.push_back(static_cast<std::uint8_t>(group));
+            group = 0;
+        }
+    }
+    if (padding == 1) {
+        bytes.push_back(static_cast<std::uint8_t>(group >> 10));
+        bytes.push_back(static_cast<std::uint8_t>(group >> 2));
+    } else if (padding == 2) {
+        bytes.push_back(static_cast<std::uint8_t>(group >> 4));
+    }
+    return bytes;
+}
+
+Bytes big_endian(std::uint64_t value) {
+    Bytes bytes;
+    for (int shift = 56; shift >= 0; shift -= 8) {
+        const auto byte = static_cast<std::uint8_t>(value >> shift);
+        if (byte != 0 || !bytes.empty()) {
+            bytes.push_back(byte);
+        }
+    }
+    return bytes;
+}
+
+Hash32 pad32(std::uint64_t value) {
+    Hash32 out{};
+    for (std::size_t i = 0; i < 8; ++i) {
+        out[31 - i] = static_cast<std::uint8_t>(value >> (8 * i));
+    }
+    return out;
+}
+
+}  // namespace framegrid::crypto
