@@ -58,7 +58,4 @@ class MediaCodec {
     ) = 0;
 };
 
-// True when the bytes look like a video container rather than a still picture (by content).
-bool looks_like_video(BytesView bytes);
-
 }  // namespace framegrid::api

@@ -14,7 +14,13 @@ namespace framegrid::media {
 
 // Enumerator values are the wire values (protocol section 2.1, VideoProfile).
 enum class Container : std::uint8_t { kMpegTs = 0, kMp4 = 1 };
-enum class H264Profile : std::uint8_t { kDefault = 0, kBaseline = 1, kMain = 2, kHigh = 3, kConstrainedHigh = 4 };
+enum class H264Profile : std::uint8_t {
+    kDefault = 0,
+    kBaseline = 1,
+    kMain = 2,
+    kHigh = 3,
+    kConstrainedHigh = 4
+};
 enum class Encoder : std::uint8_t { kH264 = 0, kHevc = 1, kVp8 = 2, kVp9 = 3 };
 enum class Chroma : std::uint8_t { k420 = 0, k422 = 1, k444 = 2 };
 
@@ -28,7 +34,7 @@ inline constexpr int kGopIntra = -1;
 
 struct VideoProfile {
     std::string name;
-    int width = 0;   // bounding box of the output, see output_size()
+    int width = 0;  // bounding box of the output, see output_size()
     int height = 0;
     std::int64_t bitrate_bps = 0;
     std::uint32_t fps_num = 0;  // 0: the source's frames pass through
@@ -43,9 +49,10 @@ struct VideoProfile {
     friend bool operator==(const VideoProfile&, const VideoProfile&) = default;
 };
 
-// The JSON array of profiles that clients send (name, width, height, bitrate, fps, fpsDen, profile, gop, encoder,
-// colorDepth, chromaFormat, quality). Unknown keys are ignored. kInvalidArgument names the field ("profiles[1].width").
-// A missing name becomes custom_<w>x<h>_<bitrate>. At most 10 profiles (transcoding limit of the reference).
+// The JSON array of profiles that clients send (name, width, height, bitrate, fps, fpsDen, profile, gop,
+// encoder, colorDepth, chromaFormat, quality). Unknown keys are ignored. kInvalidArgument names the field
+// ("profiles[1].width"). A missing name becomes custom_<w>x<h>_<bitrate>. At most 10 profiles (transcoding
+// limit of the reference).
 Result<std::vector<VideoProfile>> parse_profiles(std::string_view json);
 // The same list as JSON, as parse_profiles reads it.
 std::string format_profiles(const std::vector<VideoProfile>& profiles);
@@ -55,14 +62,16 @@ std::vector<std::string> preset_names();
 // What a stream without a configuration gets: P240p30fps16x9 and P360p30fps16x9.
 std::vector<VideoProfile> default_profiles();
 
-// The size an encoder produces for a source and a profile: the larger requested side becomes the source's larger side,
-// aspect ratio and orientation follow the source, even numbers, codec limits respected.
+// The size an encoder produces for a source and a profile: the larger requested side becomes the source's
+// larger side, aspect ratio and orientation follow the source, even numbers, codec limits respected.
 Size output_size(Size source, const VideoProfile& profile);
 
-// Keyframe interval in frames for a fixed frame rate: round(gop x num/den), at least 1; 0 when the profile sets none.
+// Keyframe interval in frames for a fixed frame rate: round(gop x num/den), at least 1; 0 when the profile
+// sets none.
 int gop_frames(const VideoProfile& profile);
 
-// Wei-relevant pixel estimate of a segment before it is done: width x height x ceil(fps or 60) x ceil(seconds).
+// Wei-relevant pixel estimate of a segment before it is done: width x height x ceil(fps or 60) x
+// ceil(seconds).
 Pixels estimate_pixels(const std::vector<VideoProfile>& profiles, std::int64_t duration_ms);
 
 std::string_view extension_of(Container container);     // ".ts", ".mp4"
