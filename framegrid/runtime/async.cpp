@@ -1,5 +1,7 @@
 #include <framegrid/runtime/async.hpp>
 
+#include <algorithm>
+
 #include <boost/asio/append.hpp>
 #include <boost/asio/error.hpp>
 
@@ -52,13 +54,19 @@ Task<void> OneShot::wait() const {
 void Notifier::notify_all() {
     const auto waiters = std::exchange(waiters_, {});
     for (const auto& waiter : waiters) {
-        waiter.fire();
+        if (auto state = waiter.lock()) {
+            OneShot(std::move(state)).fire();
+        }
     }
 }
 
 Task<void> Notifier::wait() {
     const OneShot shot;
-    waiters_.push_back(shot);
+    if (waiters_.size() >= sweep_at_) {
+        std::erase_if(waiters_, [](const auto& waiter) { return waiter.expired(); });
+        sweep_at_ = std::max<std::size_t>(16, waiters_.size() * 2);
+    }
+    waiters_.push_back(shot.state_);
     co_await shot.wait();
 }
 

@@ -32,10 +32,12 @@ class OneShot {
     Task<void> wait() const;
 
   private:
+    friend class Notifier;
     struct State {
         bool fired = false;
         std::move_only_function<void(boost::system::error_code)> waiter;
     };
+    explicit OneShot(std::shared_ptr<State> state) : state_(std::move(state)) {}
     std::shared_ptr<State> state_;
 };
 
@@ -46,7 +48,9 @@ class Notifier {
     Task<void> wait();
 
   private:
-    std::vector<OneShot> waiters_;
+    // Weak, so that a cancelled waiter leaves nothing behind but an entry that the next sweep drops.
+    std::vector<std::weak_ptr<OneShot::State>> waiters_;
+    std::size_t sweep_at_ = 16;
 };
 
 Task<void> sleep_until(Clock& clock, TimePoint at);

@@ -68,6 +68,48 @@ TEST_F(RuntimeTest, CancellingTheGroupUnwindsEveryTask) {
     EXPECT_FALSE(group_.spawn(store(clock_, 1s, 1s, out)));
 }
 
+Task<void> hold(Clock& clock, int& count, Duration linger) {
+    struct Leave {
+        int& count;
+        ~Leave() { --count; }
+    };
+    ++count;
+    const Leave leave{count};
+    co_await sleep_for(clock, linger);
+}
+
+Task<Result<bool>> spawn_and_wait(Clock& clock, TaskGroup& group, int& count) {
+    for (int i = 0; i < 3; ++i) {
+        group.spawn(hold(clock, count, std::chrono::hours(1)));
+    }
+    co_await sleep_for(clock, std::chrono::hours(2));
+    co_return true;
+}
+
+Task<void> scope(Executor executor, Clock& clock, int& count, int& left_behind) {
+    {
+        TaskGroup group(executor, 10);
+        auto result = co_await with_group<bool>(group, spawn_and_wait(clock, group, count));
+        left_behind = count;
+        EXPECT_EQ(result.error().code, Errc::kCancelled);
+    }
+    co_await sleep_for(clock, std::chrono::hours(1));
+    ADD_FAILURE() << "a cancelled task must not go on";
+}
+
+TEST_F(RuntimeTest, WithGroupLeavesNoTaskBehindWhenCancelled) {
+    int count = 0;
+    int left_behind = -1;
+    ASSERT_TRUE(group_.spawn(scope(loop_.get_executor(), clock_, count, left_behind)));
+    loop_.poll();
+    EXPECT_EQ(count, 3);
+    group_.cancel();
+    settle();
+    EXPECT_EQ(left_behind, 0);
+    EXPECT_EQ(group_.size(), 0u);
+    EXPECT_FALSE(clock_.has_pending());
+}
+
 Task<void> fan_out(Clock& clock, std::vector<int>& out) {
     std::vector<Task<Result<int>>> tasks;
     for (int i = 0; i < 5; ++i) {

@@ -48,4 +48,21 @@ Task<void> TaskGroup::join() {
     }
 }
 
+Task<void> TaskGroup::close() {
+    cancel();
+    const bool throwing = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    // As a child with its own cancellation state: the caller's signal, past or to come, must not cut the wait short.
+    auto child = std::make_shared<detail::Child<bool>>();
+    co_await detail::run_child<bool>(child, joined());
+    co_await asio::this_coro::throw_if_cancelled(throwing);
+}
+
+Task<Result<bool>> TaskGroup::joined() {
+    // A second cancellation may reach this child; tasks that were told to stop do stop, so wait again.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    co_await join();
+    co_return true;
+}
+
 }  // namespace framegrid

@@ -27,6 +27,8 @@ class TaskGroup {
     void cancel();
     // Cancels nothing: waits until no task is left.
     Task<void> join();
+    // cancel() and join() that a cancelled caller waits for, too.
+    Task<void> close();
     std::size_t size() const { return state_->running.size(); }
     std::size_t max() const { return max_; }
 
@@ -36,10 +38,24 @@ class TaskGroup {
         Notifier done;
         bool stopping = false;
     };
+    Task<Result<bool>> joined();
     Executor executor_;
     std::size_t max_;
     Logger log_;
     std::shared_ptr<State> state_;
 };
+
+// Runs `body`, which may spawn into `group`, then closes the group, also when the caller is cancelled: whatever the
+// group's tasks refer to in the caller's frame outlives them.
+template <class T>
+Task<Result<T>> with_group(TaskGroup& group, Task<Result<T>> body) {
+    const bool throwing = co_await boost::asio::this_coro::throw_if_cancelled();
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
+    auto child = std::make_shared<detail::Child<T>>();
+    co_await detail::run_child<T>(child, std::move(body));
+    co_await group.close();
+    co_await boost::asio::this_coro::throw_if_cancelled(throwing);
+    co_return std::move(*child->result);
+}
 
 }  // namespace framegrid

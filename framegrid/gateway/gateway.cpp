@@ -1,0 +1,370 @@
+#include <framegrid/gateway/gateway.hpp>
+
+#include <framegrid/gateway/discovery.hpp>
+#include <framegrid/gateway/result_check.hpp>
+#include <framegrid/gateway/stream_sessions.hpp>
+
+namespace framegrid::gateway {
+
+namespace {
+
+constexpr std::int64_t kTokenLifeMinSeconds = 180;  // protocol section 6.6: refreshed in its last 3 minutes
+constexpr double kScoreSecondsMin = 1.5;            // protocol section 6.3
+constexpr Duration kSweepPeriod = std::chrono::seconds(10);
+constexpr Duration kRetryTick = std::chrono::milliseconds(20);
+
+// What one job has learned from its attempts so far.
+struct Progress {
+    market::Demand demand;
+    int attempts = 0;
+    int rejects = 0;          // nodes that called the input bad
+    bool token_renewed = false;
+    std::optional<Error> last;
+};
+
+class Role final : public Gateway {
+  public:
+    Role(Ports ports, Settings settings)
+        : ports_(std::move(ports)),
+          settings_(std::move(settings)),
+          pool_(settings_.pool),
+          discovery_(ports_, settings_.discovery, pool_, changed_),
+          sessions_(settings_.streams_max, settings_.stream_idle_max) {}
+
+    Task<Result<bool>> serve() override;
+    Task<Result<JobResult>> run(JobRequest request, Deadline deadline) override;
+    Task<void> end_stream(std::string manifest_id) override;
+    std::vector<market::PoolEntryView> pool() const override { return pool_.view(ports_.clock.now()); }
+    Stats stats() const override;
+
+  private:
+    market::Demand demand_of(const JobRequest& request) const;
+    Deadline attempt_deadline(const api::Work& work, Deadline deadline) const;
+    Task<Result<JobResult>> attempt_all(JobRequest request, Deadline deadline);
+    Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id, Deadline deadline);
+    Task<Result<api::JobOutput>> attempt(const JobRequest& request, market::Slot slot, Deadline deadline);
+    Task<Result<api::AuthToken>> token_for(const JobRequest& request, market::Slot slot, Deadline deadline);
+    void learn(const JobRequest& request, market::Slot slot, Duration took);
+    bool settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress);
+    Task<Result<bool>> sweep(TaskGroup& tasks);
+    Task<void> end_sessions(std::vector<SessionAt> sessions);
+
+    Ports ports_;
+    Settings settings_;
+    market::Pool pool_;
+    Notifier changed_;
+    Discovery discovery_;
+    StreamSessions sessions_;
+    Stats stats_;
+};
+
+// A job counted at its orchestrator; whatever is not settled when it goes was abandoned.
+class InFlight {
+  public:
+    InFlight(market::Pool& pool, market::Slot slot) : pool_(pool), slot_(slot) { pool_.on_started(slot_); }
+    ~InFlight() {
+        if (!settled_) {
+            pool_.on_abandoned(slot_);
+        }
+    }
+    InFlight(const InFlight&) = delete;
+    InFlight& operator=(const InFlight&) = delete;
+    void settled() { settled_ = true; }
+
+  private:
+    market::Pool& pool_;
+    market::Slot slot_;
+    bool settled_ = false;
+};
+
+class Counted {
+  public:
+    explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+    ~Counted() { --count_; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+  private:
+    std::size_t& count_;
+};
+
+Task<Result<bool>> wait_once(Notifier& notifier) {
+    co_await notifier.wait();
+    co_return true;
+}
+
+Task<Result<bool>> Role::serve() {
+    TaskGroup tasks(ports_.executor, 64, ports_.log);
+    std::vector<Task<Result<bool>>> services;
+    services.push_back(discovery_.serve());
+    services.push_back(with_group<bool>(tasks, sweep(tasks)));
+    auto results = co_await all_of(std::move(services));
+    co_return std::move(results.front());
+}
+
+Task<Result<bool>> Role::sweep(TaskGroup& tasks) {
+    for (;;) {
+        co_await sleep_for(ports_.clock, kSweepPeriod);
+        auto gone = sessions_.expire(ports_.clock.now());
+        if (!gone.empty()) {
+            tasks.spawn(end_sessions(std::move(gone)));
+        }
+    }
+}
+
+Task<void> Role::end_sessions(std::vector<SessionAt> sessions) {
+    for (auto& session : sessions) {
+        const auto orchestrator = ports_.orchestrators.at(session.uri);
+        const Deadline deadline = Deadline::after(ports_.clock, settings_.discovery.info_time_max);
+        (void)co_await orchestrator->end_session(std::move(session.token), deadline);  // it expires there anyway
+    }
+}
+
+Task<void> Role::end_stream(std::string manifest_id) { co_await end_sessions(sessions_.end(manifest_id)); }
+
+market::Demand Role::demand_of(const JobRequest& request) const {
+    market::Demand demand;
+    demand.needs = request.needs;
+    demand.price_max = request.price_max;
+    if (const auto* ai = std::get_if<api::AiWork>(&request.work.kind)) {
+        demand.capability = job::capability_of_pipeline(ai->pipeline);
+        demand.model_id = ai->model_id;
+    }
+    return demand;
+}
+
+Deadline Role::attempt_deadline(const api::Work& work, Deadline deadline) const {
+    if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
+        const Duration four = 4 * std::chrono::milliseconds(transcode->duration_ms);
+        return deadline.at_most(ports_.clock, std::max(settings_.transcode_time_min, four));
+    }
+    return deadline.at_most(ports_.clock, settings_.ai_time_max);
+}
+
+Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
+    if (stats_.in_flight >= settings_.jobs_max) {
+        ++stats_.jobs_refused;
+        co_return fail(Errc::kCapacity, "the gateway is full; try again later");
+    }
+    const Counted counted(stats_.in_flight);
+    auto result = co_await attempt_all(std::move(request), deadline);
+    ++(result ? stats_.jobs_done : stats_.jobs_failed);
+    co_return result;
+}
+
+Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline) {
+    Progress progress;
+    progress.demand = demand_of(request);
+    while (progress.attempts < settings_.attempts_max) {
+        auto slot = co_await choose(progress, request.manifest_id, deadline);
+        if (!slot) {
+            co_return fail(std::move(slot.error()));
+        }
+        ++progress.attempts;
+        stats_.retries += progress.attempts > 1 ? 1 : 0;
+        InFlight in_flight(pool_, *slot);
+        const std::string uri = pool_.uri(*slot);
+        const TimePoint started = ports_.clock.now();
+        auto output = co_await attempt(request, *slot, attempt_deadline(request.work, deadline));
+        in_flight.settled();
+        if (output) {
+            learn(request, *slot, ports_.clock.now() - started);
+            co_return JobResult{std::move(output->output), uri, progress.attempts};
+        }
+        ports_.log.warn("gateway.attempt_failed", {{"manifest", request.manifest_id},
+                                                   {"seq", request.seq},
+                                                   {"orchestrator", uri},
+                                                   {"attempt", progress.attempts},
+                                                   {"code", to_string(output.error().code)},
+                                                   {"error", output.error().message}});
+        if (!settle_failure(request, *slot, std::move(output.error()), progress)) {
+            break;
+        }
+        if (deadline.passed(ports_.clock)) {
+            co_return fail(make_error(Errc::kDeadline, "the deadline passed").with_context(progress.last->message));
+        }
+    }
+    co_return fail(std::move(*progress.last));
+}
+
+Task<Result<market::Slot>> Role::choose(Progress& progress, const std::string& manifest_id, Deadline deadline) {
+    const Deadline patience = deadline.at_most(ports_.clock, settings_.wait_max);
+    for (;;) {
+        progress.demand.prefer = sessions_.holders(manifest_id);
+        const TimePoint now = ports_.clock.now();
+        if (const auto slot = pool_.pick(progress.demand, now, ports_.random)) {
+            co_return *slot;
+        }
+        const bool somebody = pool_.could_serve(progress.demand);
+        if (progress.rejects > 0) {
+            co_return fail(std::move(*progress.last));  // nobody else can confirm; believe the one that answered
+        }
+        if (!somebody && discovery_.settled() && !progress.last) {
+            co_return fail(make_error(
+                Errc::kUnavailable, pool_.size() == 0 ? "no orchestrators are known"
+                                                      : "no orchestrator offers what this job needs"
+            ));
+        }
+        if (patience.passed(ports_.clock)) {
+            co_return fail(
+                progress.last ? std::move(*progress.last)
+                              : make_error(somebody ? Errc::kCapacity : Errc::kUnavailable, "No sessions available")
+            );
+        }
+        // Everybody suitable was tried or is resting: the tried ones may be asked again once they have rested.
+        progress.demand.exclude.clear();
+        const auto release = pool_.next_release(progress.demand, now);
+        const TimePoint wake = std::max(release.value_or(patience.at), now + kRetryTick);
+        (void)co_await with_deadline<bool>(
+            ports_.clock, Deadline{std::min(wake, patience.at)}, wait_once(changed_)
+        );
+    }
+}
+
+Task<Result<api::JobOutput>> Role::attempt(const JobRequest& request, market::Slot slot, Deadline deadline) {
+    const std::string uri = pool_.uri(slot);
+    auto token = co_await token_for(request, slot, deadline);
+    if (!token) {
+        co_return fail(std::move(token.error()));
+    }
+    api::Job job;
+    job.manifest_id = request.manifest_id;
+    job.seq = request.seq;
+    job.needs = request.needs;
+    job.work = request.work;
+    job.token = std::move(*token);
+    sessions_.touch(request.manifest_id, ports_.clock.now());
+    const auto* info = pool_.info(slot);
+    const auto orchestrator =
+        ports_.orchestrators.at(info != nullptr && !info->service_uri.empty() ? info->service_uri : uri);
+    auto output =
+        co_await with_deadline<api::JobOutput>(ports_.clock, deadline, orchestrator->run(std::move(job), deadline));
+    if (output) {
+        if (auto form = check_result(request.work, output->output); !form) {
+            ++stats_.results_rejected;
+            co_return fail(std::move(form.error()));
+        }
+    }
+    co_return output;
+}
+
+Task<Result<api::AuthToken>> Role::token_for(const JobRequest& request, market::Slot slot, Deadline deadline) {
+    const std::int64_t unix_ms = ports_.clock.unix_ms();
+    const bool stream = std::holds_alternative<api::TranscodeWork>(request.work.kind);
+    if (stream) {
+        if (auto token = sessions_.token(request.manifest_id, slot, unix_ms, kTokenLifeMinSeconds)) {
+            co_return std::move(*token);
+        }
+    } else if (const auto* info = pool_.info(slot);
+               info != nullptr && info->auth_token.expires_unix_s - unix_ms / 1000 >= kTokenLifeMinSeconds) {
+        co_return info->auth_token;
+    }
+    const std::string uri = pool_.uri(slot);
+    const Deadline soon = deadline.at_most(ports_.clock, settings_.discovery.info_time_max);
+    api::InfoRequest ask;
+    if (stream) {
+        ask.needs = request.needs;
+    }
+    const auto orchestrator = ports_.orchestrators.at(uri);
+    auto info = co_await with_deadline<api::OrchestratorInfo>(
+        ports_.clock, soon, orchestrator->get_info(std::move(ask), soon)
+    );
+    if (!info) {
+        co_return fail(std::move(info.error()).with_context("get a session"));
+    }
+    // Another segment of the stream may have opened a session while this one was asking: use one and the same.
+    if (stream) {
+        if (auto token = sessions_.token(request.manifest_id, slot, unix_ms, kTokenLifeMinSeconds)) {
+            co_return std::move(*token);
+        }
+        sessions_.put(request.manifest_id, {slot, uri, info->auth_token}, ports_.clock.now());
+    } else {
+        pool_.on_info(slot, *info, ports_.clock.now());
+    }
+    co_return info->auth_token;
+}
+
+void Role::learn(const JobRequest& request, market::Slot slot, Duration took) {
+    const double seconds = std::chrono::duration<double>(took).count();
+    double score = seconds;
+    std::optional<job::Capability> capability;
+    if (const auto* transcode = std::get_if<api::TranscodeWork>(&request.work.kind)) {
+        score /= std::max(kScoreSecondsMin, static_cast<double>(transcode->duration_ms) / 1000);
+    } else {
+        capability = job::capability_of_pipeline(std::get<api::AiWork>(request.work.kind).pipeline);
+    }
+    pool_.on_done(slot, capability, score);
+    changed_.notify_all();
+}
+
+// Tells the pool what a failed attempt says about the node, and decides whether to go on.
+bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress) {
+    const TimePoint now = ports_.clock.now();
+    bool go_on = true;
+    switch (error.code) {
+        case Errc::kCapacity:
+            pool_.on_busy(slot, now);
+            progress.demand.exclude.push_back(slot);
+            --progress.attempts;  // an honest refusal costs nothing; patience and the deadline bound this
+            stats_.retries -= progress.attempts > 0 ? 1 : 0;
+            break;
+        case Errc::kForbidden:
+            sessions_.drop(request.manifest_id, slot);
+            if (!progress.token_renewed) {
+                progress.token_renewed = true;  // its secret changed (a restart): ask for a new token and try again
+                pool_.on_abandoned(slot);
+                if (const auto* info = pool_.info(slot)) {
+                    auto without = *info;
+                    without.auth_token = {};
+                    pool_.on_info(slot, std::move(without), now);
+                }
+                break;
+            }
+            pool_.on_failed(slot, now, ports_.random);
+            progress.demand.exclude.push_back(slot);
+            break;
+        case Errc::kInvalidArgument:
+        case Errc::kUnsupported:
+        case Errc::kUnprocessable:
+        case Errc::kTooLarge:
+            // One node may lie or lack a codec; a second opinion settles it.
+            pool_.on_abandoned(slot);
+            progress.demand.exclude.push_back(slot);
+            go_on = ++progress.rejects < settings_.confirmations;
+            break;
+        default:
+            pool_.on_failed(slot, now, ports_.random);
+            sessions_.drop(request.manifest_id, slot);
+            progress.demand.exclude.push_back(slot);
+            break;
+    }
+    progress.last = std::move(error);
+    return go_on;
+}
+
+Stats Role::stats() const {
+    Stats out = stats_;
+    out.streams = sessions_.size();
+    (void)pool_.view(ports_.clock.now());
+    out.pool = pool_.stats();
+    return out;
+}
+
+}  // namespace
+
+std::unique_ptr<Gateway> make_gateway(Ports ports, Settings settings) {
+    return std::make_unique<Role>(std::move(ports), std::move(settings));
+}
+
+void dump(MetricsWriter& out, const Stats& stats) {
+    out.counter("framegrid_gateway_jobs_total", stats.jobs_done, {{"result", "done"}});
+    out.counter("framegrid_gateway_jobs_total", stats.jobs_failed, {{"result", "failed"}});
+    out.counter("framegrid_gateway_jobs_total", stats.jobs_refused, {{"result", "refused"}});
+    out.counter("framegrid_gateway_retries_total", stats.retries);
+    out.counter("framegrid_gateway_results_rejected_total", stats.results_rejected);
+    out.gauge("framegrid_gateway_jobs_in_flight", static_cast<double>(stats.in_flight));
+    out.gauge("framegrid_gateway_streams", static_cast<double>(stats.streams));
+    market::dump(out, stats.pool);
+}
+
+}  // namespace framegrid::gateway

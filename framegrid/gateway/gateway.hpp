@@ -1,0 +1,102 @@
+// The gateway role: knows orchestrators, gives each job to a suitable one, and goes on to the next when one fails.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <framegrid/api/orchestrator.hpp>
+#include <framegrid/base/log.hpp>
+#include <framegrid/market/pool.hpp>
+#include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/metrics.hpp>
+#include <framegrid/runtime/random.hpp>
+#include <framegrid/runtime/task.hpp>
+
+namespace framegrid::gateway {
+
+// Port: where the list of orchestrators comes from (a fixed list, a webhook).
+class OrchestratorSource {
+  public:
+    virtual ~OrchestratorSource() = default;
+    // Service URIs. On an error the last good list stays in use.
+    virtual Task<Result<std::vector<std::string>>> list(Deadline deadline) = 0;
+};
+
+struct DiscoverySettings {
+    Duration list_period = std::chrono::seconds(60);
+    Duration list_time_max = std::chrono::seconds(3);
+    Duration info_period = std::chrono::seconds(10);     // per orchestrator, jittered; longer in very large pools
+    Duration info_retry = std::chrono::milliseconds(500);  // after a failed poll, doubling up to info_period
+    Duration info_time_max = std::chrono::seconds(3);
+    std::size_t polls_max = 64;                          // at once
+};
+
+struct Settings {
+    market::PoolSettings pool;
+    DiscoverySettings discovery;
+    std::size_t jobs_max = 1'000;           // at once; more are refused with kCapacity
+    std::size_t streams_max = 10'000;       // streams whose sessions are remembered
+    Duration stream_idle_max = std::chrono::seconds(60);
+    int attempts_max = 6;                   // orchestrators asked for one job
+    int confirmations = 2;                  // nodes that must call a job's input bad before the client is told so
+    Duration wait_max = std::chrono::seconds(10);           // for an orchestrator to become available
+    Duration transcode_time_min = std::chrono::seconds(8);  // per attempt: max(this, 4 x duration)
+    Duration ai_time_max = std::chrono::minutes(10);        // per attempt
+};
+
+struct Ports {
+    Executor executor;
+    Clock& clock;
+    Random& random;
+    Logger log;
+    api::OrchestratorDirectory& orchestrators;
+    OrchestratorSource& source;
+};
+
+struct JobRequest {
+    std::string manifest_id;  // the stream's name; work of one stream shares sessions
+    std::int64_t seq = 0;
+    job::Capabilities needs;
+    std::optional<Price> price_max;
+    api::Work work;
+};
+
+struct JobResult {
+    api::WorkOutput output;
+    std::string orchestrator;  // who did it
+    int attempts = 1;
+};
+
+struct Stats {
+    std::uint64_t jobs_done = 0;
+    std::uint64_t jobs_failed = 0;
+    std::uint64_t jobs_refused = 0;  // over jobs_max
+    std::uint64_t retries = 0;
+    std::uint64_t results_rejected = 0;  // an orchestrator's answer that did not hold what was asked for
+    std::size_t in_flight = 0;
+    std::size_t streams = 0;
+    market::PoolStats pool;
+};
+void dump(MetricsWriter& out, const Stats& stats);
+
+// Runs on one executor; every method is called there.
+class Gateway {
+  public:
+    virtual ~Gateway() = default;
+    // Keeps the pool fresh until cancelled. run() works only while this runs.
+    virtual Task<Result<bool>> serve() = 0;
+    // One job, on as many orchestrators as it takes. kUnprocessable and other rejects: the job is at fault.
+    // kUnavailable: nobody offers this; kCapacity: everybody is full; kDeadline.
+    virtual Task<Result<JobResult>> run(JobRequest request, Deadline deadline) = 0;
+    // The stream is over: its sessions are ended at the orchestrators.
+    virtual Task<void> end_stream(std::string manifest_id) = 0;
+    virtual std::vector<market::PoolEntryView> pool() const = 0;
+    virtual Stats stats() const = 0;
+};
+
+std::unique_ptr<Gateway> make_gateway(Ports ports, Settings settings);
+
+}  // namespace framegrid::gateway

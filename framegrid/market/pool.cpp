@@ -1,0 +1,412 @@
+#include <framegrid/market/pool.hpp>
+
+#include <algorithm>
+#include <cmath>
+
+namespace framegrid::market {
+
+namespace {
+
+constexpr double kUnmeasuredScore = 0.5;  // newcomers are tried before mediocre nodes
+constexpr double kScoreAlpha = 0.3;       // weight of the newest measurement
+constexpr double kSessionBonus = 0.7;
+constexpr double kColdPenalty = 4.0;
+constexpr double kNoise = 0.2;            // equal nodes share the work
+constexpr std::uint32_t kDoublingsMax = 16;
+
+bool contains(const std::vector<Slot>& slots, Slot slot) {
+    return std::find(slots.begin(), slots.end(), slot) != slots.end();
+}
+
+std::uint32_t capacity_of(const api::OrchestratorInfo& info) {
+    if (!info.capabilities) {
+        return 1;
+    }
+    // The node's simultaneous jobs: what it says for plain H.264, else its largest capacity.
+    const auto& capacities = info.capabilities->capacities;
+    const auto h264 = capacities.find(static_cast<std::uint32_t>(job::Capability::kH264));
+    if (h264 != capacities.end()) {
+        return std::max(1u, h264->second);
+    }
+    std::uint32_t largest = 1;
+    for (const auto& [capability, capacity] : capacities) {
+        largest = std::max(largest, capacity);
+    }
+    return largest;
+}
+
+}  // namespace
+
+struct Pool::Entry {
+    std::string uri;
+    std::optional<api::OrchestratorInfo> info;
+    TimePoint usable_from{};  // suspended or paused until then
+    std::uint32_t in_flight = 0;
+    std::uint32_t capacity = 1;
+    std::uint32_t failures = 0;
+    // By capability number, -1 for transcoding: few, so a flat list.
+    std::vector<std::pair<std::int32_t, double>> latency_scores;
+
+    double* latency(std::optional<job::Capability> capability) {
+        const auto key = capability ? static_cast<std::int32_t>(*capability) : -1;
+        for (auto& [known, score] : latency_scores) {
+            if (known == key) {
+                return &score;
+            }
+        }
+        return nullptr;
+    }
+    double latency_or(std::optional<job::Capability> capability, double otherwise) const {
+        const double* known = const_cast<Entry*>(this)->latency(capability);
+        return known != nullptr ? *known : otherwise;
+    }
+};
+
+// Who can serve one kind of needs. Positions are kept so that removal is constant time.
+struct Pool::NeedsKind {
+    job::Capabilities needs;
+    std::vector<Slot> members;
+    std::unordered_map<Slot, std::size_t> position;
+
+    void insert(Slot slot) {
+        if (position.try_emplace(slot, members.size()).second) {
+            members.push_back(slot);
+        }
+    }
+    void erase(Slot slot) {
+        const auto it = position.find(slot);
+        if (it == position.end()) {
+            return;
+        }
+        const Slot last = members.back();
+        members[it->second] = last;
+        position[last] = it->second;
+        members.pop_back();
+        position.erase(slot);
+    }
+};
+
+struct Pool::Scored {
+    Slot slot;
+    bool full;
+    double score;
+    bool operator<(const Scored& other) const {
+        return full != other.full ? !full : score < other.score;
+    }
+};
+
+Pool::Pool(PoolSettings settings) : settings_(std::move(settings)) {}
+Pool::~Pool() = default;
+
+void Pool::set_list(const std::vector<std::string>& uris) {
+    std::unordered_map<std::string_view, bool> wanted;
+    for (const auto& uri : uris) {
+        if (wanted.size() >= settings_.orchestrators_max) {
+            break;
+        }
+        wanted.emplace(uri, true);
+    }
+    for (Slot slot = 0; slot < entries_.size(); ++slot) {
+        if (entries_[slot] && !wanted.contains(entries_[slot]->uri)) {
+            release(slot);
+        }
+    }
+    for (const auto& uri : uris) {
+        if (by_uri_.size() >= settings_.orchestrators_max) {
+            break;
+        }
+        if (by_uri_.contains(uri)) {
+            continue;
+        }
+        Slot slot = static_cast<Slot>(entries_.size());
+        if (free_.empty()) {
+            entries_.emplace_back();
+        } else {
+            slot = free_.back();
+            free_.pop_back();
+        }
+        entries_[slot] = std::make_unique<Entry>();
+        entries_[slot]->uri = uri;
+        by_uri_.emplace(uri, slot);
+    }
+    stats_.orchestrators = by_uri_.size();
+}
+
+void Pool::release(Slot slot) {
+    for (auto& kind : kinds_) {
+        kind->erase(slot);
+    }
+    by_uri_.erase(entries_[slot]->uri);
+    entries_[slot].reset();
+    free_.push_back(slot);
+}
+
+std::vector<std::string> Pool::uris() const {
+    std::vector<std::string> out;
+    for (const auto& entry : entries_) {
+        if (entry) {
+            out.push_back(entry->uri);
+        }
+    }
+    return out;
+}
+
+std::optional<Slot> Pool::find(std::string_view uri) const {
+    const auto it = by_uri_.find(std::string(uri));
+    return it == by_uri_.end() ? std::nullopt : std::optional(it->second);
+}
+
+const std::string& Pool::uri(Slot slot) const {
+    static const std::string kNone;
+    return slot < entries_.size() && entries_[slot] ? entries_[slot]->uri : kNone;
+}
+
+std::size_t Pool::size() const { return by_uri_.size(); }
+
+void Pool::on_info(Slot slot, api::OrchestratorInfo info, TimePoint) {
+    if (slot >= entries_.size() || !entries_[slot]) {
+        return;
+    }
+    Entry& entry = *entries_[slot];
+    const bool changed = !entry.info || entry.info->capabilities != info.capabilities ||
+                         entry.info->service_uri.empty() != info.service_uri.empty();
+    entry.capacity = capacity_of(info);
+    entry.info = std::move(info);
+    if (changed) {
+        reindex(slot);
+    }
+}
+
+void Pool::on_info_failed(Slot slot, TimePoint now, Random& random) {
+    if (slot < entries_.size() && entries_[slot]) {
+        suspend(*entries_[slot], now, random);
+    }
+}
+
+void Pool::on_started(Slot slot) {
+    if (slot < entries_.size() && entries_[slot]) {
+        ++entries_[slot]->in_flight;
+    }
+}
+
+void Pool::on_abandoned(Slot slot) {
+    if (slot < entries_.size() && entries_[slot] && entries_[slot]->in_flight > 0) {
+        --entries_[slot]->in_flight;
+    }
+}
+
+void Pool::on_done(Slot slot, std::optional<job::Capability> capability, double latency_score) {
+    on_abandoned(slot);
+    if (slot >= entries_.size() || !entries_[slot]) {
+        return;
+    }
+    Entry& entry = *entries_[slot];
+    entry.failures = 0;
+    if (double* known = entry.latency(capability)) {
+        *known += kScoreAlpha * (latency_score - *known);
+    } else {
+        entry.latency_scores.emplace_back(
+            capability ? static_cast<std::int32_t>(*capability) : -1, latency_score
+        );
+    }
+}
+
+void Pool::on_busy(Slot slot, TimePoint now) {
+    on_abandoned(slot);
+    if (slot < entries_.size() && entries_[slot]) {
+        Entry& entry = *entries_[slot];
+        entry.usable_from = std::max(entry.usable_from, now + settings_.busy_pause);
+    }
+}
+
+void Pool::on_failed(Slot slot, TimePoint now, Random& random) {
+    on_abandoned(slot);
+    if (slot < entries_.size() && entries_[slot]) {
+        suspend(*entries_[slot], now, random);
+    }
+}
+
+void Pool::suspend(Entry& entry, TimePoint now, Random& random) {
+    // Failures of jobs that were under way together count once: the node went away once.
+    if (entry.usable_from > now && entry.failures > 0) {
+        return;
+    }
+    const auto doublings = std::min(entry.failures, kDoublingsMax);
+    ++entry.failures;
+    ++stats_.suspensions;
+    const double pause = std::min(
+        static_cast<double>(settings_.suspend_max.count()),
+        static_cast<double>(settings_.suspend_first.count()) * std::exp2(doublings)
+    );
+    // Jitter, so that many gateways do not return to a node at the same moment.
+    const double jittered = pause * (0.8 + 0.4 * random.unit());
+    entry.usable_from = now + Duration(static_cast<Duration::rep>(jittered));
+}
+
+Pool::NeedsKind& Pool::kind_for(const job::Capabilities& needs) {
+    for (std::size_t i = 0; i < kinds_.size(); ++i) {
+        if (kinds_[i]->needs == needs) {
+            std::rotate(kinds_.begin(), kinds_.begin() + static_cast<std::ptrdiff_t>(i),
+                        kinds_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+            return *kinds_.front();
+        }
+    }
+    if (kinds_.size() >= settings_.needs_kinds_max) {
+        kinds_.pop_back();
+    }
+    auto kind = std::make_unique<NeedsKind>();
+    kind->needs = needs;
+    for (Slot slot = 0; slot < entries_.size(); ++slot) {
+        const auto& entry = entries_[slot];
+        if (entry && entry->info && !entry->info->service_uri.empty() &&
+            job::compatible(needs, entry->info->capabilities)) {
+            kind->insert(slot);
+        }
+    }
+    kinds_.insert(kinds_.begin(), std::move(kind));
+    return *kinds_.front();
+}
+
+void Pool::reindex(Slot slot) {
+    const Entry& entry = *entries_[slot];
+    for (auto& kind : kinds_) {
+        if (entry.info && !entry.info->service_uri.empty() &&
+            job::compatible(kind->needs, entry.info->capabilities)) {
+            kind->insert(slot);
+        } else {
+            kind->erase(slot);
+        }
+    }
+}
+
+bool Pool::affordable(const Entry& entry, const Demand& demand) const {
+    if (!settings_.price_max && !demand.price_max) {
+        return true;
+    }
+    Price price = entry.info->price.value_or(Price{});
+    for (const auto& model : entry.info->model_prices) {
+        if (demand.capability && model.model_id == demand.model_id &&
+            model.capability == static_cast<std::uint32_t>(*demand.capability)) {
+            price = model.price;
+        }
+    }
+    return (!settings_.price_max || price <= *settings_.price_max) &&
+           (!demand.price_max || price <= *demand.price_max);
+}
+
+bool Pool::usable(const Entry& entry, const Demand& demand, TimePoint now) const {
+    return entry.usable_from <= now && entry.info && affordable(entry, demand);
+}
+
+double Pool::score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const {
+    double value = entry.latency_or(demand.capability, kUnmeasuredScore);
+    value *= 1.0 + static_cast<double>(entry.in_flight) / entry.capacity;
+    if (preferred) {
+        value *= kSessionBonus;
+    }
+    if (demand.capability && entry.info->capabilities) {
+        const auto* model = entry.info->capabilities->model(*demand.capability, demand.model_id);
+        if (model != nullptr && !model->warm) {
+            value *= kColdPenalty;
+        }
+    }
+    return value * (1.0 + kNoise * random.unit());
+}
+
+std::optional<Slot> Pool::pick(const Demand& demand, TimePoint now, Random& random) {
+    ++stats_.picks;
+    const NeedsKind& kind = kind_for(demand.needs);
+    std::optional<Scored> best;
+    const auto consider = [&](Slot slot) {
+        const Entry& entry = *entries_[slot];
+        if (!usable(entry, demand, now) || contains(demand.exclude, slot)) {
+            return;
+        }
+        const Scored scored{
+            slot, entry.in_flight >= entry.capacity,
+            score(entry, demand, contains(demand.prefer, slot), random)
+        };
+        if (!best || scored < *best) {
+            best = scored;
+        }
+    };
+    const std::size_t count = kind.members.size();
+    if (count <= settings_.sample_size) {
+        for (const Slot slot : kind.members) {
+            consider(slot);
+        }
+    } else {
+        for (const Slot slot : demand.prefer) {
+            if (kind.position.contains(slot)) {
+                consider(slot);
+            }
+        }
+        for (std::size_t i = 0; i < settings_.sample_size; ++i) {
+            consider(kind.members[random.below(count)]);
+        }
+        if (!best || best->full) {
+            // The sample was unlucky (most are suspended, expensive or full): look at everybody, from a random start.
+            const std::size_t start = random.below(count);
+            for (std::size_t i = 0; i < count && (!best || best->full); ++i) {
+                consider(kind.members[(start + i) % count]);
+            }
+        }
+    }
+    if (!best) {
+        ++stats_.picks_empty;
+        return std::nullopt;
+    }
+    return best->slot;
+}
+
+bool Pool::could_serve(const Demand& demand) {
+    const NeedsKind& kind = kind_for(demand.needs);
+    return std::any_of(kind.members.begin(), kind.members.end(), [&](Slot slot) {
+        return affordable(*entries_[slot], demand);
+    });
+}
+
+std::optional<TimePoint> Pool::next_release(const Demand& demand, TimePoint now) {
+    const NeedsKind& kind = kind_for(demand.needs);
+    std::optional<TimePoint> earliest;
+    for (const Slot slot : kind.members) {
+        const Entry& entry = *entries_[slot];
+        if (affordable(entry, demand) && entry.usable_from > now &&
+            (!earliest || entry.usable_from < *earliest)) {
+            earliest = entry.usable_from;
+        }
+    }
+    return earliest;
+}
+
+const api::OrchestratorInfo* Pool::info(Slot slot) const {
+    return slot < entries_.size() && entries_[slot] && entries_[slot]->info ? &*entries_[slot]->info : nullptr;
+}
+
+std::vector<PoolEntryView> Pool::view(TimePoint now) const {
+    std::vector<PoolEntryView> out;
+    std::size_t usable_count = 0;
+    for (const auto& entry : entries_) {
+        if (!entry) {
+            continue;
+        }
+        const bool suspended = entry->usable_from > now;
+        usable_count += entry->info && !suspended ? 1 : 0;
+        out.push_back({entry->uri, entry->info.has_value(), suspended, entry->in_flight, entry->capacity,
+                       entry->latency_or(std::nullopt, 0), entry->failures});
+    }
+    stats_.usable = usable_count;
+    return out;
+}
+
+const PoolStats& Pool::stats() const { return stats_; }
+
+void dump(MetricsWriter& out, const PoolStats& stats) {
+    out.counter("framegrid_market_picks_total", stats.picks);
+    out.counter("framegrid_market_picks_empty_total", stats.picks_empty);
+    out.counter("framegrid_market_suspensions_total", stats.suspensions);
+    out.gauge("framegrid_market_orchestrators", static_cast<double>(stats.orchestrators));
+    out.gauge("framegrid_market_orchestrators_usable", static_cast<double>(stats.usable));
+}
+
+}  // namespace framegrid::market

@@ -1,0 +1,211 @@
+#include <framegrid/market/pool.hpp>
+
+#include <set>
+
+#include <framegrid/runtime/manual_clock.hpp>
+#include <framegrid/runtime/seeded_random.hpp>
+
+#include <gtest/gtest.h>
+
+namespace framegrid::market {
+namespace {
+
+using namespace std::chrono_literals;
+
+class PoolTest : public testing::Test {
+  protected:
+    static api::OrchestratorInfo info(std::uint32_t capacity = 4, Price price = {0, 1}) {
+        api::OrchestratorInfo out;
+        out.service_uri = "https://node";
+        out.price = price;
+        out.capabilities = job::default_capabilities();
+        out.capabilities->capacities[0] = capacity;
+        return out;
+    }
+    std::vector<Slot> make(Pool& pool, std::size_t count) {
+        std::vector<std::string> uris;
+        for (std::size_t i = 0; i < count; ++i) {
+            uris.push_back("https://node" + std::to_string(i));
+        }
+        pool.set_list(uris);
+        std::vector<Slot> slots;
+        for (const auto& uri : uris) {
+            slots.push_back(*pool.find(uri));
+            pool.on_info(slots.back(), info(), now());
+        }
+        return slots;
+    }
+    TimePoint now() const { return clock_.now(); }
+    Demand demand() const {
+        Demand out;
+        out.needs = job::transcode_needs({}, job::SourceCodec::kH264, false);
+        return out;
+    }
+    ManualClock clock_;
+    SeededRandom random_{7};
+};
+
+TEST_F(PoolTest, NobodyIsPickedBeforeDiscoveryAnswered) {
+    Pool pool({});
+    pool.set_list({"https://a"});
+    EXPECT_FALSE(pool.pick(demand(), now(), random_));
+    EXPECT_FALSE(pool.could_serve(demand()));
+    pool.on_info(*pool.find("https://a"), info(), now());
+    EXPECT_TRUE(pool.pick(demand(), now(), random_));
+}
+
+TEST_F(PoolTest, FailureSuspendsWithDoublingBackOff) {
+    Pool pool({});
+    const auto slots = make(pool, 1);
+    Duration last{};
+    for (int i = 0; i < 4; ++i) {
+        ASSERT_TRUE(pool.pick(demand(), now(), random_));
+        pool.on_started(slots[0]);
+        pool.on_failed(slots[0], now(), random_);
+        EXPECT_FALSE(pool.pick(demand(), now(), random_));
+        EXPECT_TRUE(pool.could_serve(demand()));
+        const auto release = pool.next_release(demand(), now());
+        ASSERT_TRUE(release);
+        EXPECT_GT(*release - now(), last);
+        last = *release - now();
+        clock_.advance_to(*release);
+    }
+    EXPECT_LE(last, 12s);
+    pool.on_started(slots[0]);
+    pool.on_done(slots[0], std::nullopt, 0.5);
+    EXPECT_EQ(pool.view(now())[0].failures, 0u);
+}
+
+TEST_F(PoolTest, BusyIsNotBad) {
+    Pool pool({});
+    const auto slots = make(pool, 1);
+    pool.on_started(slots[0]);
+    pool.on_busy(slots[0], now());
+    EXPECT_FALSE(pool.pick(demand(), now(), random_));
+    EXPECT_EQ(pool.view(now())[0].failures, 0u);
+    clock_.advance(200ms);
+    EXPECT_TRUE(pool.pick(demand(), now(), random_));
+}
+
+TEST_F(PoolTest, PriceCapsExclude) {
+    PoolSettings settings;
+    settings.price_max = Price{10, 1};
+    Pool pool(settings);
+    const auto slots = make(pool, 2);
+    pool.on_info(slots[0], info(4, {21, 2}), now());
+    pool.on_info(slots[1], info(4, {10, 1}), now());
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(pool.pick(demand(), now(), random_), slots[1]);
+    }
+    Demand frugal = demand();
+    frugal.price_max = Price{9, 1};
+    EXPECT_FALSE(pool.pick(frugal, now(), random_));
+    EXPECT_FALSE(pool.could_serve(frugal));
+}
+
+TEST_F(PoolTest, ExcludedAndFullComeLast) {
+    Pool pool({});
+    const auto slots = make(pool, 3);
+    for (int i = 0; i < 4; ++i) {
+        pool.on_started(slots[0]);
+    }
+    Demand want = demand();
+    want.exclude = {slots[1]};
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(pool.pick(want, now(), random_), slots[2]);
+    }
+    want.exclude = {slots[1], slots[2]};
+    EXPECT_EQ(pool.pick(want, now(), random_), slots[0]) << "a full node is better than none";
+}
+
+TEST_F(PoolTest, FastNodesGetMoreWorkAndNewcomersAreTried) {
+    Pool pool({});
+    const auto slots = make(pool, 3);
+    pool.on_done(slots[0], std::nullopt, 0.2);
+    pool.on_done(slots[1], std::nullopt, 2.0);
+    std::map<Slot, int> count;
+    for (int i = 0; i < 300; ++i) {
+        ++count[*pool.pick(demand(), now(), random_)];
+    }
+    EXPECT_GT(count[slots[0]], 250);
+    pool.on_started(slots[0]);
+    pool.on_started(slots[0]);
+    pool.on_started(slots[0]);
+    pool.on_done(slots[0], std::nullopt, 0.6);
+    pool.on_started(slots[0]);
+    EXPECT_EQ(*pool.pick(demand(), now(), random_), slots[2]) << "an unmeasured node beats a loaded one";
+}
+
+TEST_F(PoolTest, WarmModelsArePreferred) {
+    Pool pool({});
+    const auto slots = make(pool, 2);
+    for (const Slot slot : slots) {
+        auto with_model = info();
+        with_model.capabilities->add_model(
+            job::Capability::kUpscale, "framegrid/sr-2x", {.warm = slot == slots[1], .capacity = 1}
+        );
+        pool.on_info(slot, with_model, now());
+    }
+    Demand want;
+    want.capability = job::Capability::kUpscale;
+    want.model_id = "framegrid/sr-2x";
+    want.needs = job::ai_needs(*want.capability, want.model_id);
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(pool.pick(want, now(), random_), slots[1]);
+    }
+    want.model_id = "framegrid/none";
+    want.needs = job::ai_needs(*want.capability, want.model_id);
+    EXPECT_FALSE(pool.pick(want, now(), random_));
+}
+
+TEST_F(PoolTest, CapabilityChangesAreSeenAtOnce) {
+    Pool pool({});
+    const auto slots = make(pool, 1);
+    ASSERT_TRUE(pool.pick(demand(), now(), random_));
+    auto without = info();
+    without.capabilities->bits = job::bitstring({1, 12});
+    pool.on_info(slots[0], without, now());
+    EXPECT_FALSE(pool.pick(demand(), now(), random_));
+    pool.on_info(slots[0], info(), now());
+    EXPECT_TRUE(pool.pick(demand(), now(), random_));
+}
+
+TEST_F(PoolTest, RemovedNodesAreForgotten) {
+    Pool pool({});
+    make(pool, 5);
+    pool.set_list({"https://node3"});
+    EXPECT_EQ(pool.size(), 1u);
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(pool.uri(*pool.pick(demand(), now(), random_)), "https://node3");
+    }
+}
+
+TEST_F(PoolTest, FindsTheOneUsableNodeAmongThousands) {
+    Pool pool({});
+    const auto slots = make(pool, 3000);
+    for (const Slot slot : slots) {
+        if (slot != slots[1234]) {
+            pool.on_started(slot);
+            pool.on_failed(slot, now(), random_);
+        }
+    }
+    EXPECT_EQ(pool.pick(demand(), now(), random_), slots[1234]);
+}
+
+TEST_F(PoolTest, SameSeedSamePicks) {
+    std::vector<Slot> runs[2];
+    for (auto& run : runs) {
+        Pool pool({});
+        make(pool, 500);
+        SeededRandom random(99);
+        for (int i = 0; i < 100; ++i) {
+            run.push_back(*pool.pick(demand(), now(), random));
+            pool.on_started(run.back());
+        }
+    }
+    EXPECT_EQ(runs[0], runs[1]);
+    EXPECT_GT(std::set<Slot>(runs[0].begin(), runs[0].end()).size(), 50u);
+}
+
+}  // namespace
+}  // namespace framegrid::market

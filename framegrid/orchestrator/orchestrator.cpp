@@ -1,0 +1,483 @@
+#include <framegrid/orchestrator/orchestrator.hpp>
+
+#include <unordered_map>
+
+#include <framegrid/crypto/segment_signature.hpp>
+#include <framegrid/orchestrator/memory_store.hpp>
+#include <framegrid/orchestrator/worker_table.hpp>
+#include <framegrid/runtime/channel.hpp>
+
+namespace framegrid::orchestrator {
+
+namespace {
+
+constexpr std::string_view kEcho = "echo";
+
+// A task that a worker has and a job waits for.
+struct PendingTask {
+    WorkerId worker;
+    api::WorkerKind kind = api::WorkerKind::kTranscoder;
+    bool vanished = false;  // the worker's registration ended
+    std::optional<Result<api::WorkOutput>> outcome;
+    OneShot done;
+
+    void finish(Result<api::WorkOutput> result) {
+        if (!outcome) {
+            outcome.emplace(std::move(result));
+            done.fire();
+        }
+    }
+};
+
+WorkerDemand demand_of(const api::Job& job) {
+    WorkerDemand demand;
+    demand.needs = job.needs;
+    if (const auto* ai = std::get_if<api::AiWork>(&job.work.kind)) {
+        demand.kind = api::WorkerKind::kAi;
+        demand.capability = job::capability_of_pipeline(ai->pipeline);
+        demand.model_id = ai->model_id;
+    } else {
+        demand.session_id = job.token.session_id;
+    }
+    return demand;
+}
+
+class Role final : public Orchestrator {
+  public:
+    Role(Ports ports, Settings settings)
+        : ports_(std::move(ports)),
+          settings_(std::move(settings)),
+          sessions_(settings_.sessions, ports_.random),
+          store_(settings_.store_bytes_max) {}
+    ~Role() override { stop(); }
+
+    Task<Result<api::OrchestratorInfo>> get_info(api::InfoRequest request, Deadline deadline) override;
+    Task<Result<api::JobOutput>> run(api::Job job, Deadline deadline) override;
+    Task<Result<void>> end_session(api::AuthToken token, Deadline deadline) override;
+    Task<Result<std::unique_ptr<api::TaskStream>>> register_worker(
+        api::Registration registration, Deadline deadline
+    ) override;
+    Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
+    Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
+    Result<void> admit(const api::Job& head) override;
+    Bytes sign_ping(BytesView value) override;
+    Bytes sign_result(const std::vector<crypto::Hash32>& rendition_hashes) override;
+    std::string store(const std::string& session_id, const std::string& name, Blob bytes) override;
+    std::optional<Blob> stored(std::string_view path) override { return store_.get(path); }
+    void stop() override;
+    Stats stats() const override;
+
+  private:
+    friend class Registered;
+    struct Registration {
+        explicit Registration(std::size_t limit) : tasks(limit) {}
+        Channel<api::WorkerTask> tasks;
+    };
+    bool secret_matches(std::string_view given) const {
+        return crypto::equal_constant_time(as_bytes(given), as_bytes(settings_.secret));
+    }
+    api::OrchestratorInfo info(bool full);
+    void worker_gone(WorkerId id);
+    void expire_sessions();
+    Deadline work_deadline(const api::Work& work, Deadline deadline) const;
+    Task<Result<WorkerId>> worker_for(const WorkerDemand& demand, Deadline deadline);
+    Task<Result<api::WorkOutput>> dispatch(const api::Job& job, Deadline deadline);
+    Task<Result<api::WorkOutput>> run_on(WorkerId worker, const WorkerDemand& demand, const api::Work& work,
+                                         Deadline deadline, bool& vanished);
+
+    Ports ports_;
+    Settings settings_;
+    Sessions sessions_;
+    MemoryStore store_;
+    WorkerTable workers_;
+    std::unordered_map<WorkerId, std::shared_ptr<Registration>> registrations_;
+    std::unordered_map<TaskId, std::shared_ptr<PendingTask>> pending_;
+    Notifier room_changed_;
+    std::int64_t next_task_ = 0;
+    std::size_t waiting_ = 0;
+    bool stopping_ = false;
+    Stats stats_;
+    std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // streams may outlive the role
+};
+
+// A worker's registration as the adapter holds it: gone when destroyed.
+class Registered final : public api::TaskStream {
+  public:
+    Registered(Role& role, std::weak_ptr<int> alive, WorkerId id, std::shared_ptr<Role::Registration> registration)
+        : role_(role), alive_(std::move(alive)), id_(id), registration_(std::move(registration)) {}
+    ~Registered() override {
+        if (!alive_.expired()) {
+            role_.worker_gone(id_);
+        }
+    }
+    Task<Result<api::WorkerTask>> next() override {
+        auto task = co_await registration_->tasks.receive();
+        if (!task) {
+            co_return fail(Errc::kUnavailable, "the orchestrator is stopping");
+        }
+        co_return std::move(*task);
+    }
+
+  private:
+    Role& role_;
+    std::weak_ptr<int> alive_;
+    WorkerId id_;
+    std::shared_ptr<Role::Registration> registration_;
+};
+
+// Runs a piece of code when a scope ends, however it ends: cancellation unwinds coroutines.
+template <class F>
+class AtExit {
+  public:
+    explicit AtExit(F fn) : fn_(std::move(fn)) {}
+    ~AtExit() { fn_(); }
+    AtExit(const AtExit&) = delete;
+    AtExit& operator=(const AtExit&) = delete;
+
+  private:
+    F fn_;
+};
+
+api::OrchestratorInfo Role::info(bool full) {
+    api::OrchestratorInfo out;
+    out.service_uri = settings_.service_uri;
+    out.price = settings_.price;
+    if (ports_.key != nullptr) {
+        const auto address = ports_.key->address();
+        out.address.assign(address.begin(), address.end());
+    }
+    out.capabilities = workers_.capabilities();
+    out.capabilities->version = settings_.version;
+    if (full) {
+        out.hardware = workers_.hardware();
+        for (const auto& [capability, models] : out.capabilities->constraints) {
+            for (const auto& [model_id, constraint] : models) {
+                out.model_prices.push_back({settings_.price, capability, model_id});
+            }
+        }
+    }
+    return out;
+}
+
+Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Deadline) {
+    expire_sessions();
+    // A poll must not fail because the node is busy: gateways would take it for dead.
+    if (request.needs && !request.ignore_capacity && sessions_.full(ports_.clock.now())) {
+        co_return fail(Errc::kCapacity, kTextCapped);
+    }
+    auto out = info(!request.needs);
+    out.auth_token = sessions_.issue(ports_.clock.unix_ms());
+    co_return out;
+}
+
+Result<void> Role::admit(const api::Job& head) {
+    const auto check = [&]() -> Result<void> {
+        if (stopping_) {
+            return fail(Errc::kCapacity, kTextCapped);
+        }
+        auto own = info(false).capabilities;
+        const auto* ai = std::get_if<api::AiWork>(&head.work.kind);
+        const bool echo = ai != nullptr && ai->pipeline == kEcho;
+        if (!echo && !job::compatible(head.needs, own)) {
+            return fail(Errc::kForbidden, kTextIncompatible);
+        }
+        FG_CHECK(sessions_.check(head.token, ports_.clock.unix_ms()));
+        if (ai == nullptr && !sessions_.alive(head.token.session_id) && sessions_.full(ports_.clock.now())) {
+            return fail(Errc::kCapacity, kTextCapped);
+        }
+        if (ai != nullptr && !echo && !workers_.could_serve(demand_of(head))) {
+            return fail(Errc::kCapacity, kTextNoCapacity);
+        }
+        return {};
+    };
+    auto result = check();
+    stats_.jobs_refused += result ? 0 : 1;
+    return result;
+}
+
+Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
+    FG_CO_CHECK(admit(job));
+    api::JobOutput out;
+    if (const auto* ai = std::get_if<api::AiWork>(&job.work.kind); ai != nullptr && ai->pipeline == kEcho) {
+        out.output.artifacts.push_back({"echo", job.work.input_content_type, job.work.input, {}, {}});
+        ++stats_.jobs_done;
+        co_return out;
+    }
+    const bool transcode = std::holds_alternative<api::TranscodeWork>(job.work.kind);
+    if (transcode) {
+        if (auto entered = sessions_.enter(job.token.session_id, ports_.clock.now()); !entered) {
+            ++stats_.jobs_refused;
+            co_return fail(std::move(entered.error()));
+        }
+    }
+    const AtExit leave([&] {
+        if (transcode) {
+            sessions_.leave(job.token.session_id, ports_.clock.now());
+        }
+    });
+    job.work.session_id = job.token.session_id;
+    auto result = co_await dispatch(job, work_deadline(job.work, deadline));
+    if (!result) {
+        ++stats_.jobs_failed;
+        ports_.log.warn("orchestrator.job_failed", {{"manifest", job.manifest_id},
+                                                    {"seq", job.seq},
+                                                    {"code", to_string(result.error().code)},
+                                                    {"error", result.error().message}});
+        co_return fail(std::move(result.error()));
+    }
+    ++stats_.jobs_done;
+    out.output = std::move(*result);
+    out.info = info(false);
+    out.info->auth_token = job.token;
+    co_return out;
+}
+
+Deadline Role::work_deadline(const api::Work& work, Deadline deadline) const {
+    if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
+        const Duration four = 4 * std::chrono::milliseconds(transcode->duration_ms);
+        return deadline.at_most(ports_.clock, std::max(settings_.transcode_time_min, four));
+    }
+    return deadline.at_most(ports_.clock, settings_.ai_time_max);
+}
+
+Task<Result<api::WorkOutput>> Role::dispatch(const api::Job& job, Deadline deadline) {
+    WorkerDemand demand = demand_of(job);
+    Error last = make_error(Errc::kCapacity, demand.capability ? kTextNoCapacity : kTextNoTranscoders);
+    for (int attempt = 0; attempt < settings_.attempts_max; ++attempt) {
+        auto worker = co_await worker_for(demand, deadline);
+        if (!worker) {
+            // With an earlier failure in hand, that one says more than "nobody else is left".
+            co_return fail(attempt == 0 ? std::move(worker.error()) : std::move(last));
+        }
+        stats_.redispatched += attempt > 0 ? 1 : 0;
+        bool vanished = false;
+        auto result = co_await run_on(*worker, demand, job.work, deadline, vanished);
+        if (result || result.error().disposition == Disposition::kReject || deadline.passed(ports_.clock)) {
+            co_return std::move(result);
+        }
+        last = std::move(result.error());
+        ports_.log.info("orchestrator.task_redispatched",
+                        {{"worker", worker->value}, {"vanished", vanished ? "yes" : "no"}, {"error", last.message}});
+        demand.exclude.push_back(*worker);
+    }
+    co_return fail(std::move(last));
+}
+
+Task<Result<WorkerId>> Role::worker_for(const WorkerDemand& demand, Deadline deadline) {
+    const auto full = [&] {
+        return make_error(Errc::kCapacity, demand.capability ? kTextNoCapacity : kTextNoTranscoders);
+    };
+    for (;;) {
+        if (const auto worker = workers_.pick(demand)) {
+            co_return *worker;
+        }
+        if (stopping_ || !workers_.could_serve(demand) || waiting_ >= settings_.waiting_max) {
+            co_return fail(full());
+        }
+        ++waiting_;
+        const AtExit count([this] { --waiting_; });
+        struct Wait {
+            static Task<Result<bool>> once(Notifier& notifier) {
+                co_await notifier.wait();
+                co_return true;
+            }
+        };
+        auto waited = co_await with_deadline<bool>(ports_.clock, deadline, Wait::once(room_changed_));
+        if (!waited) {
+            co_return fail(full());
+        }
+    }
+}
+
+Task<Result<api::WorkOutput>> Role::run_on(
+    WorkerId worker, const WorkerDemand& demand, const api::Work& work, Deadline deadline, bool& vanished
+) {
+    const auto registration = registrations_.find(worker);
+    FG_ASSERT(registration != registrations_.end());
+    auto pending = std::make_shared<PendingTask>();
+    pending->worker = worker;
+    pending->kind = demand.kind;
+    const TaskId id{next_task_++};
+    api::WorkerTask task;
+    task.id = id;
+    task.work = work;
+    if (!registration->second->tasks.try_send(std::move(task))) {
+        co_return fail(make_error(Errc::kCapacity, kTextBusy));
+    }
+    pending_.emplace(id, pending);
+    workers_.started(worker, demand);
+    const AtExit settle([&] {
+        pending_.erase(id);
+        workers_.finished(worker, demand);
+        room_changed_.notify_all();
+    });
+    struct Wait {
+        static Task<Result<bool>> done(std::shared_ptr<PendingTask> task) {
+            co_await task->done.wait();
+            co_return true;
+        }
+    };
+    auto waited = co_await with_deadline<bool>(ports_.clock, deadline, Wait::done(pending));
+    vanished = pending->vanished;
+    if (!waited && !pending->outcome) {
+        co_return fail(std::move(waited.error()));
+    }
+    co_return std::move(*pending->outcome);
+}
+
+Task<Result<void>> Role::end_session(api::AuthToken token, Deadline) {
+    FG_CO_CHECK(sessions_.check_mac(token));
+    sessions_.end(token.session_id);
+    store_.erase_prefix("/stream/" + token.session_id + "/");
+    if (const auto worker = workers_.end_session(token.session_id)) {
+        if (const auto registration = registrations_.find(*worker); registration != registrations_.end()) {
+            api::WorkerTask notice;
+            notice.session_ended = token.session_id;
+            (void)registration->second->tasks.try_send(std::move(notice));  // only a hint: full queues may drop it
+        }
+    }
+    co_return Result<void>{};
+}
+
+Task<Result<std::unique_ptr<api::TaskStream>>> Role::register_worker(api::Registration registration, Deadline) {
+    if (!secret_matches(registration.secret)) {
+        ++stats_.registrations_refused;
+        ports_.log.warn("orchestrator.worker_refused", {{"why", "wrong secret"}});
+        co_return fail(Errc::kUnauthorized, kTextInvalidSecret);
+    }
+    if (registration.capacity <= 0) {
+        ++stats_.registrations_refused;
+        co_return fail(Errc::kInvalidArgument, kTextZeroCapacity, "capacity");
+    }
+    if (stopping_ || workers_.size() >= settings_.workers_max) {
+        co_return fail(Errc::kCapacity, "no more workers are accepted");
+    }
+    registration.secret.clear();
+    const WorkerId id = workers_.add(registration);
+    // A worker never has more tasks than its capacity; session notices share the queue.
+    auto entry = std::make_shared<Registration>(static_cast<std::size_t>(registration.capacity) * 2 + 16);
+    registrations_.emplace(id, entry);
+    ports_.log.info("orchestrator.worker_registered",
+                    {{"worker", id.value},
+                     {"kind", registration.kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
+                     {"capacity", registration.capacity},
+                     {"workers", workers_.size()}});
+    room_changed_.notify_all();
+    co_return std::make_unique<Registered>(*this, alive_, id, std::move(entry));
+}
+
+void Role::worker_gone(WorkerId id) {
+    const auto registration = registrations_.find(id);
+    if (registration == registrations_.end()) {
+        return;
+    }
+    registration->second->tasks.close();
+    registrations_.erase(registration);
+    workers_.remove(id);
+    std::size_t interrupted = 0;
+    for (const auto& [task_id, pending] : pending_) {
+        if (pending->worker == id) {
+            pending->vanished = true;
+            pending->finish(std::unexpected(
+                make_error(Errc::kUnavailable, "the worker vanished").with_disposition(Disposition::kRetry)
+            ));
+            ++interrupted;
+        }
+    }
+    ports_.log.info("orchestrator.worker_gone",
+                    {{"worker", id.value}, {"interrupted", interrupted}, {"workers", workers_.size()}});
+    room_changed_.notify_all();
+}
+
+Task<Result<Blob>> Role::fetch_input(std::string url, Deadline) {
+    if (auto blob = store_.get(url)) {
+        co_return std::move(*blob);
+    }
+    co_return fail(Errc::kNotFound, "no such input", "url");
+}
+
+Task<Result<void>> Role::submit(api::TaskReport report, Deadline) {
+    if (!secret_matches(report.secret)) {
+        ++stats_.results_refused;
+        ports_.log.warn("orchestrator.result_refused", {{"task", report.id.value}, {"why", "wrong secret"}});
+        co_return fail(Errc::kUnauthorized, kTextInvalidSecret);
+    }
+    const auto pending = pending_.find(report.id);
+    if (pending == pending_.end() || pending->second->kind != report.kind) {
+        ++stats_.results_late;
+        co_return Result<void>{};
+    }
+    pending->second->finish(std::move(report.outcome));
+    co_return Result<void>{};
+}
+
+Bytes Role::sign_ping(BytesView value) {
+    if (ports_.key == nullptr) {
+        return {};
+    }
+    const auto signature = ports_.key->sign_message(crypto::keccak256(value));
+    return {signature.begin(), signature.end()};
+}
+
+Bytes Role::sign_result(const std::vector<crypto::Hash32>& rendition_hashes) {
+    if (ports_.key == nullptr) {
+        return {};
+    }
+    const auto signature = ports_.key->sign_message(crypto::transcode_message(rendition_hashes));
+    return {signature.begin(), signature.end()};
+}
+
+std::string Role::store(const std::string& session_id, const std::string& name, Blob bytes) {
+    std::string path = "/stream/" + session_id + "/" + name;
+    store_.put(path, std::move(bytes));
+    return path;
+}
+
+void Role::expire_sessions() {
+    for (const auto& session_id : sessions_.expire(ports_.clock.now())) {
+        store_.erase_prefix("/stream/" + session_id + "/");
+        (void)workers_.end_session(session_id);
+    }
+}
+
+void Role::stop() {
+    stopping_ = true;
+    for (const auto& [id, registration] : registrations_) {
+        registration->tasks.close();
+    }
+    room_changed_.notify_all();
+}
+
+Stats Role::stats() const {
+    Stats out = stats_;
+    out.workers = workers_.size();
+    out.in_flight = pending_.size();
+    out.waiting = waiting_;
+    out.sessions = sessions_.size();
+    out.store_bytes = store_.bytes();
+    return out;
+}
+
+}  // namespace
+
+std::unique_ptr<Orchestrator> make_orchestrator(Ports ports, Settings settings) {
+    FG_ASSERT(!settings.secret.empty());
+    return std::make_unique<Role>(std::move(ports), std::move(settings));
+}
+
+void dump(MetricsWriter& out, const Stats& stats) {
+    out.counter("framegrid_orchestrator_jobs_total", stats.jobs_done, {{"result", "done"}});
+    out.counter("framegrid_orchestrator_jobs_total", stats.jobs_failed, {{"result", "failed"}});
+    out.counter("framegrid_orchestrator_jobs_total", stats.jobs_refused, {{"result", "refused"}});
+    out.counter("framegrid_orchestrator_tasks_redispatched_total", stats.redispatched);
+    out.counter("framegrid_orchestrator_results_late_total", stats.results_late);
+    out.counter("framegrid_orchestrator_results_refused_total", stats.results_refused);
+    out.counter("framegrid_orchestrator_registrations_refused_total", stats.registrations_refused);
+    out.gauge("framegrid_orchestrator_workers", static_cast<double>(stats.workers));
+    out.gauge("framegrid_orchestrator_jobs_in_flight", static_cast<double>(stats.in_flight));
+    out.gauge("framegrid_orchestrator_jobs_waiting", static_cast<double>(stats.waiting));
+    out.gauge("framegrid_orchestrator_sessions", static_cast<double>(stats.sessions));
+    out.gauge("framegrid_orchestrator_store_bytes", static_cast<double>(stats.store_bytes));
+}
+
+}  // namespace framegrid::orchestrator

@@ -1,0 +1,76 @@
+// The orchestrator role: answers discovery, admits jobs, and runs each on one of its registered workers.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <framegrid/api/orchestrator_service.hpp>
+#include <framegrid/base/log.hpp>
+#include <framegrid/crypto/keys.hpp>
+#include <framegrid/orchestrator/sessions.hpp>
+#include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/metrics.hpp>
+#include <framegrid/runtime/random.hpp>
+#include <framegrid/runtime/task.hpp>
+
+namespace framegrid::orchestrator {
+
+// Text constants that peers classify by (protocol sections 2.3 and 3.3).
+inline constexpr const char* kTextCapped = "OrchestratorCapped";
+inline constexpr const char* kTextBusy = "OrchestratorBusy";
+inline constexpr const char* kTextInvalidSecret = "invalid secret";
+inline constexpr const char* kTextZeroCapacity = "zero capacity";
+inline constexpr const char* kTextIncompatible = "incompatible capabilities";
+inline constexpr const char* kTextNoTranscoders = "no transcoders available";
+inline constexpr const char* kTextNoCapacity = "insufficient capacity";
+
+struct Settings {
+    std::string service_uri;              // as gateways and workers reach this node
+    std::string secret;                   // shared with workers; never empty
+    Price price{0, 1};
+    std::string version = "0.9.1";        // protocol version that is spoken
+    SessionSettings sessions;
+    std::size_t workers_max = 1'000;
+    std::size_t waiting_max = 1'000;      // jobs waiting for a worker with room
+    std::size_t store_bytes_max = 512u << 20;
+    int attempts_max = 3;                 // workers tried for one job
+    Duration transcode_time_min = std::chrono::seconds(8);   // max(this, 4 x duration), protocol section 7
+    Duration ai_time_max = std::chrono::minutes(15);
+};
+
+struct Ports {
+    Executor executor;
+    Clock& clock;
+    Random& random;
+    Logger log;
+    const crypto::PrivateKey* key = nullptr;  // signs results; null off-chain
+};
+
+struct Stats {
+    std::uint64_t jobs_done = 0;
+    std::uint64_t jobs_failed = 0;
+    std::uint64_t jobs_refused = 0;       // before any worker saw them
+    std::uint64_t redispatched = 0;       // given to another worker after one vanished or failed
+    std::uint64_t results_late = 0;       // for tasks that nobody waits for any more
+    std::uint64_t results_refused = 0;    // wrong secret
+    std::uint64_t registrations_refused = 0;
+    std::size_t workers = 0;
+    std::size_t in_flight = 0;
+    std::size_t waiting = 0;
+    std::size_t sessions = 0;
+    std::size_t store_bytes = 0;
+};
+void dump(MetricsWriter& out, const Stats& stats);
+
+// Runs on one executor; every method is called there.
+class Orchestrator : public api::OrchestratorService {
+  public:
+    // Ends registrations (their streams end) and fails waiting jobs with kCapacity; running ones finish.
+    virtual void stop() = 0;
+    virtual Stats stats() const = 0;
+};
+
+std::unique_ptr<Orchestrator> make_orchestrator(Ports ports, Settings settings);
+
+}  // namespace framegrid::orchestrator

@@ -1,0 +1,215 @@
+#include <framegrid/worker/worker.hpp>
+
+#include <framegrid/runtime/task_group.hpp>
+
+namespace framegrid::worker {
+
+namespace {
+
+class Role final : public Worker {
+  public:
+    Role(Ports ports, Settings settings) : ports_(std::move(ports)), settings_(std::move(settings)) {}
+
+    Task<Result<void>> run() override;
+    Stats stats() const override { return stats_; }
+
+  private:
+    Task<Result<bool>> serve(api::WorkerKind kind);
+    Task<Result<bool>> serve_once(std::string uri, api::WorkerKind kind);
+    Task<Result<bool>> take_tasks(
+        std::shared_ptr<api::WorkerHost> host, api::TaskStream& stream, TaskGroup& tasks, api::WorkerKind kind
+    );
+    Task<void> handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind);
+    Task<Result<api::WorkOutput>> perform(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task);
+    Task<void> deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport report);
+    api::Registration registration(api::WorkerKind kind) const;
+
+    Ports ports_;
+    Settings settings_;
+    Stats stats_;
+};
+
+// Counts something as long as it lives: cancellation unwinds.
+class Counted {
+  public:
+    explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+    ~Counted() { --count_; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+  private:
+    std::size_t& count_;
+};
+
+bool is_final(const Error& error) {
+    return error.code == Errc::kUnauthorized || error.code == Errc::kInvalidArgument;
+}
+
+api::Registration Role::registration(api::WorkerKind kind) const {
+    api::Registration out;
+    out.kind = kind;
+    out.secret = settings_.secret;
+    out.hardware = settings_.hardware;
+    const bool ai = kind == api::WorkerKind::kAi;
+    out.capacity = ai ? settings_.ai_capacity : settings_.transcode_capacity;
+    out.capabilities = ai ? settings_.ai_capabilities : settings_.transcode_capabilities;
+    return out;
+}
+
+Task<Result<void>> Role::run() {
+    if (settings_.orchestrators.empty()) {
+        co_return fail(Errc::kInvalidArgument, "no orchestrator to work for", "orchestrators");
+    }
+    std::vector<Task<Result<bool>>> services;
+    if (settings_.transcode_capacity > 0) {
+        services.push_back(serve(api::WorkerKind::kTranscoder));
+    }
+    if (settings_.ai_capacity > 0 && !settings_.ai_capabilities.constraints.empty()) {
+        services.push_back(serve(api::WorkerKind::kAi));
+    }
+    if (services.empty()) {
+        co_return fail(Errc::kInvalidArgument, "nothing to offer: no transcoding capacity and no models", "capacity");
+    }
+    auto results = co_await all_of(std::move(services));
+    for (auto& result : results) {
+        if (!result) {
+            co_return fail(std::move(result.error()));
+        }
+    }
+    co_return Result<void>{};
+}
+
+Task<Result<bool>> Role::serve(api::WorkerKind kind) {
+    Duration pause = settings_.reconnect_min;
+    for (std::size_t turn = 0;; ++turn) {
+        const std::string uri = settings_.orchestrators[turn % settings_.orchestrators.size()];
+        const TimePoint started = ports_.clock.now();
+        auto ended = co_await serve_once(uri, kind);
+        FG_ASSERT(!ended);
+        if (is_final(ended.error())) {
+            ports_.log.error("worker.refused", {{"orchestrator", uri}, {"error", ended.error().message}});
+            co_return fail(std::move(ended.error()));
+        }
+        // A registration that stood for a while was a good one: come back quickly.
+        const bool stood = ports_.clock.now() - started > settings_.reconnect_max;
+        pause = stood ? settings_.reconnect_min : std::min(pause * 2, settings_.reconnect_max);
+        const Duration jittered{static_cast<Duration::rep>(
+            static_cast<double>(pause.count()) * (0.5 + ports_.random.unit() * 0.5)
+        )};
+        ports_.log.info("worker.reconnecting",
+                        {{"orchestrator", uri},
+                         {"why", ended.error().message},
+                         {"in_ms", std::chrono::duration_cast<std::chrono::milliseconds>(jittered).count()}});
+        co_await sleep_for(ports_.clock, jittered);
+    }
+}
+
+// Never returns a value: a registration ends with the reason why.
+Task<Result<bool>> Role::serve_once(std::string uri, api::WorkerKind kind) {
+    const auto host = ports_.host_at(uri);
+    const Deadline deadline = Deadline::after(ports_.clock, settings_.register_time_max);
+    auto wanted = registration(kind);
+    const auto capacity = static_cast<std::size_t>(wanted.capacity);
+    auto stream = co_await host->register_worker(std::move(wanted), deadline);
+    if (!stream) {
+        co_return fail(std::move(stream.error()));
+    }
+    ++stats_.registrations;
+    const Counted counted(stats_.registered);
+    ports_.log.info("worker.registered", {{"orchestrator", uri},
+                                          {"kind", kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
+                                          {"capacity", capacity}});
+    // Tasks of a registration end with it: the orchestrator has already given them to somebody else.
+    TaskGroup tasks(ports_.executor, capacity * 2 + 1, ports_.log);
+    co_return co_await with_group<bool>(tasks, take_tasks(host, **stream, tasks, kind));
+}
+
+Task<Result<bool>> Role::take_tasks(
+    std::shared_ptr<api::WorkerHost> host, api::TaskStream& stream, TaskGroup& tasks, api::WorkerKind kind
+) {
+    for (;;) {
+        auto task = co_await stream.next();
+        if (!task) {
+            co_return fail(std::move(task.error()));
+        }
+        if (task->session_ended) {
+            ports_.work.end_session(*task->session_ended);
+        } else if (!tasks.spawn(handle(host, std::move(*task), kind))) {
+            ++stats_.tasks_refused;
+        }
+    }
+}
+
+Task<void> Role::handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind) {
+    const Counted counted(stats_.tasks_running);
+    api::TaskReport report;
+    report.kind = kind;
+    report.id = task.id;
+    report.secret = settings_.secret;
+    if (const auto* ai = std::get_if<api::AiWork>(&task.work.kind)) {
+        report.pipeline = ai->pipeline;
+    }
+    report.outcome = co_await perform(host, std::move(task));
+    if (report.outcome) {
+        ++stats_.tasks_done;
+    } else {
+        ++stats_.tasks_failed;
+        ports_.log.warn("worker.task_failed", {{"task", report.id.value},
+                                               {"code", to_string(report.outcome.error().code)},
+                                               {"error", report.outcome.error().message}});
+    }
+    co_await deliver(std::move(host), std::move(report));
+}
+
+Task<Result<api::WorkOutput>> Role::perform(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task) {
+    if (!task.input_url.empty()) {
+        const Deadline deadline = Deadline::after(ports_.clock, settings_.fetch_time_max);
+        auto input = co_await host->fetch_input(task.input_url, deadline);
+        if (!input) {
+            co_return fail(std::move(input.error()).with_context("fetch input").with_disposition(Disposition::kRetry));
+        }
+        task.work.input = std::move(*input);
+    }
+    Duration limit = settings_.ai_time_max;
+    if (const auto* transcode = std::get_if<api::TranscodeWork>(&task.work.kind)) {
+        limit = std::max(settings_.transcode_time_min, Duration(4 * std::chrono::milliseconds(transcode->duration_ms)));
+    }
+    const Deadline deadline = Deadline::after(ports_.clock, limit);
+    co_return co_await ports_.work.run(std::move(task.work), deadline);
+}
+
+Task<void> Role::deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport report) {
+    Duration pause = settings_.reconnect_min;
+    for (int attempt = 1;; ++attempt) {
+        const Deadline deadline = Deadline::after(ports_.clock, settings_.submit_time_max);
+        auto sent = co_await host->submit(report, deadline);
+        if (sent) {
+            co_return;
+        }
+        if (is_final(sent.error()) || attempt >= settings_.submit_attempts) {
+            ++stats_.reports_lost;
+            ports_.log.warn("worker.report_lost", {{"task", report.id.value}, {"error", sent.error().message}});
+            co_return;
+        }
+        co_await sleep_for(ports_.clock, pause);
+        pause *= 2;
+    }
+}
+
+}  // namespace
+
+std::unique_ptr<Worker> make_worker(Ports ports, Settings settings) {
+    return std::make_unique<Role>(std::move(ports), std::move(settings));
+}
+
+void dump(MetricsWriter& out, const Stats& stats) {
+    out.counter("framegrid_worker_tasks_total", stats.tasks_done, {{"result", "done"}});
+    out.counter("framegrid_worker_tasks_total", stats.tasks_failed, {{"result", "failed"}});
+    out.counter("framegrid_worker_tasks_total", stats.tasks_refused, {{"result", "refused"}});
+    out.counter("framegrid_worker_registrations_total", stats.registrations);
+    out.counter("framegrid_worker_reports_lost_total", stats.reports_lost);
+    out.gauge("framegrid_worker_tasks_running", static_cast<double>(stats.tasks_running));
+    out.gauge("framegrid_worker_registered", static_cast<double>(stats.registered));
+}
+
+}  // namespace framegrid::worker
