@@ -16,13 +16,43 @@ namespace framegrid::job {
 
 // Wire bit positions: never renumber (protocol section 4.1).
 enum class Capability : std::int32_t {
-    kH264 = 0, kMpegTs = 1, kMp4 = 2, kFractionalFps = 3, kStorageDirect = 4, kStorageS3 = 5, kStorageGcs = 6,
-    kH264Baseline = 7, kH264Main = 8, kH264High = 9, kH264ConstrainedHigh = 10, kGop = 11, kAuthToken = 12,
-    kMpeg7Signature = 14, kHevcDecode = 15, kHevcEncode = 16, kVp8Decode = 17, kVp9Decode = 18, kVp8Encode = 19,
-    kVp9Encode = 20, kH264Decode444 = 21, kH264Decode422 = 22, kH264Decode444Depth10 = 23,
-    kH264Decode422Depth10 = 24, kH264Decode420Depth10 = 25, kSegmentSlicing = 26, kTextToImage = 27,
-    kImageToImage = 28, kImageToVideo = 29, kUpscale = 30, kAudioToText = 31, kSegmentAnything2 = 32, kLlm = 33,
-    kImageToText = 34, kLiveVideoToVideo = 35, kTextToSpeech = 36, kByoc = 37,
+    kH264 = 0,
+    kMpegTs = 1,
+    kMp4 = 2,
+    kFractionalFps = 3,
+    kStorageDirect = 4,
+    kStorageS3 = 5,
+    kStorageGcs = 6,
+    kH264Baseline = 7,
+    kH264Main = 8,
+    kH264High = 9,
+    kH264ConstrainedHigh = 10,
+    kGop = 11,
+    kAuthToken = 12,
+    kMpeg7Signature = 14,
+    kHevcDecode = 15,
+    kHevcEncode = 16,
+    kVp8Decode = 17,
+    kVp9Decode = 18,
+    kVp8Encode = 19,
+    kVp9Encode = 20,
+    kH264Decode444 = 21,
+    kH264Decode422 = 22,
+    kH264Decode444Depth10 = 23,
+    kH264Decode422Depth10 = 24,
+    kH264Decode420Depth10 = 25,
+    kSegmentSlicing = 26,
+    kTextToImage = 27,
+    kImageToImage = 28,
+    kImageToVideo = 29,
+    kUpscale = 30,
+    kAudioToText = 31,
+    kSegmentAnything2 = 32,
+    kLlm = 33,
+    kImageToText = 34,
+    kLiveVideoToVideo = 35,
+    kTextToSpeech = 36,
+    kByoc = 37,
 };
 
 // "upscale" -> kUpscale; nullopt for pipelines the network has no number for.
@@ -33,14 +63,14 @@ std::string_view name_of(Capability capability);
 struct ModelConstraint {
     bool warm = false;
     std::uint32_t capacity = 0;
-    std::string runner_version;
+    std::string runner_version{};
     std::uint32_t capacity_in_use = 0;
     friend bool operator==(const ModelConstraint&, const ModelConstraint&) = default;
 };
 using Models = std::map<std::string, ModelConstraint>;  // by model id
 
 struct Capabilities {
-    std::vector<std::uint64_t> bits;         // word c/64, bit c%64
+    std::vector<std::uint64_t> bits;  // word c/64, bit c%64
     std::vector<std::uint64_t> mandatories;
     std::map<std::uint32_t, std::uint32_t> capacities;  // capability -> simultaneous jobs
     std::string version;
@@ -63,7 +93,8 @@ bool bits_within(const std::vector<std::uint64_t>& a, const std::vector<std::uin
 // The section 4.3 rule: can an offer serve these needs? An absent offer counts as the legacy set {0..11}.
 bool compatible(const Capabilities& needs, const std::optional<Capabilities>& offer);
 
-// Adds (sign +1) or removes (sign -1) a remote worker's capabilities; bits whose capacity falls to 0 are cleared.
+// Adds (sign +1) or removes (sign -1) a remote worker's capabilities; bits whose capacity falls to 0 are
+// cleared.
 void merge(Capabilities& into, const Capabilities& worker, int sign);
 
 Capabilities default_capabilities();  // 0-12, 14, 26 with capacity 1 each
@@ -71,7 +102,9 @@ Capabilities default_capabilities();  // 0-12, 14, 26 with capacity 1 each
 // The video codec of a source as far as capabilities care.
 enum class SourceCodec : std::uint8_t { kUnknown, kH264, kHevc, kVp8, kVp9, kAv1 };
 // What a transcode job needs (section 4.3, last paragraph). AV1 has no number on the network: it adds none.
-Capabilities transcode_needs(const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced);
+Capabilities transcode_needs(
+    const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced
+);
 // What an AI job needs: the default set, the capability and the model (cold is good enough).
 Capabilities ai_needs(Capability capability, const std::string& model_id);
 
