@@ -54,15 +54,18 @@ Task<void> TaskGroup::close() {
     co_await asio::this_coro::throw_if_cancelled(false);
     // As a child with its own cancellation state: the caller's signal, past or to come, must not cut the wait short.
     auto child = std::make_shared<detail::Child<bool>>();
-    co_await detail::run_child<bool>(child, joined());
+    co_await detail::run_child<bool>(child, detail::uninterrupted(join()));
     co_await asio::this_coro::throw_if_cancelled(throwing);
 }
 
-Task<Result<bool>> TaskGroup::joined() {
-    // A second cancellation may reach this child; tasks that were told to stop do stop, so wait again.
+namespace detail {
+
+Task<Result<bool>> uninterrupted(Task<void> task) {
     co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    co_await join();
+    co_await std::move(task);
     co_return true;
 }
+
+}  // namespace detail
 
 }  // namespace framegrid

@@ -38,12 +38,15 @@ class TaskGroup {
         Notifier done;
         bool stopping = false;
     };
-    Task<Result<bool>> joined();
     Executor executor_;
     std::size_t max_;
     Logger log_;
     std::shared_ptr<State> state_;
 };
+
+namespace detail {
+Task<Result<bool>> uninterrupted(Task<void> task);
+}
 
 // Runs `body`, which may spawn into `group`, then closes the group, also when the caller is cancelled: whatever the
 // group's tasks refer to in the caller's frame outlives them.
@@ -54,6 +57,19 @@ Task<Result<T>> with_group(TaskGroup& group, Task<Result<T>> body) {
     auto child = std::make_shared<detail::Child<T>>();
     co_await detail::run_child<T>(child, std::move(body));
     co_await group.close();
+    co_await boost::asio::this_coro::throw_if_cancelled(throwing);
+    co_return std::move(*child->result);
+}
+
+// Runs `body`, then `cleanup`, also when the caller is cancelled; `cleanup` itself is not cut short.
+template <class T>
+Task<Result<T>> with_cleanup(Task<Result<T>> body, Task<void> cleanup) {
+    const bool throwing = co_await boost::asio::this_coro::throw_if_cancelled();
+    co_await boost::asio::this_coro::throw_if_cancelled(false);
+    auto child = std::make_shared<detail::Child<T>>();
+    co_await detail::run_child<T>(child, std::move(body));
+    auto last = std::make_shared<detail::Child<bool>>();
+    co_await detail::run_child<bool>(last, detail::uninterrupted(std::move(cleanup)));
     co_await boost::asio::this_coro::throw_if_cancelled(throwing);
     co_return std::move(*child->result);
 }
