@@ -98,7 +98,7 @@ class Tree(unittest.TestCase):
         self.assertEqual(self.source("thread_local Cache cache;\n"), ["static-state"])
         self.assertEqual(self.source(
             "static int helper(int a) { return a; }\nint f() {\n    static const std::string kNone;\n"
-            "    static constexpr int kOne = 1;\n    static_assert(kOne == 1);\n    return 0;\n}\n"
+            "    static T* const made = make();\n    static constexpr int kOne = 1;\n    static_assert(kOne == 1);\n    return 0;\n}\n"
             "struct S {\n    static Task<Result<bool>> once(Notifier& n) { co_return true; }\n};\n"), [])
 
     def test_task_in_try(self):
