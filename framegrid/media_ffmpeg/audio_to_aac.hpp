@@ -1,0 +1,41 @@
+// Private: re-encoding an audio stream to AAC, for codecs that segments cannot carry.
+#pragma once
+
+#include <framegrid/media_ffmpeg/av.hpp>
+
+struct SwrContext;
+struct AVAudioFifo;
+
+namespace framegrid::media_ffmpeg {
+
+class AudioToAac {
+  public:
+    static Result<std::unique_ptr<AudioToAac>> open(
+        const AVCodecParameters& parameters, AVRational time_base
+    );
+    AudioToAac(const AudioToAac&) = delete;
+    AudioToAac& operator=(const AudioToAac&) = delete;
+    ~AudioToAac();
+
+    // Feeds a packet (nullptr: the end) and appends encoded packets, in time_base().
+    Result<void> push(const AVPacket* packet, std::vector<PacketPtr>& out);
+    ParametersPtr parameters() const;
+    AVRational time_base() const { return encoder_->time_base; }
+
+  private:
+    AudioToAac() = default;
+    Result<void> convert(const AVFrame* frame);
+    Result<void> encode(bool last, std::vector<PacketPtr>& out);
+
+    AVRational in_time_base_{1, 1};
+    CodecPtr decoder_;
+    CodecPtr encoder_;
+    SwrContext* resampler_ = nullptr;
+    AVAudioFifo* fifo_ = nullptr;
+    std::int64_t next_pts_ = AV_NOPTS_VALUE;  // of the first sample in the fifo
+    int in_rate_ = 0;
+    int in_format_ = -1;
+    int in_channels_ = 0;
+};
+
+}  // namespace framegrid::media_ffmpeg

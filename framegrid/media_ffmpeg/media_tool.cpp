@@ -1,0 +1,212 @@
+// A small tool to try and time the codecs without a network.
+//   media_tool clip OUT [WxH] [seconds]
+//   media_tool probe FILE
+//   media_tool transcode FILE PROFILES.json|PRESETS OUTDIR [--preset P] [--jobs N] [--encoder-threads N]
+//                        [--decoder-threads N] [--target-ms N] [--limit N]
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <mutex>
+#include <sstream>
+#include <thread>
+
+#include <framegrid/media_ffmpeg/make_clip.hpp>
+#include <framegrid/media_ffmpeg/probe.hpp>
+#include <framegrid/media_ffmpeg/segmenter.hpp>
+#include <framegrid/media_ffmpeg/transcoder.hpp>
+
+namespace {
+
+using namespace framegrid;
+using namespace framegrid::media_ffmpeg;
+
+int complain(const Error& error) {
+    std::cerr << "media_tool: " << error.message << " [" << to_string(error.code) << "]\n";
+    return 1;
+}
+
+std::string read_text(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    std::ostringstream text;
+    text << in.rdbuf();
+    return text.str();
+}
+
+std::string option(
+    const std::vector<std::string>& arguments, const std::string& name, const std::string& fallback
+) {
+    for (std::size_t i = 0; i + 1 < arguments.size(); ++i) {
+        if (arguments[i] == name) {
+            return arguments[i + 1];
+        }
+    }
+    return fallback;
+}
+
+double now_s() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+int run_clip(const std::vector<std::string>& arguments) {
+    ClipSpec spec;
+    if (arguments.size() > 3) {
+        std::sscanf(arguments[3].c_str(), "%dx%d", &spec.width, &spec.height);
+    }
+    if (arguments.size() > 4) {
+        spec.duration_ms = std::stoll(arguments[4]) * 1000;
+    }
+    const auto made = make_clip(arguments[2], spec);
+    return made ? 0 : complain(made.error());
+}
+
+int run_probe(const std::string& path) {
+    const auto info = probe(Blob::copy_of(read_text(path)));
+    if (!info) {
+        return complain(info.error());
+    }
+    std::printf(
+        "%s video=%s audio=%s %dx%d rotation=%d fps=%d/%d start=%lld duration=%lld frames=%lld "
+        "keyframes=%lld %s %s\n",
+        info->container.c_str(), info->video_codec.c_str(), info->audio_codec.c_str(), info->size.width,
+        info->size.height, info->rotation, info->fps_num, info->fps_den,
+        static_cast<long long>(info->start_ms), static_cast<long long>(info->duration_ms),
+        static_cast<long long>(info->frames), static_cast<long long>(info->keyframes),
+        info->pixel_format.c_str(), info->codecs.c_str()
+    );
+    return 0;
+}
+
+// Segments in, renditions out, several at a time.
+class Job {
+  public:
+    Job(FfmpegTranscoder& transcoder, Segmenter& segmenter, std::vector<media::VideoProfile> profiles,
+        std::string directory)
+        : transcoder_(transcoder),
+          segmenter_(segmenter),
+          profiles_(std::move(profiles)),
+          directory_(std::move(directory)) {}
+
+    int run(int jobs, std::int64_t limit) {
+        limit_ = limit;
+        {
+            std::vector<std::jthread> threads;
+            for (int i = 0; i < jobs; ++i) {
+                threads.emplace_back([this, i] { work("session-" + std::to_string(i)); });
+            }
+        }
+        return status_;
+    }
+
+  private:
+    void work(const std::string& session) {
+        while (status_ == 0) {
+            std::optional<Segment> segment;
+            {
+                const std::lock_guard lock(mutex_);
+                auto next = segmenter_.next();
+                if (!next) {
+                    status_ = complain(next.error());
+                    return;
+                }
+                segment = std::move(*next);
+            }
+            if (!segment || segment->seq >= limit_) {
+                return;
+            }
+            transcode(session, *segment);
+        }
+    }
+    void transcode(const std::string& session, const Segment& segment) {
+        api::TranscodeWork work;
+        work.profiles = profiles_;
+        const double begin = now_s();
+        double first = 0;
+        const auto output = transcoder_.transcode(
+            session, work, segment.bytes, stop_,
+            [&](std::size_t, const api::Artifact&) {
+                const std::lock_guard lock(mutex_);
+                first = first == 0 ? now_s() - begin : first;
+            }
+        );
+        const double all = now_s() - begin;
+        const std::lock_guard lock(mutex_);
+        if (!output) {
+            status_ = complain(output.error());
+            return;
+        }
+        std::printf("segment %lld first %.3f all %.3f\n", static_cast<long long>(segment.seq), first, all);
+        for (const api::Artifact& artifact : output->artifacts) {
+            const std::string extension = artifact.content_type == "video/mp4" ? ".mp4" : ".ts";
+            std::ofstream out(
+                directory_ + "/" + artifact.name + "_" + std::to_string(segment.seq) + extension,
+                std::ios::binary
+            );
+            out.write(artifact.bytes.text().data(), static_cast<std::streamsize>(artifact.bytes.size()));
+        }
+    }
+
+    FfmpegTranscoder& transcoder_;
+    Segmenter& segmenter_;
+    std::vector<media::VideoProfile> profiles_;
+    std::string directory_;
+    std::int64_t limit_ = 0;
+    api::StopFlag stop_{false};
+    std::mutex mutex_;
+    std::atomic<int> status_ = 0;
+};
+
+int run_transcode(const std::vector<std::string>& arguments) {
+    const auto profiles = std::filesystem::exists(arguments[3])
+                              ? media::parse_profiles(read_text(arguments[3]))
+                              : media::parse_presets(arguments[3]);
+    if (!profiles) {
+        return complain(profiles.error());
+    }
+    TranscoderSettings settings;
+    settings.preset = option(arguments, "--preset", settings.preset);
+    settings.encoder_threads = std::stoi(option(arguments, "--encoder-threads", "1"));
+    settings.decoder_threads = std::stoi(option(arguments, "--decoder-threads", "1"));
+    settings.small_first = option(arguments, "--small-first", "1") == "1";
+    settings.hw = option(arguments, "--hw", "none");
+    SegmenterSettings cutting;
+    cutting.target_ms = std::stoll(option(arguments, "--target-ms", "2000"));
+    auto segmenter = Segmenter::open(arguments[2], cutting);
+    if (!segmenter) {
+        return complain(segmenter.error());
+    }
+    auto transcoder = FfmpegTranscoder::open(settings);
+    if (!transcoder) {
+        return complain(transcoder.error());
+    }
+    std::filesystem::create_directories(arguments[4]);
+    const double begin = now_s();
+    const int status = Job(**transcoder, **segmenter, *profiles, arguments[4])
+                           .run(
+                               std::stoi(option(arguments, "--jobs", "2")),
+                               std::stoll(option(arguments, "--limit", "1000000"))
+                           );
+    std::printf("total %.3f s\n", now_s() - begin);
+    return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::vector<std::string> arguments(argv, argv + argc);
+    if (arguments.size() >= 3 && arguments[1] == "clip") {
+        return run_clip(arguments);
+    }
+    if (arguments.size() == 3 && arguments[1] == "probe") {
+        return run_probe(arguments[2]);
+    }
+    if (arguments.size() >= 5 && arguments[1] == "transcode") {
+        return run_transcode(arguments);
+    }
+    std::cerr << "usage: media_tool clip OUT [WxH] [seconds] | probe FILE |\n"
+                 "       transcode FILE PROFILES.json|PRESETS OUTDIR [--preset P] [--jobs N] "
+                 "[--encoder-threads N]\n"
+                 "       [--decoder-threads N] [--target-ms N] [--limit N] [--small-first 0|1] [--hw NAME]\n";
+    return 2;
+}

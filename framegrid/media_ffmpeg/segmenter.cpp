@@ -1,0 +1,288 @@
+#include <framegrid/media_ffmpeg/segmenter.hpp>
+
+extern "C" {
+#include <libavutil/mathematics.h>
+}
+
+#include <framegrid/media_ffmpeg/audio_to_aac.hpp>
+#include <framegrid/media_ffmpeg/describe.hpp>
+#include <framegrid/media_ffmpeg/parameter_sets.hpp>
+#include <framegrid/media_ffmpeg/video_decoder.hpp>
+
+namespace framegrid::media_ffmpeg {
+namespace {
+
+constexpr std::int64_t kProbeBytes = 20'000'000;
+constexpr std::int64_t kProbeMs = 10'000;
+// Where the time line starts: room for reordered pictures before the first one, as other MPEG-TS writers
+// leave it.
+constexpr std::int64_t kOriginUs = 1'400'000;
+// A keyframe this much before the target is near enough to cut at.
+constexpr double kEarlyCut = 0.85;
+constexpr std::size_t kPacketsMax = 2'000'000;
+// Containers cost a little on top of the packets.
+constexpr std::size_t kPayloadMax = media::kSegmentBytesMax / 16 * 15;
+
+std::int64_t time_of(const AVPacket& packet) {
+    return packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
+}
+
+OutputFormat choose_format(const AVCodecParameters& video) {
+    // MPEG-TS cannot say that a picture lies on its side.
+    if (fits_mpegts(video.codec_id) && rotation_of(display_matrix_of(video)) == 0) {
+        return OutputFormat::kMpegTs;
+    }
+    return fits_mp4(video.codec_id) ? OutputFormat::kMp4 : OutputFormat::kMatroska;
+}
+
+std::string content_type_of(OutputFormat format) {
+    return format == OutputFormat::kMpegTs ? "video/mp2t"
+           : format == OutputFormat::kMp4  ? "video/mp4"
+                                           : "video/x-matroska";
+}
+
+}  // namespace
+
+struct Segmenter::State {
+    Result<void> prepare();
+    Result<std::optional<Segment>> next();
+    Result<void> take_video(PacketPtr packet);
+    Result<void> take_audio(PacketPtr packet);
+    Result<void> add_audio(std::vector<PacketPtr> packets);
+    Result<void> keep(PacketPtr packet, std::vector<PacketPtr>& packets);
+    void move(AVPacket& packet, AVRational time_base) const;
+    bool cuts_here(const AVPacket& packet) const;
+    Result<std::optional<Segment>> finish_segment(std::int64_t end);
+
+    SegmenterSettings settings;
+    std::unique_ptr<Input> input;
+    MediaInfo info;
+    OutputFormat format = OutputFormat::kMpegTs;
+    AVStream* video = nullptr;
+    AVStream* audio = nullptr;
+    std::unique_ptr<ByteStream> byte_stream;
+    std::unique_ptr<AudioToAac> audio_encoder;
+    std::int64_t shift_us = 0;
+
+    std::vector<PacketPtr> video_packets;
+    std::vector<PacketPtr> audio_packets;
+    std::size_t payload = 0;
+    PacketPtr pending;                    // the keyframe that starts the next segment
+    std::int64_t first = AV_NOPTS_VALUE;  // the file's first picture, in the video's time base
+    std::int64_t start = AV_NOPTS_VALUE;  // this segment's first picture
+    std::int64_t end = AV_NOPTS_VALUE;    // the end of its last picture so far
+    std::int64_t seq = 0;
+    bool at_end = false;
+};
+
+Result<void> Segmenter::State::prepare() {
+    input->get()->flags |= AVFMT_FLAG_GENPTS;
+    FG_CHECK(input->find_streams(kProbeBytes, kProbeMs));
+    info = describe(*input);
+    video = input->video();
+    audio = input->audio();
+    if (video == nullptr) {
+        return fail(Errc::kUnprocessable, "TranscoderInvalidVideo: there is no video in the file");
+    }
+    AVFormatContext* context = input->get();
+    for (unsigned i = 0; i < context->nb_streams; ++i) {
+        AVStream* stream = context->streams[i];
+        stream->discard = stream == video || stream == audio ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
+    }
+    format = choose_format(*video->codecpar);
+    if (format == OutputFormat::kMpegTs) {
+        FG_TRY(stream, ByteStream::open(*video->codecpar, video->time_base));
+        byte_stream = std::move(stream);
+    }
+    if (audio != nullptr) {
+        const AVCodecID codec = audio->codecpar->codec_id;
+        const bool fits = format == OutputFormat::kMpegTs ? fits_mpegts(codec) : fits_mp4(codec);
+        if (!fits && avcodec_find_decoder(codec) == nullptr) {
+            audio = nullptr;  // sound that nobody here can read is dropped, the pictures go on
+            info.audio_codec.clear();
+        } else if (!fits) {
+            FG_TRY(encoder, AudioToAac::open(*audio->codecpar, audio->time_base));
+            audio_encoder = std::move(encoder);
+        }
+    }
+    const std::int64_t begins = context->start_time == AV_NOPTS_VALUE ? 0 : context->start_time;
+    shift_us = kOriginUs - begins;
+    return {};
+}
+
+void Segmenter::State::move(AVPacket& packet, AVRational time_base) const {
+    const std::int64_t shift = av_rescale_q(shift_us, {1, 1'000'000}, time_base);
+    if (packet.pts != AV_NOPTS_VALUE) {
+        packet.pts += shift;
+    }
+    if (packet.dts != AV_NOPTS_VALUE) {
+        packet.dts += shift;
+    }
+}
+
+Result<void> Segmenter::State::keep(PacketPtr packet, std::vector<PacketPtr>& packets) {
+    payload += static_cast<std::size_t>(packet->size);
+    if (payload > kPayloadMax || packets.size() >= kPacketsMax) {
+        return fail(Errc::kTooLarge, "a segment would be over 300 MB: the keyframes are too far apart");
+    }
+    // The demuxer's buffers are its own business; a segment outlives them.
+    if (av_packet_make_refcounted(packet.get()) < 0) {
+        return fail(Errc::kInternal, "out of memory");
+    }
+    packets.push_back(std::move(packet));
+    return {};
+}
+
+bool Segmenter::State::cuts_here(const AVPacket& packet) const {
+    if ((packet.flags & AV_PKT_FLAG_KEY) == 0 || video_packets.empty() || start == AV_NOPTS_VALUE) {
+        return false;
+    }
+    const std::int64_t at = time_of(packet);
+    const std::int64_t long_ms = av_rescale_q(at - start, video->time_base, {1, 1000});
+    return at != AV_NOPTS_VALUE &&
+           static_cast<double>(long_ms) >= kEarlyCut * static_cast<double>(settings.target_ms);
+}
+
+Result<void> Segmenter::State::take_video(PacketPtr packet) {
+    if (byte_stream) {
+        FG_TRY(converted, byte_stream->convert(std::move(packet)));
+        packet = std::move(converted);
+        if (video_packets.empty()) {
+            FG_TRY(complete, byte_stream->with_parameter_sets(std::move(packet)));
+            packet = std::move(complete);
+        }
+    }
+    const std::int64_t at = time_of(*packet);
+    if (at != AV_NOPTS_VALUE) {
+        start = start == AV_NOPTS_VALUE ? at : start;
+        first = first == AV_NOPTS_VALUE ? at : first;
+        const std::int64_t packet_end = at + std::max<std::int64_t>(0, packet->duration);
+        end = end == AV_NOPTS_VALUE ? packet_end : std::max(end, packet_end);
+        if (av_rescale_q(at - start, video->time_base, {1, 1000}) > media::kSegmentMsMax) {
+            return fail(Errc::kTooLarge, "no keyframe for over 300 s: the file cannot be cut into segments");
+        }
+    }
+    move(*packet, video->time_base);
+    return keep(std::move(packet), video_packets);
+}
+
+Result<void> Segmenter::State::take_audio(PacketPtr packet) {
+    std::vector<PacketPtr> packets;
+    if (audio_encoder) {
+        FG_CHECK(audio_encoder->push(packet.get(), packets));
+    } else {
+        packets.push_back(std::move(packet));
+    }
+    return add_audio(std::move(packets));
+}
+
+Result<void> Segmenter::State::add_audio(std::vector<PacketPtr> packets) {
+    const AVRational time_base = audio_encoder ? audio_encoder->time_base() : audio->time_base;
+    for (PacketPtr& packet : packets) {
+        move(*packet, time_base);
+        FG_CHECK(keep(std::move(packet), audio_packets));
+    }
+    return {};
+}
+
+Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t segment_end) {
+    std::vector<Track> tracks(1);
+    tracks[0].parameters = byte_stream ? byte_stream->parameters() : copy_parameters(*video->codecpar);
+    tracks[0].time_base = video->time_base;
+    tracks[0].frame_rate = video->avg_frame_rate;
+    tracks[0].packets = std::move(video_packets);
+    if (audio != nullptr) {
+        Track track;
+        track.parameters = audio_encoder ? audio_encoder->parameters() : copy_parameters(*audio->codecpar);
+        track.time_base = audio_encoder ? audio_encoder->time_base() : audio->time_base;
+        track.packets = std::move(audio_packets);
+        tracks.push_back(std::move(track));
+    }
+    Segment segment;
+    segment.starts_with_keyframe = (tracks[0].packets.front()->flags & AV_PKT_FLAG_KEY) != 0;
+    FG_TRY(bytes, mux(format, tracks));
+    segment.bytes = std::move(bytes);
+    segment.seq = seq++;
+    segment.content_type = content_type_of(format);
+    if (start != AV_NOPTS_VALUE) {
+        segment.start_ms = av_rescale_q(start - first, video->time_base, {1, 1000});
+        segment.duration_ms = std::max<std::int64_t>(
+            0, av_rescale_q(segment_end - first, video->time_base, {1, 1000}) - segment.start_ms
+        );
+    }
+    video_packets.clear();
+    audio_packets.clear();
+    payload = 0;
+    start = AV_NOPTS_VALUE;
+    end = AV_NOPTS_VALUE;
+    return std::optional<Segment>(std::move(segment));
+}
+
+Result<std::optional<Segment>> Segmenter::State::next() {
+    if (pending) {
+        FG_CHECK(take_video(std::move(pending)));
+    }
+    while (!at_end) {
+        PacketPtr packet = make_packet();
+        FG_TRY(more, input->read(*packet));
+        if (!more) {
+            at_end = true;
+            break;
+        }
+        if (audio != nullptr && packet->stream_index == audio->index) {
+            FG_CHECK(take_audio(std::move(packet)));
+        } else if (packet->stream_index == video->index) {
+            if (video_packets.empty() && seq == 0 && (packet->flags & AV_PKT_FLAG_KEY) == 0) {
+                continue;  // nothing can be decoded before the first keyframe
+            }
+            if (cuts_here(*packet)) {
+                const std::int64_t cut = time_of(*packet);
+                pending = std::move(packet);
+                return finish_segment(cut);
+            }
+            FG_CHECK(take_video(std::move(packet)));
+        }
+    }
+    if (audio_encoder) {
+        std::vector<PacketPtr> rest;
+        FG_CHECK(audio_encoder->push(nullptr, rest));
+        FG_CHECK(add_audio(std::move(rest)));
+    }
+    if (!video_packets.empty()) {
+        return finish_segment(end == AV_NOPTS_VALUE ? 0 : end);
+    }
+    if (seq == 0) {
+        return fail(Errc::kUnprocessable, "No keyframes in input");
+    }
+    return std::optional<Segment>();
+}
+
+Segmenter::Segmenter(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Segmenter::~Segmenter() = default;
+
+Result<std::unique_ptr<Segmenter>> Segmenter::open(const std::string& path, SegmenterSettings settings) {
+    try {
+        auto state = std::make_unique<State>();
+        state->settings = settings;
+        FG_TRY(input, Input::open_file(path));
+        state->input = std::move(input);
+        FG_CHECK(state->prepare());
+        return std::unique_ptr<Segmenter>(new Segmenter(std::move(state)));
+    } catch (const std::exception& error) {
+        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
+    }
+}
+
+const MediaInfo& Segmenter::info() const {
+    return state_->info;
+}
+
+Result<std::optional<Segment>> Segmenter::next() {
+    try {
+        return state_->next();
+    } catch (const std::exception& error) {
+        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
+    }
+}
+
+}  // namespace framegrid::media_ffmpeg

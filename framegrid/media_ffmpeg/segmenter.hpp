@@ -1,0 +1,45 @@
+// Cutting a file into segments at its keyframes, without re-encoding the video.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <framegrid/base/bytes.hpp>
+#include <framegrid/media_ffmpeg/probe.hpp>
+
+namespace framegrid::media_ffmpeg {
+
+struct SegmenterSettings {
+    std::int64_t target_ms = media::kSegmentMsDefault;
+};
+
+struct Segment {
+    std::int64_t seq = 0;  // from 0
+    Blob bytes;
+    std::string content_type;   // "video/mp2t", "video/mp4" or (codecs that fit neither) "video/x-matroska"
+    std::int64_t start_ms = 0;  // of its first picture, from the file's first picture
+    std::int64_t duration_ms = 0;
+    bool starts_with_keyframe = true;
+};
+
+// Pull-style; holds one segment at a time, never the file. One thread at a time.
+class Segmenter {
+  public:
+    // kNotFound/kIo: no such file; kUnprocessable "TranscoderInvalidVideo": not media, or no video in it.
+    static Result<std::unique_ptr<Segmenter>> open(const std::string& path, SegmenterSettings settings = {});
+    ~Segmenter();
+
+    // Of the whole file, from its headers: duration and frames may be estimates.
+    const MediaInfo& info() const;
+    // The next segment, nothing at the end. Segments keep the file's time line (moved so that it starts
+    // at 1.4 s), so they can be joined again. kTooLarge: over 300 s or 300 MB without a keyframe to cut at.
+    Result<std::optional<Segment>> next();
+
+  private:
+    struct State;
+    explicit Segmenter(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace framegrid::media_ffmpeg

@@ -1,0 +1,54 @@
+// Transcoding with FFmpeg's libraries: one decoder feeding all renditions, segments in memory from end to
+// end.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <framegrid/api/media_ports.hpp>
+
+namespace framegrid::media_ffmpeg {
+
+struct TranscoderSettings {
+    std::string preset = "medium";  // of the software encoders
+    std::string tune;               // "", "zerolatency", "film" ...
+    int encoder_threads = 1;        // per rendition; renditions run in parallel anyway
+    int decoder_threads = 1;
+    std::string hw = "none";            // "none", "nvidia", "vaapi", "auto" (the first that opens)
+    std::string hw_device;              // "" or what FFmpeg calls the device
+    std::size_t sessions_max = 8;       // kept between segments; the least recently used goes first
+    std::size_t frames_queued_max = 8;  // decoded pictures waiting for one rendition
+    bool small_first = true;  // smaller renditions get more processor time, so that something is done soon
+};
+
+class FfmpegTranscoder final : public api::Transcoder {
+  public:
+    // Tells of each rendition as soon as it is done, in any order, on any thread. Must not throw.
+    using RenditionSink = std::function<void(std::size_t index, const api::Artifact&)>;
+
+    // kUnsupported: the hardware asked for does not open.
+    static Result<std::unique_ptr<FfmpegTranscoder>> open(TranscoderSettings settings);
+    ~FfmpegTranscoder() override;
+
+    // Safe to call from several threads. Segments of one session in parallel work, but only one keeps its
+    // codecs.
+    Result<api::WorkOutput> transcode(
+        const std::string& session_id, const api::TranscodeWork& work, const Blob& segment,
+        const api::StopFlag& stop
+    ) override;
+    Result<api::WorkOutput> transcode(
+        const std::string& session_id, const api::TranscodeWork& work, const Blob& segment,
+        const api::StopFlag& stop, const RenditionSink& sink
+    );
+    void end_session(const std::string& session_id) override;
+
+    std::size_t session_count() const;
+
+  private:
+    struct State;
+    explicit FfmpegTranscoder(std::unique_ptr<State> state);
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace framegrid::media_ffmpeg
