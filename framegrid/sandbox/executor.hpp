@@ -1,0 +1,29 @@
+// The child's side: a process that does one task at a time for its parent and can reach nothing else.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <framegrid/api/media_ports.hpp>
+#include <framegrid/api/work.hpp>
+
+namespace framegrid::sandbox {
+
+// The descriptor on which an executor process finds its parent.
+inline constexpr int kExecutorFd = 3;
+
+// What the process can do. All are called on the thread that called serve_executor(), one at a time.
+struct ExecutorService {
+    // Blocking. Returns kCancelled soon after `stop` becomes true. An exception fails the task only.
+    std::function<Result<api::WorkOutput>(const api::Work& work, const api::StopFlag& stop)> run;
+    // The session gets no more work. May be empty.
+    std::function<void(const std::string& session_id)> end_session = nullptr;
+};
+
+// Waits for the parent's limits, locks this process in and serves tasks until the parent closes `fd`. Call
+// from main() before any other thread exists and before any untrusted byte is read. Libraries and models are
+// loaded by `run`, from the directories that the parent allows. Returns the exit status: 0, or 1 when the
+// parent broke the protocol.
+int serve_executor(int fd, ExecutorService service);
+
+}  // namespace framegrid::sandbox

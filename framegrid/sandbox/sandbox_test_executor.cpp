@@ -1,0 +1,179 @@
+// An executor for the tests: AiWork::pipeline says what to do, well or badly.
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <new>
+#include <thread>
+
+#include <framegrid/sandbox/executor.hpp>
+#include <framegrid/sandbox/message.hpp>
+
+namespace framegrid::sandbox {
+namespace {
+
+api::WorkOutput text_output(std::string_view text) {
+    return {{api::Artifact{"out", "text/plain", Blob::copy_of(text), Pixels{1}, std::nullopt}}, Pixels{2}};
+}
+
+std::string errno_text(int failed) {
+    return failed < 0 ? std::strerror(errno) : "allowed";
+}
+
+void write_raw(BytesView bytes) {
+    const ssize_t ignored = ::send(kExecutorFd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    (void)ignored;
+}
+
+// What a hostile codec would try; each word is what the kernel said.
+std::string try_to_escape(const std::string& path) {
+    std::string out = "read:" + errno_text(::open(path.c_str(), O_RDONLY));
+    out += " write:" + errno_text(::open((path + ".new").c_str(), O_WRONLY | O_CREAT, 0600));
+    out += " socket:" + errno_text(::socket(AF_INET, SOCK_STREAM, 0));
+    out += " kill:" + errno_text(::kill(::getppid(), 0));
+    out += " ptrace:" + errno_text(static_cast<int>(::syscall(SYS_ptrace, 16, ::getppid(), 0, 0)));
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        ::_exit(0);
+    }
+    out += " fork:" + errno_text(pid);
+    char* const none[] = {nullptr};
+    out += " exec:" + errno_text(::execve("/bin/true", none, none));
+    out += " library:" + errno_text(::open("/usr/bin/env", O_RDONLY));
+    return out;
+}
+
+Result<api::WorkOutput> hang(const api::StopFlag& stop, bool stubborn) {
+    while (stubborn || !stop) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return fail(Errc::kCancelled, "stopped");
+}
+
+// Fills memory until something gives way.
+[[noreturn]] void hog() {
+    std::vector<std::unique_ptr<char[]>> all;
+    while (true) {
+        all.push_back(std::make_unique<char[]>(16 << 20));
+    }
+}
+
+// Claims a result in a region, as the answer to a pool's first task.
+void send_region(Region region, bool keep_mapped) {
+    if (keep_mapped) {
+        // The pool's output region is the only memory file here: map it for writing and keep it so.
+        for (int fd = kExecutorFd + 1; fd < 32; ++fd) {
+            ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        }
+    }
+    OutputMessage output;
+    output.artifacts.push_back({{"a", "b", {}, Pixels{}, std::nullopt}, region});
+    write_raw(encode(DoneMessage{1, output, false}).value());
+}
+
+void misbehave(const std::string& how) {
+    if (how == "crash") {
+        ::signal(SIGSEGV, SIG_DFL);
+        ::raise(SIGSEGV);
+    } else if (how == "exit") {
+        ::_exit(3);
+    } else if (how == "garbage") {
+        write_raw(as_bytes(std::string_view("\x05\x00\x00\x00hello", 9)));
+    } else if (how == "huge") {
+        write_raw(as_bytes(std::string_view("\xff\xff\xff\xff", 4)));
+    } else if (how == "close") {
+        ::shutdown(kExecutorFd, SHUT_WR);
+    } else if (how == "wrong-task") {
+        write_raw(encode(DoneMessage{999'999, OutputMessage{}, false}).value());
+    } else if (how == "outside") {
+        send_region({1ULL << 40U, 5}, false);
+    } else if (how == "overflow") {
+        send_region({UINT64_MAX - 1, 4}, false);
+    } else if (how == "still-mapped") {
+        send_region({0, 4}, true);
+    }
+}
+
+class TestService {
+  public:
+    Result<api::WorkOutput> run(const api::Work& work, const api::StopFlag& stop) {
+        ++tasks_[work.session_id];
+        const auto* ai = std::get_if<api::AiWork>(&work.kind);
+        if (ai == nullptr) {
+            return fail(Errc::kUnprocessable, "not media", "input");
+        }
+        const std::string& what = ai->pipeline;
+        if (what == "echo") {
+            return api::WorkOutput{
+                {{"copy", work.input_content_type, work.input, Pixels{7}, 42},
+                 {"size", "text/plain", Blob::copy_of(std::to_string(work.input.size())), Pixels{},
+                  std::nullopt}},
+                Pixels{9}
+            };
+        }
+        if (what == "pid") {
+            return text_output(std::to_string(::getpid()));
+        }
+        if (what == "session") {
+            return text_output(std::to_string(tasks_[work.session_id]));
+        }
+        if (what == "wait" || what == "stubborn") {
+            return hang(stop, what == "stubborn");
+        }
+        if (what == "sleep") {
+            std::this_thread::sleep_for(std::chrono::milliseconds(100));
+            return text_output(std::to_string(::getpid()));
+        }
+        if (what == "hog") {
+            hog();
+        }
+        if (what == "throw") {
+            throw std::runtime_error("codec gave up");
+        }
+        if (what == "escape") {
+            return text_output(try_to_escape(ai->parameters));
+        }
+        if (what == "env") {
+            return text_output(std::getenv("FG_TEST_SECRET") != nullptr ? "leaked" : "clean");
+        }
+        if (what == "large") {
+            return text_output(std::string(10'000'000, 'x'));
+        }
+        misbehave(what);
+        return hang(stop, false);
+    }
+
+    void end_session(const std::string& id) { tasks_.erase(id); }
+
+  private:
+    std::map<std::string, int> tasks_;
+};
+
+}  // namespace
+}  // namespace framegrid::sandbox
+
+int main(int argc, char** argv) {
+    using namespace framegrid::sandbox;
+    if (argc > 1 && std::string_view(argv[1]) == "--silent") {
+        std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+    if (argc > 1) {
+        std::fprintf(stderr, "unknown option %s\n", argv[1]);
+        return 2;
+    }
+    TestService service;
+    return serve_executor(
+        kExecutorFd, {.run = [&](const auto& work, const auto& stop) { return service.run(work, stop); },
+                      .end_session = [&](const std::string& id) { service.end_session(id); }}
+    );
+}
