@@ -1,0 +1,72 @@
+// model.toml: what a model directory holds, and how its network is fed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <framegrid/base/bytes.hpp>
+#include <framegrid/base/result.hpp>
+
+namespace framegrid::engine {
+
+// One file of a model directory.
+struct ModelFile {
+    std::string path;        // relative to the directory, '/' between parts, never leaves it
+    std::int64_t bytes = 0;  // exact size; 0: not stated
+    std::string sha256;      // 64 lower-case hex digits
+};
+
+// One tensor of the network. `shape` parts are numbers ("3") or free names ("n", "h*2").
+struct TensorSpec {
+    std::string name;
+    std::string type;  // "float32"
+    std::vector<std::string> shape;
+};
+
+// How a picture-to-picture network is used (pipeline "upscale").
+struct ImageSpec {
+    int scale = 1;    // output side / input side
+    int tile = 256;   // input pixels per side of a tile, overlap included
+    int overlap = 8;  // context on each side of a tile; at least the network's receptive radius
+    int batch = 4;    // tiles per inference
+};
+
+struct ModelManifest {
+    std::string id;        // "framegrid/sr-2x"
+    std::string pipeline;  // "upscale"
+    int version = 1;
+    std::string description;
+    std::string licence;            // SPDX expression
+    std::int64_t memory_bytes = 0;  // what the loaded network needs, activations included
+    std::vector<ModelFile> files;
+    std::string format;  // "onnx"
+    std::string file;    // the network's file, one of `files`
+    TensorSpec input;
+    TensorSpec output;
+    ImageSpec image;
+};
+
+inline constexpr std::size_t kManifestBytesMax = 64 * 1024;
+inline constexpr std::int64_t kModelFileBytesMax = std::int64_t{16} << 30;
+
+// "org/name": two parts of letters, digits and "._-", neither starting with '.', at most 128 bytes.
+bool is_model_id(std::string_view id);
+
+// kInvalidArgument with the field at fault ("files[0].sha256"); kTooLarge over kManifestBytesMax. Unknown
+// keys are ignored, so that an older node can read a newer manifest.
+Result<ModelManifest> parse_manifest(std::string_view toml);
+
+// Port: the files of one model directory.
+class FileReader {
+  public:
+    virtual ~FileReader() = default;
+    // The whole file. kNotFound: there is none; kTooLarge: over `bytes_max`; kIo.
+    virtual Result<Blob> read(const std::string& path, std::int64_t bytes_max) = 0;
+};
+
+// The network's bytes, with size and SHA-256 checked against the manifest. kUnprocessable when they differ.
+Result<Blob> read_network(const ModelManifest& manifest, FileReader& files);
+
+}  // namespace framegrid::engine
