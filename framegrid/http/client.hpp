@@ -17,12 +17,16 @@ struct ClientSettings {
     bool verify_certificates = false;
     // Clear text origins: HTTP/2 with prior knowledge when true, HTTP/1.1 when false. TLS origins use ALPN.
     bool cleartext_http2 = false;
+    bool offer_http2 = true;                     // TLS origins: false speaks HTTP/1.1 only
     std::size_t connections_per_origin_max = 8;  // HTTP/2 opens a second one only when streams run out
     std::size_t origins_max = 20'000;            // idle connections are closed first
     std::size_t header_bytes_max = 64 * 1024;
     std::chrono::milliseconds connect_time_max{2'000};
     std::chrono::milliseconds idle_time_max{60'000};
     std::chrono::milliseconds ping_period{0};  // HTTP/2 PING while calls are open; 0: off
+    // HTTP/2 flow control: how much of bodies that nobody has read yet may wait here.
+    std::uint32_t stream_window_bytes = 8 << 20;
+    std::uint32_t connection_window_bytes = 64 << 20;
 };
 
 struct Request {
@@ -30,7 +34,8 @@ struct Request {
     Url url;
     Headers headers;
     Blob body;  // sent whole; content-length is set
-    // Streamed body instead of `body`; read until its end. Owned by the caller until the response's body has ended.
+    // Streamed body instead of `body`; read until its end. Owned by the caller until the response's body has
+    // ended.
     BodyReader* body_source = nullptr;
 };
 
@@ -54,9 +59,10 @@ class Client {
     Client(Executor executor, Clock& clock, ClientSettings settings, Logger log);
     ~Client();
 
-    // Completes with the response's head; the deadline covers connecting, sending the head and waiting for the
-    // response's head. kUnavailable: cannot connect or the connection broke; kDeadline; kProtocol: garbage.
-    // A request that provably never reached the peer (stale pooled connection, GOAWAY) is sent again once.
+    // Completes with the response's head; the deadline covers connecting, sending the head and waiting for
+    // the response's head. kUnavailable: cannot connect or the connection broke; kDeadline; kProtocol:
+    // garbage. A request that provably never reached the peer (stale pooled connection, GOAWAY) is sent again
+    // once.
     Task<Result<Response>> open(Request request, Deadline deadline);
 
     // The whole exchange within the deadline; a body over `body_limit` bytes is kTooLarge.

@@ -14,7 +14,8 @@
 
 namespace framegrid::http {
 
-// Header fields in order. Names are lower-case ASCII here; HTTP/1.1 output may spell them in the usual capitals.
+// Header fields in order. Names are lower-case ASCII here; HTTP/1.1 output may spell them in the usual
+// capitals.
 class Headers {
   public:
     struct Field {
@@ -29,6 +30,7 @@ class Headers {
     void add(std::string name, std::string value) { fields_.push_back({std::move(name), std::move(value)}); }
     // Replaces every field of that name.
     void set(std::string_view name, std::string value);
+    void erase(std::string_view name);
     const std::vector<Field>& fields() const { return fields_; }
     bool empty() const { return fields_.empty(); }
 
@@ -40,8 +42,8 @@ enum class Version : std::uint8_t { kHttp11, kHttp2 };
 
 struct RequestHead {
     std::string method = "GET";
-    std::string scheme;     // "http" or "https"
-    std::string authority;  // host[:port]
+    std::string scheme;        // "http" or "https"
+    std::string authority;     // host[:port]
     std::string target = "/";  // path and query as sent, always starting with '/'
     Headers headers;
     Version version = Version::kHttp2;
@@ -56,11 +58,14 @@ struct ResponseHead {
     Headers headers;
 };
 
-// A body that arrives piece by piece. Reading grants the sender more window: not reading holds it back.
+// A body that arrives piece by piece. Reading grants the sender more window: not reading holds it back. One
+// read() at a time. A read() that is cancelled unwinds a moment later: it must not need the reader then, only
+// what it shares.
 class BodyReader {
   public:
     virtual ~BodyReader() = default;
-    // The next piece; an empty Blob means the body has ended. kUnavailable when the peer vanished in the middle.
+    // The next piece; an empty Blob means the body has ended. kUnavailable when the peer vanished in the
+    // middle.
     virtual Task<Result<Blob>> read() = 0;
     // Trailer fields; complete once read() has returned the end.
     virtual const Headers& trailers() const = 0;
@@ -73,9 +78,11 @@ Task<Result<Blob>> read_all(BodyReader& body, std::size_t limit);
 class ResponseWriter {
   public:
     virtual ~ResponseWriter() = default;
-    // Sends and flushes the head. Without `content-length` the body is chunked (HTTP/1.1) or plain DATA (HTTP/2).
+    // Sends and flushes the head. Without `content-length` the body is chunked (HTTP/1.1) or plain DATA
+    // (HTTP/2).
     virtual Task<Result<void>> start(ResponseHead head) = 0;
-    // Completes when the piece has been taken over by the transport within its bounded buffer (back-pressure).
+    // Completes when the piece has been taken over by the transport within its bounded buffer
+    // (back-pressure).
     virtual Task<Result<void>> write(Blob piece) = 0;
     virtual Task<Result<void>> finish(Headers trailers) = 0;
     Task<Result<void>> finish() { return finish(Headers{}); }
@@ -92,8 +99,9 @@ struct Exchange {
     ResponseWriter& response;
 };
 
-// Serves one request. Cancelled (unwound) when the peer resets the stream, drops the connection, or the server stops.
-// A handler that returns without start() answers 500; one that returns without finish() aborts the stream.
+// Serves one request. Cancelled (unwound) when the peer resets the stream, drops the connection, or the
+// server stops. A handler that returns without start() answers 500; one that returns without finish() aborts
+// the stream.
 using Handler = std::function<Task<void>(Exchange&)>;
 
 // The three parts of an absolute http(s) URL.

@@ -22,15 +22,18 @@ struct MultipartLimits {
     std::size_t header_bytes_max = 16 * 1024;  // of one part
 };
 
-// The boundary parameter of a multipart content type, quoted or not. kInvalidArgument when absent or over 70 bytes.
+// The boundary parameter of a multipart content type, quoted or not. kInvalidArgument when absent or over 70
+// bytes.
 Result<std::string> boundary_of(std::string_view content_type);
 
 // kInvalidArgument when it is not a complete multipart message for that boundary; kTooLarge over a limit.
-Result<std::vector<Part>> parse_multipart(const Blob& message, std::string_view boundary, MultipartLimits limits = {});
+Result<std::vector<Part>> parse_multipart(
+    const Blob& message, std::string_view boundary, MultipartLimits limits = {}
+);
 
 // The pieces of a multipart message, in order, bodies shared and not copied: write them one after the other.
-// Header names are written in the usual capitals (existing clients match them case-sensitively), CRLF, no quotes
-// around the boundary, header fields in the order given.
+// Header names are written in the usual capitals (existing clients match them case-sensitively), CRLF, no
+// quotes around the boundary, header fields in the order given.
 std::vector<Blob> format_multipart(const std::vector<Part>& parts, std::string_view boundary);
 // Their total size in bytes.
 std::size_t total_size(const std::vector<Blob>& pieces);

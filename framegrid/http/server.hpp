@@ -1,7 +1,9 @@
-// One listener that serves HTTP/2 and HTTP/1.1, over TLS (ALPN) or in clear text (h2c prior knowledge, HTTP/1.1).
+// One listener that serves HTTP/2 and HTTP/1.1, over TLS (ALPN) or in clear text (h2c prior knowledge,
+// HTTP/1.1).
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -27,12 +29,19 @@ struct ServerSettings {
     std::size_t connections_max = 1024;
     std::uint32_t streams_per_connection_max = 256;
     std::size_t header_bytes_max = 64 * 1024;  // all header fields of one message
-    std::size_t body_bytes_max = 310'000'000;  // above this the stream is refused with 413, whatever the handler does
-    std::chrono::milliseconds header_time_max{10'000};  // from the first byte of a request to the end of its head
-    std::chrono::milliseconds body_stall_max{20'000};   // no byte of a body for so long (slowloris) ends the stream
-    std::chrono::milliseconds idle_time_max{600'000};   // a connection without streams
-    // HTTP/2 PING period while streams are open; a peer that does not answer within one period is gone. 0: off.
+    std::size_t body_bytes_max =
+        310'000'000;  // above this the stream is refused with 413, whatever the handler does
+    std::chrono::milliseconds header_time_max{10'000
+    };  // from the first byte of a request to the end of its head
+    std::chrono::milliseconds body_stall_max{20'000
+    };  // no byte of a body for so long (slowloris) ends the stream
+    std::chrono::milliseconds idle_time_max{600'000};  // a connection without streams
+    // HTTP/2 PING period while streams are open; a peer that does not answer within one period is gone. 0:
+    // off.
     std::chrono::milliseconds ping_period{0};
+    // HTTP/2 flow control: how much of bodies that nobody has read yet may wait here.
+    std::uint32_t stream_window_bytes = 8 << 20;
+    std::uint32_t connection_window_bytes = 64 << 20;
 };
 
 struct ServerStats {
