@@ -19,6 +19,9 @@ class OrchestratorService : public Orchestrator, public WorkerHost {
     // ("OrchestratorCapped").
     virtual Result<void> admit(const Job& head) = 0;
 
+    // Whether a worker's upload is worth reading; submit() checks again. Compares in constant time.
+    virtual bool is_worker_secret(std::string_view /*secret*/) const { return true; }
+
     // Signatures over Ping values and rendition digests; empty off-chain.
     virtual Bytes sign_ping(BytesView value) = 0;
     virtual Bytes sign_result(const std::vector<crypto::Hash32>& rendition_hashes) = 0;

@@ -1,0 +1,258 @@
+#include <framegrid/wire/ai_messages.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <boost/json.hpp>
+
+#include <framegrid/crypto/hash.hpp>
+#include <framegrid/http/multipart.hpp>
+#include <framegrid/media/sniff.hpp>
+#include <framegrid/wire/convert.hpp>
+
+namespace framegrid::wire {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kParameterBytesMax = std::size_t{1} << 20;
+constexpr std::size_t kMediaMax = 256;
+constexpr std::array<std::string_view, 3> kFileFields{"image", "video", "audio"};
+// Fields that stay text even when they look like a number.
+constexpr std::array<std::string_view, 6> kTextFields{"prompt", "negative_prompt", "loras",
+                                                      "text",   "metadata",        "model_id"};
+
+std::unexpected<Error> refuse(std::string_view field, std::string_view what) {
+    return fail(Errc::kInvalidArgument, std::string(field) + " " + std::string(what), std::string(field));
+}
+
+Result<json::object> parse_object(std::string_view text, std::string_view field) {
+    boost::system::error_code error;
+    json::value value = json::parse(text, error);
+    if (error || !value.is_object()) {
+        return refuse(field, "is not a JSON object");
+    }
+    return std::move(value.get_object());
+}
+
+Result<json::object> parameters_of(const api::AiWork& work) {
+    if (work.parameters.empty()) {
+        return json::object{};
+    }
+    return parse_object(work.parameters, "parameters");
+}
+
+// A value as multipart carries it: floats with six decimals, true/false, lists and objects as JSON.
+std::string field_text(const json::value& value) {
+    if (value.is_string()) {
+        return std::string(value.get_string());
+    }
+    if (value.is_double()) {
+        std::array<char, 400> text{};
+        const auto [end, error] = std::to_chars(
+            text.data(), text.data() + text.size(), value.get_double(), std::chars_format::fixed, 6
+        );
+        return error == std::errc{} ? std::string(text.data(), end) : "0.000000";
+    }
+    return json::serialize(value);
+}
+
+json::value field_value(std::string_view name, std::string_view text) {
+    if (std::ranges::find(kTextFields, name) == kTextFields.end()) {
+        if (text == "true" || text == "false") {
+            return text == "true";
+        }
+        if (!text.empty() && text.find_first_not_of("0123456789+-.eE") == std::string_view::npos) {
+            boost::system::error_code error;
+            json::value number = json::parse(text, error);
+            if (!error && number.is_number()) {
+                return number;
+            }
+        }
+    }
+    return json::value(text);
+}
+
+http::Part text_part(std::string name, std::string_view text) {
+    http::Part part;
+    part.name = std::move(name);
+    part.body = Blob::copy_of(text);
+    return part;
+}
+
+// Takes the model id out of the parameters, where it does not belong twice.
+Result<std::string> take_model_id(json::object& object) {
+    const auto* value = object.if_contains("model_id");
+    if (value == nullptr || value->is_null()) {
+        return std::string();
+    }
+    if (!value->is_string()) {
+        return refuse("model_id", "is not a text");
+    }
+    std::string id(value->get_string());
+    FG_CHECK(check_text(id, Limits::kTextBytes, "model_id"));
+    object.erase("model_id");
+    return id;
+}
+
+Result<AiRequest> read_json_request(std::string pipeline, const Blob& body) {
+    AiRequest request;
+    request.work.pipeline = std::move(pipeline);
+    FG_TRY(object, parse_object(body.text(), "body"));
+    FG_TRY(model, take_model_id(object));
+    request.work.model_id = std::move(model);
+    request.work.parameters = json::serialize(object);
+    return request;
+}
+
+Result<AiRequest> read_form_request(std::string pipeline, std::string_view content_type, const Blob& body) {
+    FG_TRY(boundary, http::boundary_of(content_type));
+    FG_TRY(parts, http::parse_multipart(body, boundary));
+    AiRequest request;
+    request.work.pipeline = std::move(pipeline);
+    json::object object;
+    bool has_input = false;
+    for (auto& part : parts) {
+        if (part.name.empty()) {
+            return refuse("body", "has a part without a name");
+        }
+        if (!part.filename.empty() || std::ranges::find(kFileFields, part.name) != kFileFields.end()) {
+            if (has_input) {
+                return refuse(part.name, "is a second file; one is expected");
+            }
+            has_input = true;
+            request.input = part.body;
+            request.input_content_type =
+                part.headers.get("content-type").value_or("application/octet-stream");
+            continue;
+        }
+        if (part.body.size() > kParameterBytesMax) {
+            return refuse(part.name, "is too long");
+        }
+        object[part.name] = field_value(part.name, part.body.text());
+    }
+    FG_TRY(model, take_model_id(object));
+    request.work.model_id = std::move(model);
+    request.work.parameters = json::serialize(object);
+    return request;
+}
+
+}  // namespace
+
+Result<AiRequestBody> write_ai_request(
+    const api::AiWork& work, const Blob& input, std::string_view input_content_type, std::string_view boundary
+) {
+    FG_TRY(object, parameters_of(work));
+    if (input.empty()) {
+        object["model_id"] = work.model_id;
+        return AiRequestBody{"application/json", Blob(to_bytes(json::serialize(object)))};
+    }
+    std::vector<http::Part> parts;
+    parts.push_back(text_part("model_id", work.model_id));
+    for (const auto& [name, value] : object) {
+        if (name != "model_id" && !value.is_null()) {
+            parts.push_back(text_part(std::string(name), field_text(value)));
+        }
+    }
+    http::Part file;
+    file.name = media::looks_like_video(input.view()) ? "video" : "image";
+    file.filename = "input";
+    file.headers.add(
+        "content-type",
+        input_content_type.empty() ? "application/octet-stream" : std::string(input_content_type)
+    );
+    file.body = input;
+    parts.push_back(std::move(file));
+    return AiRequestBody{
+        "multipart/form-data; boundary=" + std::string(boundary),
+        http::join(http::format_multipart(parts, boundary))
+    };
+}
+
+Result<AiRequest> read_ai_request(std::string pipeline, std::string_view content_type, const Blob& body) {
+    if (content_type.starts_with("multipart/form-data")) {
+        return read_form_request(std::move(pipeline), content_type, body);
+    }
+    if (content_type.starts_with("application/json")) {
+        return read_json_request(std::move(pipeline), body);
+    }
+    return fail(
+        Errc::kUnsupported, "the content type must be multipart/form-data or application/json", "content-type"
+    );
+}
+
+std::string write_ai_response(const std::vector<AiMedia>& media) {
+    json::array images;
+    for (const auto& entry : media) {
+        images.push_back({{"url", entry.url}, {"seed", entry.seed.value_or(0)}, {"nsfw", false}});
+    }
+    return json::serialize(json::object{{"images", std::move(images)}});
+}
+
+Result<std::vector<AiMedia>> read_ai_response(std::string_view text) {
+    FG_TRY(object, parse_object(text, "the result"));
+    const auto* images = object.if_contains("images");
+    if (images == nullptr || !images->is_array() || images->get_array().size() > kMediaMax) {
+        return refuse("images", "is not a list of results");
+    }
+    std::vector<AiMedia> media;
+    for (const auto& entry : images->get_array()) {
+        const auto* url = entry.is_object() ? entry.get_object().if_contains("url") : nullptr;
+        if (url == nullptr || !url->is_string()) {
+            return refuse("images.url", "is missing");
+        }
+        AiMedia item{.url = std::string(url->get_string()), .seed = std::nullopt};
+        const auto* seed = entry.get_object().if_contains("seed");
+        if (seed != nullptr && seed->is_int64()) {
+            item.seed = seed->get_int64();
+        }
+        media.push_back(std::move(item));
+    }
+    return media;
+}
+
+bool is_data_url(std::string_view url) {
+    return url.starts_with("data:");
+}
+
+std::string data_url(std::string_view content_type, BytesView bytes) {
+    return "data:" + std::string(content_type) + ";base64," + crypto::base64(bytes);
+}
+
+Result<DataUrl> parse_data_url(std::string_view url) {
+    constexpr std::string_view kMark = ";base64,";
+    // The type is short; not searching a whole result for the mark keeps hostile text cheap.
+    const auto mark = url.substr(0, 256).find(kMark);
+    if (!is_data_url(url) || mark == std::string_view::npos) {
+        return refuse("url", "is not a base64 data URL");
+    }
+    FG_TRY(bytes, crypto::parse_base64(url.substr(mark + kMark.size())));
+    return DataUrl{std::string(url.substr(5, mark - 5)), std::move(bytes)};
+}
+
+Result<std::string> write_ai_job(const api::AiWork& work, std::string_view input_url) {
+    FG_TRY(object, parameters_of(work));
+    object["model_id"] = work.model_id;
+    return json::serialize(json::object{{"input_url", input_url}, {"request", std::move(object)}});
+}
+
+Result<AiJob> read_ai_job(std::string pipeline, std::string_view text) {
+    FG_TRY(object, parse_object(text, "requestData"));
+    AiJob job;
+    job.work.pipeline = std::move(pipeline);
+    if (const auto* url = object.if_contains("input_url"); url != nullptr && url->is_string()) {
+        job.input_url = std::string(url->get_string());
+    }
+    auto* request = object.if_contains("request");
+    if (request == nullptr || !request->is_object()) {
+        return refuse("requestData.request", "is not a JSON object");
+    }
+    FG_TRY(model, take_model_id(request->get_object()));
+    job.work.model_id = std::move(model);
+    job.work.parameters = json::serialize(*request);
+    return job;
+}
+
+}  // namespace framegrid::wire

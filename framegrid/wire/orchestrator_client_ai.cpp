@@ -1,0 +1,112 @@
+#include <framegrid/wire/orchestrator_client.hpp>
+
+#include <framegrid/wire/ai_messages.hpp>
+#include <framegrid/wire/protocol_error.hpp>
+
+namespace framegrid::wire {
+
+namespace {
+
+// Results may be inlined as base64.
+constexpr std::size_t kAnswerBytesMax = media::kSegmentBytesMax / 3 * 4 + 1024 * 1024;
+
+// AI jobs are signed as segments without media (protocol section 3.5).
+const crypto::Hash32& empty_hash() {
+    static const crypto::Hash32 hash = crypto::keccak256({});
+    return hash;
+}
+
+std::string extension_type(std::string_view url) {
+    const auto path = url.substr(0, url.find('?'));
+    if (path.ends_with(".png")) {
+        return "image/png";
+    }
+    if (path.ends_with(".mp4")) {
+        return "video/mp4";
+    }
+    return path.ends_with(".ts") ? "video/mp2t" : "application/octet-stream";
+}
+
+std::string file_name(std::string_view url) {
+    const auto path = url.substr(0, url.find('?'));
+    return std::string(path.substr(path.find_last_of('/') + 1));
+}
+
+// Fills in what is inlined and lists what has to be downloaded, by index.
+Result<std::vector<std::size_t>> take_inlined(const std::vector<AiMedia>& media, api::WorkOutput& output) {
+    std::vector<std::size_t> missing;
+    for (std::size_t i = 0; i < media.size(); ++i) {
+        api::Artifact artifact;
+        artifact.seed = media[i].seed;
+        if (is_data_url(media[i].url)) {
+            FG_TRY(data, parse_data_url(media[i].url));
+            artifact.name = std::to_string(i);
+            artifact.content_type = std::move(data.content_type);
+            artifact.bytes = Blob(std::move(data.bytes));
+        } else {
+            artifact.name = file_name(media[i].url);
+            artifact.content_type = extension_type(media[i].url);
+            missing.push_back(i);
+        }
+        output.artifacts.push_back(std::move(artifact));
+    }
+    return missing;
+}
+
+}  // namespace
+
+Task<Result<api::JobOutput>> WireOrchestrator::run_ai(api::Job job, Deadline deadline) {
+    const auto& work = std::get<api::AiWork>(job.work.kind);
+    FG_CO_TRY(
+        body, write_ai_request(
+                  work, job.work.input, job.work.input_content_type, "framegrid" + ports_.random.hex(16)
+              )
+    );
+    http::Request request = job_request(job, empty_hash(), "/" + work.pipeline, std::move(body.content_type));
+    request.headers.add("authorization", std::string(kAiAuthorization));
+    request.body = std::move(body.body);
+    FG_CO_TRY(answer, co_await ports_.client.fetch(std::move(request), kAnswerBytesMax, deadline));
+    if (answer.status != 200) {
+        co_return fail(error_from_answer(answer.status, answer.headers, answer.body.text()));
+    }
+    const auto media = read_ai_response(answer.body.text());
+    if (!media) {
+        co_return fail(as_peer_fault(media.error(), work.pipeline));
+    }
+    api::JobOutput out;
+    const auto missing = take_inlined(*media, out.output);
+    if (!missing) {
+        co_return fail(as_peer_fault(missing.error(), work.pipeline));
+    }
+    std::vector<std::string> urls;
+    for (const std::size_t i : *missing) {
+        urls.push_back((*media)[i].url);
+    }
+    FG_CO_TRY(files, co_await download_all(std::move(urls), deadline));
+    for (std::size_t i = 0; i < files.size(); ++i) {
+        out.output.artifacts[(*missing)[i]].bytes = std::move(files[i]);
+    }
+    co_return out;
+}
+
+Task<Result<api::JobOutput>> WireOrchestrator::run_echo(api::Job job, Deadline deadline) {
+    std::string type = job.work.input_content_type;
+    if (type.empty()) {
+        type = "application/octet-stream";
+    }
+    http::Request request = job_request(job, empty_hash(), "/echo", std::move(type));
+    request.body = job.work.input;
+    FG_CO_TRY(answer, co_await ports_.client.fetch(std::move(request), media::kSegmentBytesMax, deadline));
+    if (answer.status != 200) {
+        co_return fail(error_from_answer(answer.status, answer.headers, answer.body.text()));
+    }
+    api::Artifact artifact;
+    artifact.name = kEcho;
+    artifact.content_type = answer.headers.get("content-type").value_or("application/octet-stream");
+    artifact.bytes = std::move(answer.body);
+    api::JobOutput out;
+    out.output.artifacts.push_back(std::move(artifact));
+    co_return out;
+}
+
+}  // namespace framegrid::wire

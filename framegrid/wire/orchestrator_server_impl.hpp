@@ -1,0 +1,65 @@
+// The parts of OrchestratorServer. Internal.
+#pragma once
+
+#include <framegrid/wire/livepeer.pb.h>
+#include <framegrid/wire/grpc.hpp>
+#include <framegrid/wire/orchestrator_server.hpp>
+#include <framegrid/wire/segment_header.hpp>
+
+namespace framegrid::wire {
+
+// A plain-text answer as peers expect it on protocol routes, with the code's name for our own nodes.
+struct Refusal {
+    int status = 500;
+    std::string text;
+    Errc code = Errc::kInternal;
+};
+template <class T>
+using Checked = std::expected<T, Refusal>;
+
+class OrchestratorServer::Impl {
+  public:
+    Impl(ServerPorts ports, OrchestratorServerSettings settings);
+
+    Task<void> serve(http::Exchange& exchange);
+    void set_service_uri(std::string uri) { settings_.service_uri = std::move(uri); }
+    const OrchestratorServerStats& stats() const { return stats_; }
+
+  private:
+    // gRPC methods.
+    Task<Result<std::string>> get_orchestrator(std::string request, Deadline deadline);
+    Task<Result<std::string>> end_session(std::string request, Deadline deadline);
+    Task<Result<std::string>> ping(std::string request, Deadline deadline);
+    Task<Result<void>> register_transcoder(std::string request, GrpcSink& sink);
+    Task<Result<void>> register_ai_worker(std::string request, GrpcSink& sink);
+    Task<Result<void>> send_tasks(api::Registration registration, GrpcSink& sink);
+    Result<std::string> notification(api::WorkerKind kind, const api::WorkerTask& task);
+
+    // Jobs.
+    Task<void> serve_segment(http::Exchange& exchange);
+    Task<void> serve_ai(http::Exchange& exchange, std::string pipeline);
+    Task<void> serve_echo(http::Exchange& exchange);
+    Checked<SegmentHeader> read_headers(const http::Exchange& exchange) const;
+    Task<Checked<Blob>> read_media(http::Exchange& exchange, crypto::Hash32 hash);
+    Task<Checked<Blob>> read_body(http::Exchange& exchange) const;
+    Task<std::string> transcode_answer(api::Job job);
+    Task<Result<net::TranscodeData>> transcode_data(api::JobOutput output, api::Job head);
+    std::string ai_answer(const api::JobOutput& output, const std::string& session_id, bool inline_images);
+
+    // Files and results.
+    Task<void> serve_file(http::Exchange& exchange);
+    Task<void> serve_result(http::Exchange& exchange, api::WorkerKind kind);
+    Task<Checked<void>> take_result(http::Exchange& exchange, api::WorkerKind kind);
+
+    Task<void> refuse(http::Exchange& exchange, Refusal refusal);
+    std::string stored_url(const std::string& session_id, const std::string& name, Blob bytes);
+
+    ServerPorts ports_;
+    OrchestratorServerSettings settings_;
+    GrpcServer grpc_;
+    bool signs_;  // off-chain nothing is signed, so nothing needs hashing
+    std::uint64_t next_file_ = 0;
+    OrchestratorServerStats stats_;
+};
+
+}  // namespace framegrid::wire

@@ -1,0 +1,323 @@
+#include <algorithm>
+
+#include <framegrid/media/profile.hpp>
+#include <framegrid/wire/ai_messages.hpp>
+#include <framegrid/wire/convert.hpp>
+#include <framegrid/wire/orchestrator_server_impl.hpp>
+#include <framegrid/wire/protocol_error.hpp>
+
+namespace framegrid::wire {
+
+namespace {
+
+constexpr std::size_t kHashInPlaceMax = 64 * 1024;
+constexpr std::size_t kRenditionBytesMin = 25;  // below this peers call it empty
+constexpr std::string_view kUriType = "application/vnd+livepeer.uri";
+
+std::unexpected<Refusal> refusal(int status, std::string text, Errc code) {
+    return std::unexpected(Refusal{status, std::move(text), code});
+}
+
+Refusal job_refusal(const Error& error) {
+    const bool internal = error.code == Errc::kInternal || error.code == Errc::kIo ||
+                          error.code == Errc::kProtocol || error.code == Errc::kUnavailable;
+    return {internal ? 500 : http::status_of(error.code), error.message, error.code};
+}
+
+std::string content_type_of(const http::Exchange& exchange) {
+    return std::string(exchange.head.headers.get("content-type").value_or(""));
+}
+
+// Profile names become part of URLs: made plain, and told apart by their index where that makes them equal.
+std::vector<std::string> file_stems(const std::vector<media::VideoProfile>& profiles) {
+    std::vector<std::string> stems;
+    for (const auto& profile : profiles) {
+        std::string plain;
+        for (const char c : profile.name) {
+            const bool keep = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                              c == '_' || c == '-';
+            plain.push_back(keep ? c : '_');
+        }
+        while (plain.empty() || std::ranges::find(stems, plain) != stems.end()) {
+            plain += "-" + std::to_string(stems.size());
+        }
+        stems.push_back(std::move(plain));
+    }
+    return stems;
+}
+
+// "<capability>_<model>": AI jobs name their model before the body says so.
+std::string model_of_manifest(const std::string& manifest_id) {
+    const auto mark = manifest_id.find('_');
+    return mark == std::string::npos ? std::string() : manifest_id.substr(mark + 1);
+}
+
+std::vector<crypto::Hash32> hash_all(const std::vector<api::Artifact>& artifacts) {
+    std::vector<crypto::Hash32> hashes;
+    for (const auto& artifact : artifacts) {
+        hashes.push_back(crypto::keccak256(artifact.bytes.view()));
+    }
+    return hashes;
+}
+
+std::string extension_for(std::string_view content_type) {
+    if (content_type == "image/png") {
+        return ".png";
+    }
+    if (content_type == "video/mp4") {
+        return ".mp4";
+    }
+    return content_type == "video/mp2t" ? ".ts" : ".bin";
+}
+
+}  // namespace
+
+// The headers' part of the checks of section 3.3, in its order.
+Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchange& exchange) const {
+    const auto& headers = exchange.head.headers;
+    const auto sender = decode_payment_header(headers.get(kPaymentHeader).value_or(""));
+    if (!sender) {
+        return refusal(402, sender.error().message, Errc::kForbidden);
+    }
+    auto header = decode_segment_header(headers.get(kSegmentHeader).value_or(""));
+    if (!header) {
+        return refusal(403, header.error().message, header.error().code);
+    }
+    if (const auto verified = verify_segment(*header, *sender); !verified) {
+        return refusal(403, verified.error().message, Errc::kForbidden);
+    }
+    if (!header->has_token) {
+        return refusal(403, "missing auth token", Errc::kForbidden);
+    }
+    return *std::move(header);
+}
+
+Task<Checked<Blob>> OrchestratorServer::Impl::read_body(http::Exchange& exchange) const {
+    auto body = co_await http::read_all(exchange.body, settings_.body_bytes_max);
+    if (!body) {
+        co_return refusal(500, body.error().message, body.error().code);
+    }
+    co_return std::move(*body);
+}
+
+Task<Checked<Blob>> OrchestratorServer::Impl::read_media(http::Exchange& exchange, crypto::Hash32 hash) {
+    auto body = co_await read_body(exchange);
+    if (!body) {
+        co_return std::move(body);
+    }
+    Blob media = *std::move(body);
+    if (content_type_of(exchange) == kUriType) {
+        http::Request request;
+        auto url = http::parse_url(media.text());
+        if (!url) {
+            co_return refusal(400, "BadRequest", Errc::kInvalidArgument);
+        }
+        request.url = *std::move(url);
+        const Deadline deadline = Deadline::after(ports_.clock, settings_.download_time_max);
+        auto fetched =
+            co_await ports_.downloads.fetch(std::move(request), settings_.body_bytes_max, deadline);
+        if (!fetched || fetched->status != 200) {
+            co_return refusal(400, "BadRequest", Errc::kInvalidArgument);
+        }
+        media = std::move(fetched->body);
+    }
+    crypto::Hash32 actual{};
+    if (media.size() > kHashInPlaceMax) {
+        actual = co_await offload(ports_.pool, [media] { return crypto::keccak256(media.view()); });
+    } else {
+        actual = crypto::keccak256(media.view());
+    }
+    if (actual != hash) {
+        co_return refusal(403, "Forbidden", Errc::kForbidden);
+    }
+    co_return media;
+}
+
+Task<void> OrchestratorServer::Impl::serve_segment(http::Exchange& exchange) {
+    auto header = read_headers(exchange);
+    if (!header) {
+        co_await refuse(exchange, std::move(header).error());
+        co_return;
+    }
+    if (const auto admitted = ports_.service.admit(header->job); !admitted) {
+        const Error& error = admitted.error();
+        co_await refuse(exchange, {403, error.message, error.code});
+        co_return;
+    }
+    auto media = co_await read_media(exchange, header->hash);
+    if (!media) {
+        co_await refuse(exchange, std::move(media).error());
+        co_return;
+    }
+    header->job.work.input = *std::move(media);
+    header->job.work.input_content_type = content_type_of(exchange);
+    // The early 200 tells the peer that its upload has arrived.
+    http::ResponseHead head;
+    if (!co_await exchange.response.start(std::move(head))) {
+        co_return;
+    }
+    ++stats_.segments;
+    std::string answer = co_await transcode_answer(std::move(header->job));
+    Blob body(to_bytes(answer));
+    if (co_await exchange.response.write(std::move(body))) {
+        [[maybe_unused]] const auto finished = co_await exchange.response.finish();
+    }
+}
+
+// Runs the job; whatever happens, the answer is a TranscodeResult.
+Task<std::string> OrchestratorServer::Impl::transcode_answer(api::Job job) {
+    const auto& work = std::get<api::TranscodeWork>(job.work.kind);
+    const Duration limit =
+        std::max<Duration>(settings_.transcode_time_min, std::chrono::milliseconds(4 * work.duration_ms));
+    const Deadline deadline = Deadline::after(ports_.clock, limit);
+    api::Job head = job;
+    head.work.input = {};
+    auto output = co_await ports_.service.run(std::move(job), deadline);
+    net::TranscodeResult result;
+    result.set_seq(head.seq);
+    std::optional<api::OrchestratorInfo> info;
+    if (output) {
+        info = std::move(output->info);
+        auto data = co_await transcode_data(*std::move(output), head);
+        if (data) {
+            *result.mutable_data() = *std::move(data);
+        } else {
+            result.set_error(text_from_error(data.error()));
+        }
+    } else {
+        result.set_error(text_from_error(output.error()));
+    }
+    if (!info) {
+        api::InfoRequest request{.needs = head.needs, .ignore_capacity = true};
+        auto fresh = co_await ports_.service.get_info(std::move(request), deadline);
+        if (fresh) {
+            info = *std::move(fresh);
+        }
+    }
+    if (info) {
+        info->auth_token = head.token;  // tokens are renewed by GetOrchestrator only
+        *result.mutable_info() = to_proto(*info);
+    }
+    co_return result.SerializeAsString();
+}
+
+Task<Result<net::TranscodeData>> OrchestratorServer::Impl::transcode_data(
+    api::JobOutput output, api::Job head
+) {
+    const auto& profiles = std::get<api::TranscodeWork>(head.work.kind).profiles;
+    const auto& artifacts = output.output.artifacts;
+    if (artifacts.size() != profiles.size()) {
+        co_return fail(Errc::kInternal, "MismatchedSegments");
+    }
+    const std::vector<std::string> stems = file_stems(profiles);
+    net::TranscodeData data;
+    for (std::size_t i = 0; i < artifacts.size(); ++i) {
+        if (artifacts[i].bytes.size() < kRenditionBytesMin) {
+            co_return fail(Errc::kInternal, "ZeroSegments");
+        }
+        const std::string name = stems[i] + "/" + std::to_string(head.seq) +
+                                 std::string(media::extension_of(profiles[i].container));
+        auto& segment = *data.add_segments();
+        segment.set_url(stored_url(head.token.session_id, name, artifacts[i].bytes));
+        segment.set_pixels(artifacts[i].pixels.value);
+    }
+    if (signs_) {
+        const auto hashes = co_await offload(ports_.pool, [artifacts] { return hash_all(artifacts); });
+        const Bytes signature = ports_.service.sign_result(hashes);
+        data.set_sig(signature.data(), signature.size());
+    }
+    co_return data;
+}
+
+Task<void> OrchestratorServer::Impl::serve_ai(http::Exchange& exchange, std::string pipeline) {
+    auto header = read_headers(exchange);
+    if (!header) {
+        co_await refuse(exchange, std::move(header).error());
+        co_return;
+    }
+    api::Job job = std::move(header->job);
+    const std::string model = model_of_manifest(job.manifest_id);
+    job.work.kind = api::AiWork{.pipeline = pipeline, .model_id = model, .parameters = {}};
+    if (const auto admitted = ports_.service.admit(job); !admitted) {
+        co_await refuse(exchange, job_refusal(admitted.error()));
+        co_return;
+    }
+    auto body = co_await read_body(exchange);
+    if (!body) {
+        co_await refuse(exchange, std::move(body).error());
+        co_return;
+    }
+    auto request = read_ai_request(std::move(pipeline), content_type_of(exchange), *body);
+    if (!request) {
+        co_await refuse(exchange, {400, request.error().message, Errc::kInvalidArgument});
+        co_return;
+    }
+    if (request->work.model_id.empty()) {
+        request->work.model_id = model;
+    }
+    const std::string session_id = job.token.session_id;
+    job.work.kind = std::move(request->work);
+    job.work.input = std::move(request->input);
+    job.work.input_content_type = std::move(request->input_content_type);
+    const Deadline deadline = Deadline::after(ports_.clock, settings_.ai_time_max);
+    const auto output = co_await ports_.service.run(std::move(job), deadline);
+    if (!output) {
+        co_await refuse(exchange, job_refusal(output.error()));
+        co_return;
+    }
+    ++stats_.ai_jobs;
+    // Gateways that do not name the protocol predate result URLs.
+    const bool inline_images = exchange.head.headers.get("authorization") != kAiAuthorization;
+    http::ResponseHead head;
+    head.headers = {{"content-type", "application/json"}};
+    Blob answer(to_bytes(ai_answer(*output, session_id, inline_images)));
+    [[maybe_unused]] const auto sent = co_await exchange.response.respond(std::move(head), std::move(answer));
+}
+
+std::string OrchestratorServer::Impl::ai_answer(
+    const api::JobOutput& output, const std::string& session_id, bool inline_images
+) {
+    std::vector<AiMedia> media;
+    for (const auto& artifact : output.output.artifacts) {
+        if (inline_images && artifact.content_type == "image/png") {
+            media.push_back({data_url(artifact.content_type, artifact.bytes.view()), artifact.seed});
+            continue;
+        }
+        const std::string name = "ai/" + std::to_string(next_file_++) + extension_for(artifact.content_type);
+        media.push_back({stored_url(session_id, name, artifact.bytes), artifact.seed});
+    }
+    return write_ai_response(media);
+}
+
+// The shortest way through a node: what is measured as the overhead of every job.
+Task<void> OrchestratorServer::Impl::serve_echo(http::Exchange& exchange) {
+    auto header = read_headers(exchange);
+    if (!header) {
+        co_await refuse(exchange, std::move(header).error());
+        co_return;
+    }
+    auto body = co_await read_body(exchange);
+    if (!body) {
+        co_await refuse(exchange, std::move(body).error());
+        co_return;
+    }
+    api::Job job = std::move(header->job);
+    job.work.kind = api::AiWork{.pipeline = std::string(kEcho), .model_id = {}, .parameters = {}};
+    job.work.input = *std::move(body);
+    job.work.input_content_type = content_type_of(exchange);
+    const Deadline deadline = Deadline::after(ports_.clock, settings_.transcode_time_min);
+    auto output = co_await ports_.service.run(std::move(job), deadline);
+    if (!output || output->output.artifacts.size() != 1) {
+        const Error error = output ? make_error(Errc::kInternal, "echo made no answer") : output.error();
+        co_await refuse(exchange, job_refusal(error));
+        co_return;
+    }
+    ++stats_.ai_jobs;
+    auto& artifact = output->output.artifacts.front();
+    http::ResponseHead head;
+    head.headers = {{"content-type", artifact.content_type}};
+    [[maybe_unused]] const auto sent =
+        co_await exchange.response.respond(std::move(head), std::move(artifact.bytes));
+}
+
+}  // namespace framegrid::wire

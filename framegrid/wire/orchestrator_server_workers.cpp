@@ -1,0 +1,118 @@
+#include <framegrid/wire/convert.hpp>
+#include <framegrid/wire/orchestrator_server_impl.hpp>
+#include <framegrid/wire/task_messages.hpp>
+#include <framegrid/wire/task_result.hpp>
+
+namespace framegrid::wire {
+
+namespace {
+
+constexpr Duration kCallTimeMax = std::chrono::seconds(8);
+
+// Counts an open registration as long as it lives: cancellation unwinds.
+class Counted {
+  public:
+    explicit Counted(std::size_t& count) : count_(count) { ++count_; }
+    ~Counted() { --count_; }
+    Counted(const Counted&) = delete;
+    Counted& operator=(const Counted&) = delete;
+
+  private:
+    std::size_t& count_;
+};
+
+std::unexpected<Refusal> refused(UploadRefusal refusal) {
+    const Errc code = refusal.status == 401 ? Errc::kUnauthorized : Errc::kInvalidArgument;
+    return std::unexpected(Refusal{refusal.status, std::move(refusal.text), code});
+}
+
+}  // namespace
+
+Task<Result<void>> OrchestratorServer::Impl::register_transcoder(std::string request, GrpcSink& sink) {
+    FG_CO_TRY(message, parse_message<net::RegisterRequest>(request));
+    FG_CO_TRY(registration, read_registration(message));
+    co_return co_await send_tasks(std::move(registration), sink);
+}
+
+Task<Result<void>> OrchestratorServer::Impl::register_ai_worker(std::string request, GrpcSink& sink) {
+    FG_CO_TRY(message, parse_message<net::RegisterAIWorkerRequest>(request));
+    FG_CO_TRY(registration, read_registration(message));
+    co_return co_await send_tasks(std::move(registration), sink);
+}
+
+Task<Result<void>> OrchestratorServer::Impl::send_tasks(api::Registration registration, GrpcSink& sink) {
+    const api::WorkerKind kind = registration.kind;
+    const Deadline deadline = Deadline::after(ports_.clock, kCallTimeMax);
+    FG_CO_TRY(stream, co_await ports_.service.register_worker(std::move(registration), deadline));
+    const Counted counted(stats_.task_streams);
+    while (true) {
+        FG_CO_TRY(task, co_await stream->next());
+        FG_CO_TRY(message, notification(kind, task));
+        FG_CO_CHECK(co_await sink.send(std::move(message)));
+    }
+}
+
+Result<std::string> OrchestratorServer::Impl::notification(
+    api::WorkerKind kind, const api::WorkerTask& task
+) {
+    std::string url = task.input_url;
+    if (url.empty() && !task.work.input.empty()) {
+        const std::string name = "task/" + std::to_string(next_file_++);
+        url = stored_url(task.work.session_id, name, task.work.input);
+    } else if (url.starts_with('/')) {
+        url = settings_.service_uri + url;
+    }
+    if (kind == api::WorkerKind::kTranscoder) {
+        return write_segment_task(task, url).SerializeAsString();
+    }
+    FG_TRY(message, write_ai_task(task, url));
+    return message.SerializeAsString();
+}
+
+Task<Checked<void>> OrchestratorServer::Impl::take_result(http::Exchange& exchange, api::WorkerKind kind) {
+    auto report = read_result_head(kind, exchange.head.headers);
+    if (!report) {
+        co_return refused(std::move(report).error());
+    }
+    // Before the body is read: nobody without the secret makes us hold one.
+    if (!ports_.service.is_worker_secret(report->secret)) {
+        co_return refused({401, "Unauthorized"});
+    }
+    const auto body =
+        co_await http::read_all(exchange.body, settings_.body_bytes_max + (std::size_t{1} << 20));
+    if (!body) {
+        co_return refused({500, body.error().message});
+    }
+    auto outcome = read_result_body(kind, exchange.head.headers, *body);
+    if (!outcome) {
+        co_return refused(std::move(outcome).error());
+    }
+    report->outcome = std::move(*outcome);
+    const Deadline deadline = Deadline::after(ports_.clock, kCallTimeMax);
+    const auto taken = co_await ports_.service.submit(std::move(*report), deadline);
+    if (!taken) {
+        const Error& error = taken.error();
+        const bool secret = error.code == Errc::kUnauthorized;
+        co_return std::unexpected(
+            Refusal{secret ? 401 : 500, secret ? "Unauthorized" : error.message, error.code}
+        );
+    }
+    co_return Checked<void>{};
+}
+
+Task<void> OrchestratorServer::Impl::serve_result(http::Exchange& exchange, api::WorkerKind kind) {
+    auto taken = co_await take_result(exchange, kind);
+    if (!taken) {
+        ++stats_.results_refused;
+        ports_.log.warn("wire.result_refused", {{"peer", exchange.head.peer}, {"why", taken.error().text}});
+        co_await refuse(exchange, std::move(taken).error());
+        co_return;
+    }
+    ++stats_.results;
+    http::ResponseHead head;
+    head.headers = {{"content-type", "text/plain; charset=utf-8"}};
+    [[maybe_unused]] const auto sent =
+        co_await exchange.response.respond(std::move(head), Blob::copy_of("OK"));
+}
+
+}  // namespace framegrid::wire

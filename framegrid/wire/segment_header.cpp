@@ -1,0 +1,104 @@
+#include <framegrid/wire/segment_header.hpp>
+
+#include <algorithm>
+
+#include <framegrid/crypto/segment_signature.hpp>
+#include <framegrid/wire/convert.hpp>
+
+namespace framegrid::wire {
+
+namespace {
+
+constexpr std::size_t kHeaderBytesMax = 64 * 1024;
+
+std::vector<std::string> profile_names(const api::Job& job) {
+    std::vector<std::string> names;
+    if (const auto* work = std::get_if<api::TranscodeWork>(&job.work.kind)) {
+        for (const auto& profile : work->profiles) {
+            names.push_back(profile.name);
+        }
+    }
+    return names;
+}
+
+crypto::Hash32 message_of(const api::Job& job, const crypto::Hash32& hash) {
+    return crypto::segment_message(job.manifest_id, job.seq, hash, profile_names(job));
+}
+
+Result<Bytes> decode_header(std::string_view text, const char* name) {
+    if (text.size() > kHeaderBytesMax) {
+        return fail(Errc::kTooLarge, std::string(name) + " is too long", name);
+    }
+    auto bytes = crypto::parse_base64(text);
+    if (!bytes) {
+        return fail(Errc::kInvalidArgument, std::string(name) + ": " + bytes.error().message, name);
+    }
+    return bytes;
+}
+
+}  // namespace
+
+std::string encode_segment_header(
+    const api::Job& job, const crypto::Hash32& hash, const crypto::PrivateKey* key
+) {
+    net::SegData message = to_proto(job);
+    message.set_hash(hash.data(), hash.size());
+    if (key != nullptr) {
+        const auto signature = key->sign_message(message_of(job, hash));
+        message.set_sig(signature.data(), signature.size());
+    }
+    return crypto::base64(as_bytes(message.SerializeAsString()));
+}
+
+Result<SegmentHeader> decode_segment_header(std::string_view text) {
+    FG_TRY(bytes, decode_header(text, "Livepeer-Segment"));
+    FG_TRY(message, parse_message<net::SegData>(as_text(bytes)));
+    FG_TRY(job, from_proto(message));
+    SegmentHeader header;
+    if (message.hash().size() != header.hash.size()) {
+        return fail(Errc::kInvalidArgument, "hash does not have 32 bytes", "hash");
+    }
+    std::ranges::copy(as_bytes(message.hash()), header.hash.begin());
+    FG_CHECK(check_text(message.sig(), Limits::kTokenBytes, "sig"));
+    header.signature = to_bytes(message.sig());
+    header.has_token = message.has_auth_token();
+    header.job = std::move(job);
+    return header;
+}
+
+std::string encode_payment_header(const crypto::PrivateKey* key) {
+    if (key == nullptr) {
+        return {};
+    }
+    net::Payment message;
+    const auto sender = key->address();
+    message.set_sender(sender.data(), sender.size());
+    // A payment without an expected price crashes existing orchestrators (protocol section 5.10).
+    message.mutable_expected_price()->set_priceperunit(0);
+    message.mutable_expected_price()->set_pixelsperunit(1);
+    return crypto::base64(as_bytes(message.SerializeAsString()));
+}
+
+Result<std::optional<crypto::Address>> decode_payment_header(std::string_view text) {
+    FG_TRY(bytes, decode_header(text, "Livepeer-Payment"));
+    FG_TRY(message, parse_message<net::Payment>(as_text(bytes)));
+    const auto& sender = message.sender();
+    if (sender.empty()) {
+        return std::nullopt;
+    }
+    crypto::Address address{};
+    if (sender.size() != address.size()) {
+        return fail(Errc::kInvalidArgument, "sender does not have 20 bytes", "sender");
+    }
+    std::ranges::copy(as_bytes(sender), address.begin());
+    return address == crypto::Address{} ? std::nullopt : std::optional(address);
+}
+
+Result<void> verify_segment(const SegmentHeader& header, const std::optional<crypto::Address>& sender) {
+    if (sender && !crypto::verify_message(*sender, message_of(header.job, header.hash), header.signature)) {
+        return fail(Errc::kForbidden, "ErrSegSig", "sig");
+    }
+    return {};
+}
+
+}  // namespace framegrid::wire

@@ -1,0 +1,40 @@
+// The headers that accompany every job: Livepeer-Segment and Livepeer-Payment (protocol sections 3.1
+// and 3.2).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <framegrid/api/orchestrator.hpp>
+#include <framegrid/crypto/keys.hpp>
+
+namespace framegrid::wire {
+
+inline constexpr std::string_view kSegmentHeader = "livepeer-segment";
+inline constexpr std::string_view kPaymentHeader = "livepeer-payment";
+
+struct SegmentHeader {
+    api::Job job;            // TranscodeWork, no input; routes of AI pipelines replace the work
+    crypto::Hash32 hash{};   // K(body)
+    Bytes signature;         // empty off-chain
+    bool has_token = false;  // an auth token was sent at all
+};
+
+// `hash` is K(media), K(nothing) for AI jobs. Signed when there is a key.
+std::string encode_segment_header(
+    const api::Job& job, const crypto::Hash32& hash, const crypto::PrivateKey* key
+);
+// kInvalidArgument on anything malformed or over a limit.
+Result<SegmentHeader> decode_segment_header(std::string_view text);
+
+// An empty Payment off-chain, else one that names the sender at price 0.
+std::string encode_payment_header(const crypto::PrivateKey* key);
+// The sender, if the payment names one. An empty header is an empty payment.
+Result<std::optional<crypto::Address>> decode_payment_header(std::string_view text);
+
+// kForbidden "ErrSegSig" when a sender is named and did not sign. Nobody is named off-chain: then it
+// succeeds.
+Result<void> verify_segment(const SegmentHeader& header, const std::optional<crypto::Address>& sender);
+
+}  // namespace framegrid::wire

@@ -1,0 +1,35 @@
+// Result uploads of workers: POST /transcodeResults and /aiResults (protocol section 7).
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <framegrid/api/worker_host.hpp>
+#include <framegrid/http/message.hpp>
+
+namespace framegrid::wire {
+
+struct ResultUpload {
+    std::string path;  // "/transcodeResults" or "/aiResults"
+    http::Headers headers;
+    std::vector<Blob> pieces;  // of the body, in order
+};
+ResultUpload write_result(const api::TaskReport& report, std::string_view boundary);
+
+// Why an upload is refused, with the status that says so.
+struct UploadRefusal {
+    int status = 500;
+    std::string text;
+};
+// What the headers say: kind, task id, secret, pipeline; checked before the body is read. The outcome is
+// still empty. Refusals: 401 no authorization, 400 TaskId or Pixels, 415 content type.
+std::expected<api::TaskReport, UploadRefusal> read_result_head(
+    api::WorkerKind kind, const http::Headers& headers
+);
+// The outcome in the body. Transcode artifacts come in profile order and have no names. 500 on bad parts.
+std::expected<Result<api::WorkOutput>, UploadRefusal> read_result_body(
+    api::WorkerKind kind, const http::Headers& headers, const Blob& body
+);
+
+}  // namespace framegrid::wire
