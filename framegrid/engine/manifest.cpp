@@ -1,6 +1,6 @@
 #include <framegrid/engine/manifest.hpp>
 
-#include <charconv>
+#include <algorithm>
 #include <limits>
 #include <optional>
 

@@ -1,5 +1,6 @@
 #include <framegrid/engine/resample.hpp>
 
+#include <array>
 #include <cmath>
 
 namespace framegrid::engine {

@@ -9,9 +9,9 @@
 namespace framegrid::engine {
 
 struct SrEvalSettings {
-    int side = 256;        // pixels per side of a test picture; a multiple of 8
-    int seeds = 2;         // pictures of each kind
-    std::string model_id;  // only this model; empty: every model of the pipeline "upscale"
+    int side = 256;          // pixels per side of a test picture; a multiple of 8
+    int seeds = 2;           // pictures of each kind
+    std::string model_id{};  // only this model; empty: every model of the pipeline "upscale"
 };
 
 // RGB PSNR in dB, mean over the pictures. Low-resolution inputs are antialiased bicubic (a = -0.5), rounded

@@ -1,5 +1,6 @@
 #include <framegrid/engine/sr_pictures.hpp>
 
+#include <array>
 #include <cmath>
 #include <complex>
 #include <numbers>
@@ -256,8 +257,10 @@ api::RgbImage make_sr_picture(int kind, std::uint64_t seed, int width, int heigh
         for (int x = 0; x < width; ++x) {
             Colour sum{};
             for (int s = 0; s < kSamples * kSamples; ++s) {
-                const float sx = static_cast<float>(x) + (static_cast<float>(s % kSamples) + 0.5F) / kSamples;
-                const float sy = static_cast<float>(y) + (static_cast<float>(s / kSamples) + 0.5F) / kSamples;
+                const int column = s % kSamples;
+                const int row = s / kSamples;
+                const float sx = static_cast<float>(x) + (static_cast<float>(column) + 0.5F) / kSamples;
+                const float sy = static_cast<float>(y) + (static_cast<float>(row) + 0.5F) / kSamples;
                 const Colour c =
                     sample(kind, scene, sx, sy, static_cast<float>(width), static_cast<float>(height));
                 for (std::size_t k = 0; k < 3; ++k) {

@@ -70,7 +70,9 @@ TEST(Tiling, CutThenPasteIsTheIdentity) {
 TEST(Tiling, PasteClampsAndSurvivesNan) {
     const TilePlan plan = plan_tiles(1, 1, 16, 0);
     api::RgbImage out{.width = 1, .height = 1, .pixels = Bytes(3, 9)};
-    const std::vector<float> values = {-4.0F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()};
+    const std::vector<float> values = {
+        -4.0F, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()
+    };
     paste_tile(values, plan, {}, 1, out);
     EXPECT_EQ(out.pixels, (Bytes{0, 255, 0}));
 }

@@ -1,0 +1,76 @@
+// The model directories of this machine, and the models that are loaded now.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include <framegrid/engine/model_source.hpp>
+#include <framegrid/engine/residency.hpp>
+#include <framegrid/infer_onnx/onnx_model.hpp>
+
+namespace framegrid::infer_onnx {
+
+struct ModelStoreSettings {
+    // Searched in order for <organisation>/<name>/model.toml; the first directory that has an id wins.
+    std::vector<std::filesystem::path> directories{};
+    std::int64_t memory_bytes = std::int64_t{4}
+                                << 30;         // limit over all loaded models, as their manifests state
+    std::vector<std::string> warm{};           // ids that stay loaded once loaded
+    Duration idle = std::chrono::minutes(10);  // unused for so long: unloaded at the next opportunity
+    OnnxSettings onnx{};
+    std::function<TimePoint()> now{};  // absent: the machine's monotonic clock
+};
+
+// A model directory that is not usable, and why.
+struct ModelProblem {
+    std::filesystem::path directory;
+    Error error;
+};
+
+// Thread-safe. A lease must not outlive its store, and its model may be used by one thread at a time; two
+// leases of one model share it.
+class ModelStore : public engine::ModelSource {
+  public:
+    // Reads the manifests (no network is loaded yet). Broken model directories are skipped and listed in
+    // problems(). kNotFound: a directory of the settings does not exist.
+    static Result<std::unique_ptr<ModelStore>> open(ModelStoreSettings settings);
+    ~ModelStore() override;
+
+    Result<std::unique_ptr<engine::ModelLease>> acquire(
+        const std::string& pipeline, const std::string& model_id
+    ) override;
+    std::vector<engine::ModelManifest> manifests() const override;
+
+    // Loads the models of settings.warm. The first failure is returned; the others are loaded all the same.
+    Result<void> warm_up();
+    const std::vector<ModelProblem>& problems() const { return problems_; }
+    std::vector<std::string> loaded() const;  // ids, by name
+
+  private:
+    class Lease;
+    struct Known {
+        engine::ModelManifest manifest;
+        std::filesystem::path directory;
+        std::shared_ptr<api::ImageModel> model;  // null: not loaded
+    };
+
+    explicit ModelStore(ModelStoreSettings settings);
+    void scan(const std::filesystem::path& directory);
+    void add(const std::filesystem::path& directory, const std::string& id);
+    Result<void> load(Known& known);
+    Result<void> open_runtime();
+    void release(const std::string& id);
+
+    ModelStoreSettings settings_;
+    std::vector<ModelProblem> problems_;
+    mutable std::mutex mutex_;
+    std::unique_ptr<OnnxRuntime> runtime_;  // null until a model is loaded; outlives models_
+    std::map<std::string, Known> models_;   // the keys never change after open()
+    engine::Residency residency_;
+};
+
+}  // namespace framegrid::infer_onnx

@@ -1,0 +1,158 @@
+#include <framegrid/infer_onnx/model_store.hpp>
+
+#include <fstream>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
+#include <framegrid/engine/sr_eval.hpp>
+
+namespace framegrid::infer_onnx {
+namespace {
+
+namespace fs = std::filesystem;
+using Names = std::vector<std::string>;
+
+const fs::path kShipped = FG_MODELS_DIR;
+
+class ModelStoreTest : public ::testing::Test {
+  protected:
+    ModelStoreTest() {
+        const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
+        root_ = fs::path(::testing::TempDir()) / ("framegrid_models_" + std::string(info->name()));
+        fs::remove_all(root_);
+        fs::create_directories(root_);
+    }
+    ~ModelStoreTest() override { fs::remove_all(root_); }
+
+    // A copy of a shipped model under another id.
+    fs::path install(const std::string& name, const std::string& shipped = "sr-2x") {
+        const fs::path place = root_ / "test" / name;
+        fs::create_directories(place.parent_path());
+        fs::copy(kShipped / "framegrid" / shipped, place, fs::copy_options::recursive);
+        edit(place, "framegrid/" + shipped, "test/" + name);
+        return place;
+    }
+    static void edit(const fs::path& place, const std::string& from, const std::string& to) {
+        std::ifstream in(place / "model.toml");
+        std::stringstream text;
+        text << in.rdbuf();
+        std::string toml = text.str();
+        const auto at = toml.find(from);
+        ASSERT_NE(at, std::string::npos) << from;
+        std::ofstream(place / "model.toml") << toml.replace(at, from.size(), to);
+    }
+    ModelStoreSettings settings() {
+        ModelStoreSettings out;
+        out.directories = {root_};
+        out.onnx = {.threads = 1, .provider = "cpu"};
+        out.now = [this] { return now_; };
+        return out;
+    }
+    std::unique_ptr<ModelStore> open(ModelStoreSettings with) {
+        auto store = ModelStore::open(std::move(with));
+        EXPECT_TRUE(store) << store.error().message;
+        return std::move(*store);
+    }
+
+    fs::path root_;
+    TimePoint now_{};
+};
+
+TEST_F(ModelStoreTest, ShippedModelsBeatBicubicByHalfADecibel) {
+    const auto store = open({.directories = {kShipped}, .onnx = {.threads = 2, .provider = "cpu"}});
+    EXPECT_TRUE(store->problems().empty());
+    const api::StopFlag stop = false;
+    const auto report = engine::evaluate_sr(*store, {.side = 96, .seeds = 1, .model_id = {}}, stop);
+    ASSERT_TRUE(report) << report.error().message;
+    ASSERT_EQ(report->rows.size(), 2U);
+    for (const auto& row : report->rows) {
+        EXPECT_GE(row.delta(), 0.5) << row.model << " " << row.psnr_model << " against " << row.psnr_bicubic;
+    }
+}
+
+TEST_F(ModelStoreTest, LoadsLazilyAndUnloadsTheLeastRecentlyUsed) {
+    for (const char* name : {"a", "b", "c"}) {
+        install(name);
+    }
+    auto with = settings();
+    const auto memory = open(with)->manifests().at(0).memory_bytes;
+    with.memory_bytes = 2 * memory;
+    const auto store = open(with);
+    EXPECT_EQ(store->manifests().size(), 3U);
+    EXPECT_EQ(store->loaded(), Names{});
+    const auto touch = [&](const std::string& id) {
+        now_ += std::chrono::seconds(1);
+        const auto lease = store->acquire("upscale", id);
+        ASSERT_TRUE(lease) << lease.error().message;
+        EXPECT_EQ((*lease)->model().scale(), 2);
+    };
+    touch("test/a");
+    touch("test/b");
+    touch("test/a");
+    touch("test/c");
+    EXPECT_EQ(store->loaded(), (Names{"test/a", "test/c"}));
+    {
+        const auto one = store->acquire("upscale", "test/a");
+        const auto two = store->acquire("upscale", "test/c");
+        ASSERT_TRUE(one && two);
+        EXPECT_EQ(store->acquire("upscale", "test/b").error().code, Errc::kCapacity);
+    }
+    touch("test/b");
+    EXPECT_EQ(store->loaded(), (Names{"test/b", "test/c"}));
+}
+
+TEST_F(ModelStoreTest, WarmModelsStayAndIdleOnesGo) {
+    install("warm");
+    install("idle");
+    auto with = settings();
+    with.warm = {"test/warm"};
+    const auto store = open(with);
+    ASSERT_TRUE(store->warm_up());
+    ASSERT_TRUE(store->acquire("upscale", "test/idle"));
+    now_ += std::chrono::hours(1);
+    ASSERT_TRUE(store->acquire("upscale", "test/warm"));
+    EXPECT_EQ(store->loaded(), Names{"test/warm"});
+    with.warm = {"test/nowhere"};
+    EXPECT_EQ(open(with)->warm_up().error().code, Errc::kNotFound);
+}
+
+TEST_F(ModelStoreTest, DamagedFilesAreRefusedAndDoNotCountAsLoaded) {
+    const auto place = install("damaged");
+    {
+        std::fstream file(place / "model.onnx", std::ios::in | std::ios::out | std::ios::binary);
+        file.seekp(500);
+        file.put('\x7f');
+        file.put('\x7f');
+    }
+    const auto missing = install("missing");
+    fs::remove(missing / "model.onnx");
+    const auto store = open(settings());
+    const auto refused = store->acquire("upscale", "test/damaged");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::kUnprocessable);
+    EXPECT_NE(refused.error().message.find("SHA-256"), std::string::npos) << refused.error().message;
+    EXPECT_EQ(store->acquire("upscale", "test/missing").error().code, Errc::kNotFound);
+    EXPECT_EQ(store->loaded(), Names{});
+}
+
+TEST_F(ModelStoreTest, BrokenDirectoriesAreListedNotFatal) {
+    install("good");
+    edit(install("typo"), "pipeline = \"upscale\"", "pipeline = 3");
+    edit(install("liar"), "test/liar", "test/other");
+    fs::create_directories(root_ / "test" / "empty");
+    const auto store = open(settings());
+    EXPECT_EQ(store->manifests().size(), 1U);
+    ASSERT_EQ(store->problems().size(), 2U);
+    EXPECT_EQ(store->problems()[0].error.field, "id");
+    EXPECT_EQ(store->problems()[1].error.field, "pipeline");
+    EXPECT_TRUE(store->acquire("upscale", "test/good"));
+    EXPECT_EQ(store->acquire("upscale", "test/typo").error().code, Errc::kNotFound);
+    EXPECT_EQ(store->acquire("captioning", "test/good").error().code, Errc::kNotFound);
+    auto nowhere = settings();
+    nowhere.directories.push_back(root_ / "nowhere");
+    EXPECT_EQ(ModelStore::open(nowhere).error().code, Errc::kNotFound);
+}
+
+}  // namespace
+}  // namespace framegrid::infer_onnx
