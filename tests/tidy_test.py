@@ -58,7 +58,7 @@ class Tree(unittest.TestCase):
 
     def test_bans(self):
         for rule, code in [
-            ("clock", "auto t = std::chrono::steady_clock::now();"),
+            ("clock", "#include <chrono>\nauto t = std::chrono::steady_clock::now();"),
             ("sleep", "std::this_thread::sleep_for(1s);"),
             ("thread", "std::jthread t([] {});"),
             ("async", "auto f = std::async(g);"),
@@ -79,7 +79,7 @@ class Tree(unittest.TestCase):
                 self.assertEqual(self.source(code + "\n"), [rule])
 
     def test_bans_know_where_they_hold(self):
-        now = "auto t = std::chrono::steady_clock::now();\n"
+        now = "#include <chrono>\nauto t = std::chrono::steady_clock::now();\n"
         self.assertEqual(self.source(now, "framegrid/host/x.cpp"), [])
         self.assertEqual(self.source(now, "framegrid/gateway/x_test.cpp"), [])
         self.assertEqual(self.source(now, "sim/x.cpp"), ["clock"])
@@ -94,10 +94,10 @@ class Tree(unittest.TestCase):
 
     def test_static_state(self):
         self.assertEqual(self.source("int f() {\n    static int count = 0;\n    return ++count;\n}\n"), ["static-state"])
-        self.assertEqual(self.source("struct A {\n    static inline std::map<int, int> all;\n};\n"), ["static-state"])
+        self.assertEqual(self.source("#include <map>\nstruct A {\n    static inline std::map<int, int> all;\n};\n"), ["static-state"])
         self.assertEqual(self.source("thread_local Cache cache;\n"), ["static-state"])
         self.assertEqual(self.source(
-            "static int helper(int a) { return a; }\nint f() {\n    static const std::string kNone;\n"
+            "#include <string>\nstatic int helper(int a) { return a; }\nint f() {\n    static const std::string kNone;\n"
             "    static T* const made = make();\n    static constexpr int kOne = 1;\n    static_assert(kOne == 1);\n    return 0;\n}\n"
             "struct S {\n    static Task<Result<bool>> once(Notifier& n) { co_return true; }\n};\n"), [])
 
@@ -136,6 +136,14 @@ class Tree(unittest.TestCase):
                          ["framegrid/base/x.cpp: own-header"])
         self.assertEqual(self.check({**files, "framegrid/base/x.cpp": own, "framegrid/base/x.hpp": "int a;\n"}),
                          ["framegrid/base/x.hpp: header"] * 2)
+
+    def test_std_includes(self):
+        self.assertEqual(self.source("std::vector<int> v;\n"), ["std-include"])
+        self.assertEqual(self.source("#include <vector>\nstd::vector<int> v;\n"), [])
+        files = {"framegrid/base/CMakeLists.txt": "framegrid_library(base SOURCES x.cpp)",
+                 "framegrid/base/x.hpp": "// What.\n#pragma once\n#include <vector>\n",
+                 "framegrid/base/x.cpp": "#include <framegrid/base/x.hpp>\nstd::vector<int> v;\n"}
+        self.assertEqual(self.check(files), [])
 
     def test_exceptions_hold_and_expire(self):
         body = "int a;\n" * 850

@@ -22,6 +22,21 @@ TEXT_SUFFIXES = (".cpp", ".hpp", ".md", ".py", ".sh", ".txt", ".cmake", ".json",
 FORBIDDEN_PATHS = ["/wo" + "rk/", "../sha" + "red", ".libr" + "ary/"]
 LEFTOVER = re.compile(r"\b(FIX" + r"ME|TO" + r"DO|X" + r"XX)\b")
 
+# What the precompiled header (cmake/pch.hpp) provides by accident: code names the headers of what it uses from it.
+STD_NAMES = {
+    "algorithm": "all_of any_of none_of find find_if find_if_not count count_if sort stable_sort min max minmax clamp fill "
+                 "fill_n copy copy_n copy_if transform remove remove_if reverse rotate unique lower_bound upper_bound "
+                 "equal_range binary_search min_element max_element equal mismatch search for_each nth_element "
+                 "partial_sort partition is_sorted lexicographical_compare",
+    "array": "array", "chrono": "", "deque": "deque", "expected": "expected unexpected",
+    "functional": "function move_only_function", "map": "map multimap",
+    "memory": "unique_ptr shared_ptr weak_ptr make_unique make_shared enable_shared_from_this",
+    "optional": "optional nullopt", "span": "span", "string": "string to_string", "string_view": "string_view",
+    "unordered_map": "unordered_map", "utility": "exchange swap pair", "variant": "variant visit get_if "
+    "holds_alternative monostate", "vector": "vector"}
+STD_HEADER = {name: header for header, names in STD_NAMES.items() for name in names.split()}
+STD_PATTERN = re.compile(r"\bstd::(?:ranges::)?(\w+)|\b(chrono)::")
+
 Ban = namedtuple("Ban", "rule pattern instead allowed")
 
 
@@ -368,6 +383,30 @@ def check_mentions(files, sources, cmake, report):
                 report.add("header", source.path, 1, "a header starts with a comment that says what it owns")
 
 
+def check_std_includes(sources, report):
+    by_path = {source.path: source for source in sources}
+    reach = {}
+
+    def reachable(path):
+        if path not in reach:
+            reach[path] = set()
+            for name, _ in by_path[path].includes():
+                name = name if name in by_path or "/" in name else os.path.join(os.path.dirname(path), name)
+                reach[path] |= reachable(name) if name in by_path else {os.path.basename(name)}
+        return reach[path]
+
+    for source in sources:
+        if source.path.startswith("cmake/"):
+            continue
+        missing = {}
+        for match in STD_PATTERN.finditer(source.code):
+            header = "chrono" if match.group(2) or match.group(1) == "chrono" else STD_HEADER.get(match.group(1))
+            if header and header not in reachable(source.path):
+                missing.setdefault(header, (source.line_of(match.start()), match.group(0)))
+        for header, (line, name) in missing.items():
+            report.add("std-include", source.path, line, f"{name} needs #include <{header}>")
+
+
 def check_headers_alone(root, sources, report):
     for source in sources:
         if source.path.endswith(".hpp") and source.path.startswith(("framegrid/", "sim/")):
@@ -405,6 +444,7 @@ def check_tree(root, headers=False):
     if "cmake/framegrid.cmake" in files:
         cmake["cmake/framegrid.cmake"] = read_text(root, "cmake/framegrid.cmake")
     check_mentions(set(files), sources, cmake, report)
+    check_std_includes(sources, report)
     if headers:
         check_headers_alone(root, sources, report)
     for (rule, path), (_, number) in report.exceptions.items():

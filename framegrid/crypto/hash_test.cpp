@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <framegrid/crypto/hash.hpp>
 
 #include <gmock/gmock.h>

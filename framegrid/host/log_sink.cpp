@@ -1,5 +1,6 @@
 #include <framegrid/host/log_sink.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <mutex>
 

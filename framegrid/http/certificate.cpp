@@ -1,5 +1,6 @@
 #include <framegrid/http/certificate.hpp>
 
+#include <algorithm>
 #include <array>
 
 #include <openssl/bn.h>

@@ -1,5 +1,6 @@
 #include <framegrid/http/h1_wire.hpp>
 
+#include <array>
 #include <charconv>
 
 #include <framegrid/http/text.hpp>

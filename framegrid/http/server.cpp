@@ -1,5 +1,7 @@
 #include <framegrid/http/server.hpp>
 
+#include <array>
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/basic_socket_acceptor.hpp>
 #include <boost/asio/error.hpp>

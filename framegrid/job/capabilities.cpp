@@ -1,6 +1,7 @@
 #include <framegrid/job/capabilities.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <limits>
 #include <utility>

@@ -62,8 +62,8 @@ bool models_suffice(const Models& needed, const Models& offered) {
 }
 
 const std::vector<std::uint64_t>& legacy_bits() {
-    static const std::vector<std::uint64_t> bits = bitstring({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
-    return bits;
+    static const std::vector<std::uint64_t> kBits = bitstring({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+    return kBits;
 }
 
 }  // namespace

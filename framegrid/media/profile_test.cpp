@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <framegrid/media/profile.hpp>
 
 #include <gtest/gtest.h>

@@ -1,5 +1,6 @@
 #include <framegrid/media_ffmpeg/audio_to_aac.hpp>
 
+#include <algorithm>
 #include <new>
 
 extern "C" {

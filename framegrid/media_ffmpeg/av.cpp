@@ -1,5 +1,7 @@
 #include <framegrid/media_ffmpeg/av.hpp>
 
+#include <algorithm>
+#include <array>
 #include <new>
 
 namespace framegrid::media_ffmpeg {

@@ -1,5 +1,7 @@
 #include <framegrid/media_ffmpeg/frame_rate.hpp>
 
+#include <algorithm>
+
 extern "C" {
 #include <libavutil/mathematics.h>
 }

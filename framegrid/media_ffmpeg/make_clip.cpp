@@ -1,5 +1,6 @@
 #include <framegrid/media_ffmpeg/make_clip.hpp>
 
+#include <algorithm>
 #include <new>
 
 extern "C" {
@@ -9,6 +10,7 @@ extern "C" {
 #include <libavutil/display.h>
 #include <libavutil/mathematics.h>
 #include <libavutil/pixdesc.h>
+#include <libavutil/samplefmt.h>
 }
 
 #include <framegrid/media_ffmpeg/av.hpp>
@@ -124,8 +126,7 @@ Result<void> Source::add_to(AVFormatContext* file, int rotation) {
             9 * sizeof(std::int32_t), 0
         );
         if (side != nullptr) {
-            // The matrix turns counter-clockwise in FFmpeg's terms.
-            av_display_rotation_set(reinterpret_cast<std::int32_t*>(side->data), -rotation);
+            av_display_rotation_set(reinterpret_cast<std::int32_t*>(side->data), rotation);
         }
     }
     return {};
@@ -173,13 +174,29 @@ struct OutputFile {
 
 std::string video_description(const ClipSpec& spec) {
     const std::string seconds = std::to_string(static_cast<double>(spec.duration_ms) / 1000.0);
-    std::string text = spec.source + "=size=" + std::to_string(spec.width) + "x" +
-                       std::to_string(spec.height) + ":rate=" + std::to_string(spec.fps_num) + "/" +
-                       std::to_string(spec.fps_den) + ":duration=" + seconds;
+    std::string text = spec.source + (spec.source.find('=') == std::string::npos ? "=" : ":") +
+                       "size=" + std::to_string(spec.width) + "x" + std::to_string(spec.height) +
+                       ":rate=" + std::to_string(spec.fps_num) + "/" + std::to_string(spec.fps_den) +
+                       ":duration=" + seconds;
     if (!spec.video_filter.empty()) {
         text += "," + spec.video_filter;
     }
     return text + ",format=" + spec.pixel_format;
+}
+
+// What the audio encoder takes, as an option of the source.
+std::string sample_format_option(const std::string& encoder) {
+    const AVCodec* codec = avcodec_find_encoder_by_name(encoder.c_str());
+    const void* formats = nullptr;
+    int count = 0;
+    if (codec == nullptr ||
+        avcodec_get_supported_config(nullptr, codec, AV_CODEC_CONFIG_SAMPLE_FORMAT, 0, &formats, &count) <
+            0 ||
+        count == 0) {
+        return {};
+    }
+    return std::string(":sample_fmts=") +
+           av_get_sample_fmt_name(*static_cast<const AVSampleFormat*>(formats));
 }
 
 Result<void> write_clip(const std::string& path, const ClipSpec& spec) {
@@ -199,11 +216,10 @@ Result<void> write_clip(const std::string& path, const ClipSpec& spec) {
     }
     if (spec.audio) {
         const std::string seconds = std::to_string(static_cast<double>(spec.duration_ms) / 1000.0);
-        const bool is_float = spec.audio_encoder == "aac";
         sources.push_back(std::make_unique<Source>());
         FG_CHECK(sources.back()->open_graph(
             "sine=frequency=440:beep_factor=4:sample_rate=48000:duration=" + seconds +
-                ",aformat=channel_layouts=stereo" + (is_float ? ":sample_fmts=fltp" : ""),
+                ",aformat=channel_layouts=stereo" + sample_format_option(spec.audio_encoder),
             false
         ));
         FG_CHECK(sources.back()->open_encoder(spec.audio_encoder, "", spec, flags));

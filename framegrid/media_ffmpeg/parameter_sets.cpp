@@ -1,5 +1,6 @@
 #include <framegrid/media_ffmpeg/parameter_sets.hpp>
 
+#include <algorithm>
 #include <new>
 
 extern "C" {

@@ -1,5 +1,7 @@
 #include <framegrid/media_ffmpeg/probe.hpp>
 
+#include <algorithm>
+
 extern "C" {
 #include <libavutil/mathematics.h>
 #include <libavutil/pixdesc.h>

@@ -1,5 +1,7 @@
 #include <framegrid/media_ffmpeg/segmenter.hpp>
 
+#include <algorithm>
+
 extern "C" {
 #include <libavutil/mathematics.h>
 }

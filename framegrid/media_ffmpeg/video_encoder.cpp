@@ -1,5 +1,6 @@
 #include <framegrid/media_ffmpeg/video_encoder.hpp>
 
+#include <algorithm>
 #include <array>
 #include <new>
 
