@@ -40,10 +40,6 @@ Result<std::unique_ptr<SegmentDecoder>> SegmentDecoder::open(
         return fail(Errc::kUnprocessable, "TranscoderInvalidVideo: there is no video in the segment");
     }
     const AVCodecParameters& parameters = *self->video_->codecpar;
-    if (parameters.format == AV_PIX_FMT_NONE && parameters.width == 0 &&
-        is_supported_input(parameters.codec_id) && !(session.had_video && self->audio_ != nullptr)) {
-        return fail(Errc::kUnprocessable, "TranscoderInvalidVideo: the video stream holds no pictures");
-    }
     run.time_base = self->video_->time_base;
     const AVRational rate = av_guess_frame_rate(format, self->video_, nullptr);
     run.frame_rate = rate.num > 0 && rate.den > 0 && av_q2d(rate) <= 1000 ? rate : AVRational{30, 1};

@@ -1,5 +1,6 @@
 #include <framegrid/media_ffmpeg/video_decoder.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <new>
 
@@ -247,6 +248,15 @@ Result<std::unique_ptr<VideoDecoder>> VideoDecoder::open(
 
 bool VideoDecoder::fits(const AVCodecParameters& parameters) const {
     const AVCodecParameters& mine = *parameters_;
+    // The decoder puts its stream's matrix on every picture.
+    const std::int32_t* my_matrix = display_matrix_of(mine);
+    const std::int32_t* matrix = display_matrix_of(parameters);
+    const bool same_matrix = my_matrix == nullptr || matrix == nullptr
+                                 ? my_matrix == matrix
+                                 : std::equal(my_matrix, my_matrix + 9, matrix);
+    if (!same_matrix) {
+        return false;
+    }
     return mine.codec_id == parameters.codec_id && mine.format == parameters.format &&
            mine.width == parameters.width && mine.height == parameters.height &&
            mine.extradata_size == parameters.extradata_size &&
