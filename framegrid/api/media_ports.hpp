@@ -37,7 +37,8 @@ class ImageModel {
   public:
     virtual ~ImageModel() = default;
     virtual int scale() const = 0;  // output side / input side
-    // tiles: [n, 3, tile_h, tile_w] float in 0..1, row-major; the result is [n, 3, tile_h*scale, tile_w*scale].
+    // tiles: [n, 3, tile_h, tile_w] float in 0..1, row-major; the result is [n, 3, tile_h*scale,
+    // tile_w*scale].
     virtual Result<std::vector<float>> infer(
         const std::vector<float>& tiles, int count, int tile_height, int tile_width
     ) = 0;
@@ -47,11 +48,13 @@ class ImageModel {
 class MediaCodec {
   public:
     virtual ~MediaCodec() = default;
-    // kUnprocessable: not a picture; kTooLarge: over `pixels_max`. Declared types are ignored, content is sniffed.
+    // kUnprocessable: not a picture; kTooLarge: over `pixels_max`. Declared types are ignored, content is
+    // sniffed.
     virtual Result<RgbImage> decode_image(const Blob& file, std::int64_t pixels_max) = 0;
     virtual Result<Blob> encode_png(const RgbImage& image) = 0;
-    // Decodes frame by frame, hands each to `map` and encodes what it returns (size `scale` times the input's), audio
-    // copied, timestamps kept. Never holds more than a few frames. MPEG-TS out for MPEG-TS in, else MP4.
+    // Decodes frame by frame, hands each to `map` and encodes what it returns (size `scale` times the
+    // input's), audio copied, timestamps kept. Never holds more than a few frames. MPEG-TS out for MPEG-TS
+    // in, else MP4.
     virtual Result<Artifact> map_video(
         const Blob& segment, int scale, const std::function<Result<RgbImage>(const RgbImage&)>& map,
         const StopFlag& stop

@@ -1,5 +1,5 @@
-// An orchestrator as gateways see it. Implemented by the orchestrator role itself (a direct call), by the wire client
-// and by the simulator's network.
+// An orchestrator as gateways see it. Implemented by the orchestrator role itself (a direct call), by the
+// wire client and by the simulator's network.
 #pragma once
 
 #include <map>

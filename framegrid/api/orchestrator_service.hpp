@@ -14,8 +14,9 @@ namespace framegrid::api {
 
 class OrchestratorService : public Orchestrator, public WorkerHost {
   public:
-    // The checks of protocol section 3.3 that come before the media: token, capabilities, capacity. `head` has no
-    // input yet. kForbidden with the protocol's texts ("invalid auth token", "incompatible capabilities") or kCapacity
+    // The checks of protocol section 3.3 that come before the media: token, capabilities, capacity. `head`
+    // has no input yet. kForbidden with the protocol's texts ("invalid auth token", "incompatible
+    // capabilities") or kCapacity
     // ("OrchestratorCapped").
     virtual Result<void> admit(const Job& head) = 0;
 

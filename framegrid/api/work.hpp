@@ -50,7 +50,7 @@ struct Artifact {
     std::string name;          // rendition name, or file name
     std::string content_type;  // "video/mp2t", "image/png"
     Blob bytes;
-    Pixels pixels;             // encoded pixels (billing unit of transcoding)
+    Pixels pixels;  // encoded pixels (billing unit of transcoding)
     std::optional<std::int64_t> seed;
     friend bool operator==(const Artifact& a, const Artifact& b) {
         return a.name == b.name && a.content_type == b.content_type && a.pixels == b.pixels;
@@ -62,8 +62,8 @@ struct WorkOutput {
     Pixels decoded;                   // pixels decoded from the input
 };
 
-// Port: runs one piece of work to its end, off the event loop. The host's implementation is a pool of sandboxed child
-// processes; the simulator's is a virtual device. Cancelling the task stops the work.
+// Port: runs one piece of work to its end, off the event loop. The host's implementation is a pool of
+// sandboxed child processes; the simulator's is a virtual device. Cancelling the task stops the work.
 class WorkExecutor {
   public:
     virtual ~WorkExecutor() = default;

@@ -1,4 +1,5 @@
-// An orchestrator as its workers see it: register, receive tasks, fetch inputs, submit results (protocol section 7).
+// An orchestrator as its workers see it: register, receive tasks, fetch inputs, submit results (protocol
+// section 7).
 #pragma once
 
 #include <memory>
@@ -20,7 +21,8 @@ struct Registration {
     std::vector<HardwareInfo> hardware;
 };
 
-// One notification. With `session_ended` set there is no task: the worker may drop what it keeps for that session.
+// One notification. With `session_ended` set there is no task: the worker may drop what it keeps for that
+// session.
 struct WorkerTask {
     TaskId id;
     Work work;              // `work.input` is empty until fetched, unless the host is in the same process
@@ -32,8 +34,9 @@ struct WorkerTask {
 class TaskStream {
   public:
     virtual ~TaskStream() = default;
-    // Waits for the next task. An error means that the registration has ended: kUnauthorized (wrong secret: do not
-    // come back), kInvalidArgument (refused: do not come back), anything else: register again with back-off.
+    // Waits for the next task. An error means that the registration has ended: kUnauthorized (wrong secret:
+    // do not come back), kInvalidArgument (refused: do not come back), anything else: register again with
+    // back-off.
     virtual Task<Result<WorkerTask>> next() = 0;
 };
 
@@ -48,9 +51,12 @@ struct TaskReport {
 class WorkerHost {
   public:
     virtual ~WorkerHost() = default;
-    virtual Task<Result<std::unique_ptr<TaskStream>>> register_worker(Registration registration, Deadline deadline) = 0;
+    virtual Task<Result<std::unique_ptr<TaskStream>>> register_worker(
+        Registration registration, Deadline deadline
+    ) = 0;
     virtual Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) = 0;
-    // Unknown and late task ids are accepted and ignored. kUnauthorized: wrong secret; the result was NOT used.
+    // Unknown and late task ids are accepted and ignored. kUnauthorized: wrong secret; the result was NOT
+    // used.
     virtual Task<Result<void>> submit(TaskReport report, Deadline deadline) = 0;
 };
 

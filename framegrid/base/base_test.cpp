@@ -57,7 +57,9 @@ TEST(Log, EscapesWhatPeersSay) {
     EXPECT_EQ(seen, "");
 }
 
-TEST(Log, CutsLongValues) { EXPECT_EQ(printable(std::string(300, 'a')).size(), 203u); }
+TEST(Log, CutsLongValues) {
+    EXPECT_EQ(printable(std::string(300, 'a')).size(), 203u);
+}
 
 }  // namespace
 }  // namespace framegrid

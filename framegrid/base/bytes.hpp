@@ -1,6 +1,7 @@
 // Bytes that are owned (Bytes), looked at (BytesView) and shared without copying (Blob).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <memory>

@@ -15,11 +15,14 @@ struct StrongInt {
     friend auto operator<=>(const StrongInt&, const StrongInt&) = default;
 };
 
-using TaskId = StrongInt<struct TaskIdTag, std::int64_t>;    // per-orchestrator task counter (protocol section 7)
-using WorkerId = StrongInt<struct WorkerIdTag>;              // per-orchestrator registration counter
-using Pixels = StrongInt<struct PixelsTag, std::int64_t>;    // width x height x frames
+using TaskId =
+    StrongInt<struct TaskIdTag, std::int64_t>;   // per-orchestrator task counter (protocol section 7)
+using WorkerId = StrongInt<struct WorkerIdTag>;  // per-orchestrator registration counter
+using Pixels = StrongInt<struct PixelsTag, std::int64_t>;  // width x height x frames
 
-inline Pixels operator+(Pixels a, Pixels b) { return {a.value + b.value}; }
+inline Pixels operator+(Pixels a, Pixels b) {
+    return {a.value + b.value};
+}
 
 // A price as the protocol carries it: wei per `units` units (pixels, seconds ...); units is never 0.
 struct Price {

@@ -1,4 +1,5 @@
-// Structured logging: one event per line, `library.noun_verb key=value ...`. No globals: a Logger is passed to who logs.
+// Structured logging: one event per line, `library.noun_verb key=value ...`. No globals: a Logger is passed
+// to who logs.
 #pragma once
 
 #include <cstdint>
@@ -8,18 +9,20 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace framegrid {
 
 enum class LogLevel : std::uint8_t { kDebug, kInfo, kWarn, kError, kOff };
 
-// One key=value pair. Values from peers are escaped and cut to 200 bytes by the formatter; never pass secrets.
+// One key=value pair. Values from peers are escaped and cut to 200 bytes by the formatter; never pass
+// secrets.
 struct LogField {
     std::string_view key;
     std::string value;
 
     LogField(std::string_view k, std::string_view v) : key(k), value(v) {}
-    LogField(std::string_view k, const std::string& v) : key(k), value(v) {}
+    LogField(std::string_view k, std::string v) : key(k), value(std::move(v)) {}
     LogField(std::string_view k, const char* v) : key(k), value(v) {}
     template <class T>
         requires std::is_arithmetic_v<T>

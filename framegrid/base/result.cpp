@@ -7,30 +7,48 @@ namespace framegrid {
 
 std::string_view to_string(Errc code) {
     switch (code) {
-        case Errc::kInvalidArgument: return "invalid_argument";
-        case Errc::kUnauthorized: return "unauthorized";
-        case Errc::kForbidden: return "forbidden";
-        case Errc::kNotFound: return "not_found";
-        case Errc::kTooLarge: return "too_large";
-        case Errc::kUnsupported: return "unsupported";
-        case Errc::kUnprocessable: return "unprocessable";
-        case Errc::kCapacity: return "capacity";
-        case Errc::kUnavailable: return "unavailable";
-        case Errc::kDeadline: return "deadline_exceeded";
-        case Errc::kCancelled: return "cancelled";
-        case Errc::kProtocol: return "protocol";
-        case Errc::kIo: return "io";
-        case Errc::kInternal: return "internal";
+        case Errc::kInvalidArgument:
+            return "invalid_argument";
+        case Errc::kUnauthorized:
+            return "unauthorized";
+        case Errc::kForbidden:
+            return "forbidden";
+        case Errc::kNotFound:
+            return "not_found";
+        case Errc::kTooLarge:
+            return "too_large";
+        case Errc::kUnsupported:
+            return "unsupported";
+        case Errc::kUnprocessable:
+            return "unprocessable";
+        case Errc::kCapacity:
+            return "capacity";
+        case Errc::kUnavailable:
+            return "unavailable";
+        case Errc::kDeadline:
+            return "deadline_exceeded";
+        case Errc::kCancelled:
+            return "cancelled";
+        case Errc::kProtocol:
+            return "protocol";
+        case Errc::kIo:
+            return "io";
+        case Errc::kInternal:
+            return "internal";
     }
     return "internal";
 }
 
 std::string_view to_string(Disposition disposition) {
     switch (disposition) {
-        case Disposition::kRetry: return "retry";
-        case Disposition::kReject: return "reject";
-        case Disposition::kPenalizePeer: return "penalize_peer";
-        case Disposition::kFatal: return "fatal";
+        case Disposition::kRetry:
+            return "retry";
+        case Disposition::kReject:
+            return "reject";
+        case Disposition::kPenalizePeer:
+            return "penalize_peer";
+        case Disposition::kFatal:
+            return "fatal";
     }
     return "fatal";
 }
@@ -43,14 +61,18 @@ Disposition default_disposition(Errc code) {
         case Errc::kNotFound:
         case Errc::kTooLarge:
         case Errc::kUnsupported:
-        case Errc::kUnprocessable: return Disposition::kReject;
+        case Errc::kUnprocessable:
+            return Disposition::kReject;
         case Errc::kCapacity:
-        case Errc::kCancelled: return Disposition::kRetry;
+        case Errc::kCancelled:
+            return Disposition::kRetry;
         case Errc::kUnavailable:
         case Errc::kDeadline:
-        case Errc::kProtocol: return Disposition::kPenalizePeer;
+        case Errc::kProtocol:
+            return Disposition::kPenalizePeer;
         case Errc::kIo:
-        case Errc::kInternal: return Disposition::kFatal;
+        case Errc::kInternal:
+            return Disposition::kFatal;
     }
     return Disposition::kFatal;
 }

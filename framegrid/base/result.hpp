@@ -1,4 +1,5 @@
-// Errors are values: every fallible function returns Result<T>, and exceptions stop at the library that throws them.
+// Errors are values: every fallible function returns Result<T>, and exceptions stop at the library that
+// throws them.
 #pragma once
 
 #include <cstdint>
@@ -11,20 +12,20 @@ namespace framegrid {
 
 // What went wrong, as a closed set that maps one to one to HTTP and gRPC status codes (see http/status.hpp).
 enum class Errc : std::uint8_t {
-    kInvalidArgument,   // the caller's input is wrong; `Error::field` names the part
-    kUnauthorized,      // no or wrong credentials
-    kForbidden,         // credentials are fine, the act is not allowed (bad signature, expired token)
-    kNotFound,          // unknown pipeline, model, stream or path
-    kTooLarge,          // a declared limit was exceeded
-    kUnsupported,       // well formed, but this node cannot do it (codec, pixel format, container)
-    kUnprocessable,     // media that cannot be processed by anybody (no keyframe, not media)
-    kCapacity,          // full now; another node or a later attempt may succeed
-    kUnavailable,       // no peer, or the peer's connection failed
-    kDeadline,          // the deadline passed
-    kCancelled,         // the caller gave up
-    kProtocol,          // the peer broke the protocol or answered garbage
-    kIo,                // the local system failed (disk full, permission)
-    kInternal,          // a bug or an unexpected library failure
+    kInvalidArgument,  // the caller's input is wrong; `Error::field` names the part
+    kUnauthorized,     // no or wrong credentials
+    kForbidden,        // credentials are fine, the act is not allowed (bad signature, expired token)
+    kNotFound,         // unknown pipeline, model, stream or path
+    kTooLarge,         // a declared limit was exceeded
+    kUnsupported,      // well formed, but this node cannot do it (codec, pixel format, container)
+    kUnprocessable,    // media that cannot be processed by anybody (no keyframe, not media)
+    kCapacity,         // full now; another node or a later attempt may succeed
+    kUnavailable,      // no peer, or the peer's connection failed
+    kDeadline,         // the deadline passed
+    kCancelled,        // the caller gave up
+    kProtocol,         // the peer broke the protocol or answered garbage
+    kIo,               // the local system failed (disk full, permission)
+    kInternal,         // a bug or an unexpected library failure
 };
 
 // What the caller should do about it; decides retries and peer penalties without looking at texts.
@@ -64,7 +65,9 @@ using Result = std::expected<T, Error>;
 inline std::unexpected<Error> fail(Errc code, std::string message, std::string field = {}) {
     return std::unexpected(make_error(code, std::move(message), std::move(field)));
 }
-inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::move(error)); }
+inline std::unexpected<Error> fail(Error error) {
+    return std::unexpected(std::move(error));
+}
 
 }  // namespace framegrid
 
@@ -73,20 +76,20 @@ inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::mo
 
 // FG_TRY(x, f()): declares x from a Result, or returns its error. FG_CHECK(f()): the same for Result<void>.
 // FG_CO_TRY / FG_CO_CHECK: the same inside a coroutine.
-#define FG_TRY_(tmp, decl, expr, ret)                  \
-    auto tmp = (expr);                                 \
-    if (!tmp) [[unlikely]] {                           \
-        ret std::unexpected(std::move(tmp).error());   \
-    }                                                  \
+#define FG_TRY_(tmp, decl, expr, ret)                \
+    auto tmp = (expr);                               \
+    if (!tmp) [[unlikely]] {                         \
+        ret std::unexpected(std::move(tmp).error()); \
+    }                                                \
     auto decl = std::move(*tmp)
 #define FG_TRY(decl, ...) FG_TRY_(FG_CONCAT(fg_try_, __COUNTER__), decl, (__VA_ARGS__), return)
 #define FG_CO_TRY(decl, ...) FG_TRY_(FG_CONCAT(fg_try_, __COUNTER__), decl, (__VA_ARGS__), co_return)
-#define FG_CHECK_(tmp, expr, ret)                          \
-    do {                                                   \
-        auto tmp = (expr);                                 \
-        if (!tmp) [[unlikely]] {                           \
-            ret std::unexpected(std::move(tmp).error());   \
-        }                                                  \
+#define FG_CHECK_(tmp, expr, ret)                        \
+    do {                                                 \
+        auto tmp = (expr);                               \
+        if (!tmp) [[unlikely]] {                         \
+            ret std::unexpected(std::move(tmp).error()); \
+        }                                                \
     } while (false)
 #define FG_CHECK(...) FG_CHECK_(FG_CONCAT(fg_check_, __COUNTER__), (__VA_ARGS__), return)
 #define FG_CO_CHECK(...) FG_CHECK_(FG_CONCAT(fg_check_, __COUNTER__), (__VA_ARGS__), co_return)

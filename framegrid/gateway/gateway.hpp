@@ -9,6 +9,7 @@
 
 #include <framegrid/api/orchestrator.hpp>
 #include <framegrid/base/log.hpp>
+#include <framegrid/job/capabilities.hpp>
 #include <framegrid/market/pool.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/metrics.hpp>

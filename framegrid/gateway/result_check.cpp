@@ -1,5 +1,7 @@
 #include <framegrid/gateway/result_check.hpp>
 
+#include <framegrid/media/profile.hpp>
+
 #include <fmt/format.h>
 
 namespace framegrid::gateway {

@@ -26,16 +26,16 @@ Task<void> OneShot::wait() const {
         [&](auto handler) {
             auto slot = asio::get_associated_cancellation_slot(handler);
             FG_ASSERT(!state->waiter);
-            state->waiter = [executor, slot, handler = std::move(handler)](
-                                boost::system::error_code code
-                            ) mutable {
+            state->waiter = [executor, slot,
+                             handler = std::move(handler)](boost::system::error_code code) mutable {
                 if (slot.is_connected()) {
                     slot.clear();
                 }
                 asio::post(executor, asio::append(std::move(handler), code));
             };
             if (slot.is_connected()) {
-                // The signal's owner keeps the slot alive while the operation is pending; the state does not own it.
+                // The signal's owner keeps the slot alive while the operation is pending; the state does not
+                // own it.
                 slot.assign([weak = std::weak_ptr<State>(state)](asio::cancellation_type) {
                     const auto locked = weak.lock();
                     if (!locked) {
@@ -76,7 +76,9 @@ Task<void> sleep_until(Clock& clock, TimePoint at) {
     co_await shot.wait();
 }
 
-Task<void> sleep_for(Clock& clock, Duration duration) { co_await sleep_until(clock, clock.now() + duration); }
+Task<void> sleep_for(Clock& clock, Duration duration) {
+    co_await sleep_until(clock, clock.now() + duration);
+}
 
 Error error_from(std::exception_ptr exception) {
     try {

@@ -11,7 +11,8 @@ namespace framegrid {
 
 using Duration = std::chrono::nanoseconds;
 
-// Tag of the monotonic time line that a Clock reads; it has no now() of its own, so nobody can bypass the port.
+// Tag of the monotonic time line that a Clock reads; it has no now() of its own, so nobody can bypass the
+// port.
 struct MonotonicTime {
     using duration = Duration;
     using rep = Duration::rep;
@@ -46,7 +47,8 @@ class Clock {
     virtual Timer call_at(TimePoint at, std::move_only_function<void()> fn) = 0;
 };
 
-// The point in time after which nobody wants the answer any more. Crosses process borders as a remaining duration.
+// The point in time after which nobody wants the answer any more. Crosses process borders as a remaining
+// duration.
 struct Deadline {
     TimePoint at;
 

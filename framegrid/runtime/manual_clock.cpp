@@ -3,7 +3,8 @@
 namespace framegrid {
 
 namespace {
-constexpr std::int64_t kEpochMs = 1'700'000'000'000;  // an arbitrary wall time, so that expiry dates look real
+constexpr std::int64_t kEpochMs =
+    1'700'000'000'000;  // an arbitrary wall time, so that expiry dates look real
 }
 
 class ManualClock::Pending final : public Timer::Pending {

@@ -16,8 +16,8 @@ class WorkPool {
     virtual void post(std::move_only_function<void()> work) = 0;
 };
 
-// Runs `fn` on the pool and resumes the caller on its own executor. Not cancellable: the caller waits for `fn`, so
-// `fn` may refer to the caller's frame. `fn` must not throw.
+// Runs `fn` on the pool and resumes the caller on its own executor. Not cancellable: the caller waits for
+// `fn`, so `fn` may refer to the caller's frame. `fn` must not throw.
 template <class F>
 Task<std::invoke_result_t<F&>> offload(WorkPool& pool, F fn) {
     using R = std::invoke_result_t<F&>;

@@ -25,7 +25,9 @@ std::uint64_t Random::below(std::uint64_t bound) {
     return value % bound;
 }
 
-double Random::unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Random::unit() {
+    return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
 std::string Random::hex(std::size_t bytes) {
     static constexpr char kDigits[] = "0123456789abcdef";

@@ -13,7 +13,8 @@ class Random {
     virtual void fill(std::span<std::uint8_t> out) = 0;
     virtual std::uint64_t next();
 
-    // Uniform in [0, bound); bound > 0. Our own distributions, because the standard ones differ between libraries.
+    // Uniform in [0, bound); bound > 0. Our own distributions, because the standard ones differ between
+    // libraries.
     std::uint64_t below(std::uint64_t bound);
     // Uniform in [0, 1).
     double unit();

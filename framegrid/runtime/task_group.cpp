@@ -7,7 +7,9 @@ namespace asio = boost::asio;
 TaskGroup::TaskGroup(Executor executor, std::size_t max, Logger log)
     : executor_(std::move(executor)), max_(max), log_(std::move(log)), state_(std::make_shared<State>()) {}
 
-TaskGroup::~TaskGroup() { cancel(); }
+TaskGroup::~TaskGroup() {
+    cancel();
+}
 
 bool TaskGroup::spawn(Task<void> task) {
     if (state_->stopping || state_->running.size() >= max_) {
@@ -17,7 +19,8 @@ bool TaskGroup::spawn(Task<void> task) {
     asio::co_spawn(
         executor_, std::move(task),
         asio::bind_cancellation_slot(
-            entry->slot(), [state = state_, entry, log = log_](std::exception_ptr exception) {
+            entry->slot(),
+            [state = state_, entry, log = log_](std::exception_ptr exception) {
                 if (exception) {
                     const Error error = error_from(exception);
                     if (error.code != Errc::kCancelled) {
@@ -52,7 +55,8 @@ Task<void> TaskGroup::close() {
     cancel();
     const bool throwing = co_await asio::this_coro::throw_if_cancelled();
     co_await asio::this_coro::throw_if_cancelled(false);
-    // As a child with its own cancellation state: the caller's signal, past or to come, must not cut the wait short.
+    // As a child with its own cancellation state: the caller's signal, past or to come, must not cut the wait
+    // short.
     auto child = std::make_shared<detail::Child<bool>>();
     co_await detail::run_child<bool>(child, detail::uninterrupted(join()));
     co_await asio::this_coro::throw_if_cancelled(throwing);

@@ -48,8 +48,8 @@ namespace detail {
 Task<Result<bool>> uninterrupted(Task<void> task);
 }
 
-// Runs `body`, which may spawn into `group`, then closes the group, also when the caller is cancelled: whatever the
-// group's tasks refer to in the caller's frame outlives them.
+// Runs `body`, which may spawn into `group`, then closes the group, also when the caller is cancelled:
+// whatever the group's tasks refer to in the caller's frame outlives them.
 template <class T>
 Task<Result<T>> with_group(TaskGroup& group, Task<Result<T>> body) {
     const bool throwing = co_await boost::asio::this_coro::throw_if_cancelled();
