@@ -365,6 +365,12 @@ bool H1Server::take_request() {
         exchange_->refuse(501, Errc::kUnsupported, "CONNECT is not supported");
         return false;
     }
+    if (request.headers.get("transfer-encoding") && (!parser_->chunked() || message.version != 11)) {
+        // Where such a body ends is unclear, and whoever forwarded it may think otherwise (RFC 9112
+        // section 6.1).
+        exchange_->refuse(400, Errc::kInvalidArgument, "only chunked is a supported transfer encoding");
+        return false;
+    }
     if (request.authority.empty() && message.version == 11) {
         exchange_->refuse(400, Errc::kInvalidArgument, "the Host header is missing");
         return false;

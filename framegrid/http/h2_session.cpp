@@ -341,15 +341,20 @@ void H2Session::read() {
             feed({scratch_.data(), n});
         }
         if (code && code != asio::error::would_block) {
-            close(make_error(Errc::kUnavailable, "the peer closed the connection"));
+            close(gone());
             return;
         }
-        if (n < scratch_.size()) {
+        if (n < scratch_.size() || nghttp2_session_want_read(session_) == 0) {
             break;
         }
     }
     flush();
     wait_readable();
+}
+
+Error H2Session::gone() const {
+    return protocol_error_ ? make_error(Errc::kProtocol, "the peer broke the HTTP/2 protocol")
+                           : make_error(Errc::kUnavailable, "the connection was closed");
 }
 
 void H2Session::feed(BytesView bytes) {
@@ -443,16 +448,13 @@ void H2Session::flush() {
             write_blocked_ = true;
             output_.clear();
             read();
-            close(make_error(Errc::kUnavailable, "the peer closed the connection"));
+            close(gone());
             return;
         }
     }
     if (nghttp2_session_want_read(session_) == 0 && nghttp2_session_want_write(session_) == 0) {
         transport_->finish_writing();
-        close(
-            protocol_error_ ? make_error(Errc::kProtocol, "the peer broke the HTTP/2 protocol")
-                            : make_error(Errc::kUnavailable, "the connection is finished")
-        );
+        close(gone());
     }
 }
 

@@ -136,6 +136,7 @@ class H2Session : public std::enable_shared_from_this<H2Session> {
     void flush();
     bool fill();
     void check_ping(TimePoint now);
+    Error gone() const;
     void detach(H2Stream& stream, const Error& why);
     H2Stream* find(std::int32_t id);
     std::shared_ptr<H2Stream> find_shared(std::int32_t id);
