@@ -14,7 +14,8 @@ if(FG_SANITIZE)
   target_compile_options(fg_flags INTERFACE -fsanitize=${FG_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(fg_flags INTERFACE -fsanitize=${FG_SANITIZE})
   if(FG_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    target_compile_options(fg_flags INTERFACE -Wno-tsan)  # Asio's fences: its mutexes order the same accesses
+    # Asio's fences (its mutexes order the same accesses), and its pair of frame allocation functions.
+    target_compile_options(fg_flags INTERFACE -Wno-tsan -Wno-mismatched-new-delete)
   endif()
 endif()
 
