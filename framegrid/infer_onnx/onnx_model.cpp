@@ -132,6 +132,8 @@ Ort::SessionOptions make_options(const OnnxSettings& settings) {
     options.SetExecutionMode(ORT_SEQUENTIAL);
     // Everything, layouts for this processor included: half the time of "extended" for small convolutions.
     options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+    // One planned block per input shape would hold twice the memory and saves no time here.
+    options.DisableMemPattern();
     // Other processes share the processors: waiting threads must not burn them.
     options.AddConfigEntry(kOrtSessionOptionsConfigAllowIntraOpSpinning, "0");
     if (settings.provider == "cuda") {

@@ -26,7 +26,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import images  # noqa: E402
 
 TRAIN_SEED, VALID_SEED = 1, 2  # first word of each picture's seed: the two sets never share one
-TILE, OVERLAP = 256, 8
+TILE, OVERLAP, TILES_PER_BATCH = 256, 8, 2
+MEMORY_BYTES = {2: 128 << 20, 4: 192 << 20}  # measured: the network, its activations and one batch, rounded up
 
 
 class SuperResolution(nn.Module):
@@ -235,7 +236,7 @@ pipeline = "upscale"
 version = 1
 description = "{s}x super-resolution of pictures and video frames"
 licence = "Apache-2.0"
-memory_bytes = {args.memory}
+memory_bytes = {MEMORY_BYTES[s]}
 
 [[files]]
 path = "model.onnx"
@@ -252,7 +253,7 @@ output = {{ name = "upscaled", type = "float32", shape = ["n", 3, "h*{s}", "w*{s
 scale = {s}
 tile = {TILE}
 overlap = {OVERLAP}
-batch = 4
+batch = {TILES_PER_BATCH}
 
 [training]
 command = "{command}"
@@ -281,7 +282,6 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--report", type=int, default=1000)
-    parser.add_argument("--memory", type=int, default=192 << 20, help="memory_bytes of the manifest")
     parser.add_argument("--out", help="model directory to write")
     parser.add_argument("--save", help="file for the weights, updated at each report")
     parser.add_argument("--load", help="start from these weights and do not train")
