@@ -8,7 +8,8 @@ target_compile_definitions(fg_flags INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASI
 target_link_libraries(fg_flags INTERFACE Threads::Threads)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 14 reports these inside its own coroutine frames and <regex>/<variant> at -O2; Clang checks the same code.
-  target_compile_options(fg_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-reference)
+  target_compile_options(fg_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-reference
+    -Wno-mismatched-new-delete)
 endif()
 if(FG_SANITIZE)
   target_compile_options(fg_flags INTERFACE -fsanitize=${FG_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
