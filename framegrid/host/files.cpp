@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -96,6 +97,21 @@ void UniqueFd::reset() {
     if (fd_ >= 0) {
         ::close(std::exchange(fd_, -1));
     }
+}
+
+Result<Bytes> read_head(const Path& path, std::size_t count) {
+    const std::string what = fmt::format("cannot read {}", printable(path.string()));
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) {
+        return fail(system_error(what, errno));
+    }
+    Bytes content(count);
+    const ssize_t got = ::read(fd.get(), content.data(), count);
+    if (got < 0) {
+        return fail(system_error(what, errno));
+    }
+    content.resize(static_cast<std::size_t>(got));
+    return content;
 }
 
 Result<Bytes> read_file(const Path& path, std::size_t limit) {

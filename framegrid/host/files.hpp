@@ -42,6 +42,9 @@ class UniqueFd {
 // The whole file. kTooLarge over `limit` bytes (sizes that grow while reading included).
 Result<Bytes> read_file(const Path& path, std::size_t limit);
 
+// The first bytes of a file, at most `count`.
+Result<Bytes> read_head(const Path& path, std::size_t count);
+
 enum class Durability : std::uint8_t {
     kCached,  // survives a crash of the process
     kSynced,  // survives a crash of the machine

@@ -1,0 +1,98 @@
+// `framegrid executor`: the child process of a worker that touches media and models. Started by workers only.
+#include <framegrid/app/commands.hpp>
+
+#include <cstdio>
+
+#include <framegrid/api/media_ports.hpp>
+#include <framegrid/app/node.hpp>
+#include <framegrid/engine/work_runner.hpp>
+#include <framegrid/infer_onnx/model_store.hpp>
+#include <framegrid/media_ffmpeg/media_codec.hpp>
+#include <framegrid/media_ffmpeg/transcoder.hpp>
+#include <framegrid/sandbox/executor.hpp>
+
+namespace framegrid::app {
+
+namespace {
+
+struct ExecutorOptions {
+    std::string preset = "medium";
+    std::string hw = "none";
+    std::vector<std::string> models;
+    std::string memory = "2G";
+};
+
+// Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX Runtime.
+class Tools {
+  public:
+    explicit Tools(ExecutorOptions options) : options_(std::move(options)) {}
+
+    Result<api::WorkOutput> run(const api::Work& work, const api::StopFlag& stop) {
+        if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
+            FG_CHECK(open_transcoder());
+            return transcoder_->transcode(work.session_id, *transcode, work.input, stop);
+        }
+        FG_CHECK(open_runner());
+        return runner_->run(work, stop);
+    }
+    void end_session(const std::string& session_id) {
+        if (transcoder_) {
+            transcoder_->end_session(session_id);
+        }
+    }
+
+  private:
+    Result<void> open_transcoder() {
+        if (!transcoder_) {
+            media_ffmpeg::TranscoderSettings settings;
+            settings.preset = options_.preset;
+            settings.hw = options_.hw;
+            FG_TRY(opened, media_ffmpeg::FfmpegTranscoder::open(settings));
+            transcoder_ = std::move(opened);
+        }
+        return {};
+    }
+    Result<void> open_runner() {
+        if (runner_) {
+            return {};
+        }
+        FG_CHECK(open_transcoder());
+        infer_onnx::ModelStoreSettings settings;
+        settings.directories.assign(options_.models.begin(), options_.models.end());
+        FG_TRY(memory, parse_bytes(options_.memory, "memory"));
+        settings.memory_bytes = memory;
+        FG_TRY(models, infer_onnx::ModelStore::open(settings));
+        models_ = std::move(models);
+        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_);
+        return {};
+    }
+
+    ExecutorOptions options_;
+    std::unique_ptr<media_ffmpeg::FfmpegTranscoder> transcoder_;
+    media_ffmpeg::FfmpegMediaCodec codec_;
+    std::unique_ptr<infer_onnx::ModelStore> models_;
+    std::unique_ptr<engine::WorkRunner> runner_;
+};
+
+}  // namespace
+
+void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
+    auto options = std::make_shared<ExecutorOptions>();
+    auto* command = app.add_subcommand("executor", "Started by workers; not for people");
+    command->group("");  // hidden
+    command->add_option("--x264-preset", options->preset);
+    command->add_option("--hw", options->hw);
+    command->add_option("--models", options->models);
+    command->add_option("--memory", options->memory);
+    command->callback([options, &run] {
+        run = [options] {
+            Tools tools(*options);
+            sandbox::ExecutorService service;
+            service.run = [&](const api::Work& work, const api::StopFlag& stop) { return tools.run(work, stop); };
+            service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
+            return sandbox::serve_executor(sandbox::kExecutorFd, std::move(service));
+        };
+    });
+}
+
+}  // namespace framegrid::app

@@ -1,0 +1,166 @@
+// `framegrid gateway`: composition root of the gateway role.
+#include <framegrid/app/commands.hpp>
+
+#include <framegrid/app/keys.hpp>
+#include <framegrid/app/node.hpp>
+#include <framegrid/app/version.hpp>
+#include <framegrid/gateway/gateway.hpp>
+#include <framegrid/media_ffmpeg/probe.hpp>
+#include <framegrid/rest/rest.hpp>
+#include <framegrid/rest/sources.hpp>
+#include <framegrid/runtime/offload.hpp>
+#include <framegrid/runtime/task_group.hpp>
+#include <framegrid/wire/orchestrator_client.hpp>
+
+namespace framegrid::app {
+
+namespace {
+
+struct GatewayOptions {
+    ListenOptions listen{.listen = "127.0.0.1:9935", .tls = false, .certificate = "", .key = ""};
+    std::string orchestrators;
+    std::string webhook;
+    std::string public_url;
+    std::string key_file;
+    std::string password_file;
+    std::string memory = "2G";
+    std::int64_t price_wei = 0;
+    std::int64_t price_units = 1;
+    int attempts = 6;
+};
+
+// The public API's look into a segment, off the loop.
+class Probe final : public rest::MediaProbe {
+  public:
+    explicit Probe(WorkPool& pool) : pool_(pool) {}
+    Task<Result<rest::ProbeResult>> probe(Blob segment) override {
+        auto info = co_await offload(pool_, [segment] { return media_ffmpeg::probe(segment); });
+        if (!info) {
+            co_return fail(std::move(info.error()));
+        }
+        co_return rest::ProbeResult{info->video_codec, info->audio_codec, info->pixel_format, info->size};
+    }
+
+  private:
+    WorkPool& pool_;
+};
+
+Result<std::unique_ptr<gateway::OrchestratorSource>> make_source(Session& session, const GatewayOptions& options) {
+    if (!options.webhook.empty()) {
+        FG_TRY(url, http::parse_url(options.webhook));
+        return std::make_unique<rest::WebhookSource>(session.client, session.clock, std::move(url), session.log);
+    }
+    const auto uris = split_list(options.orchestrators);
+    if (uris.empty()) {
+        return fail(Errc::kInvalidArgument,
+                    "no orchestrators: name some with --orchestrators, or a list with --orchestrator-webhook",
+                    "orchestrators");
+    }
+    FG_TRY(fixed, rest::StaticSource::make(uris));
+    return std::make_unique<rest::StaticSource>(std::move(fixed));
+}
+
+Task<Result<int>> serve(Session& session, GatewayOptions options) {
+    auto listen = server_settings(options.listen);
+    auto source = make_source(session, options);
+    auto memory = parse_bytes(options.memory, "memory");
+    if (!listen || !source || !memory) {
+        co_return fail(!listen ? listen.error() : !source ? source.error() : memory.error());
+    }
+    std::optional<crypto::PrivateKey> key;
+    if (!options.key_file.empty()) {
+        auto loaded = load_key(options.key_file, options.password_file);
+        if (!loaded) {
+            co_return fail(std::move(loaded.error()));
+        }
+        key.emplace(std::move(*loaded));
+    }
+    http::ClientSettings client_settings;
+    client_settings.ping_period = std::chrono::seconds(2);
+    client_settings.cleartext_http2 = true;
+    http::Client client(session.loop.executor(), session.clock, client_settings, session.log);
+    wire::WireDirectory directory(
+        {client, session.clock, session.pool, session.random, key ? &*key : nullptr}
+    );
+    gateway::Settings settings;
+    settings.attempts_max = options.attempts;
+    if (options.price_wei > 0) {
+        settings.pool.price_max = Price{options.price_wei, options.price_units};
+    }
+    const auto role = gateway::make_gateway(
+        {session.loop.executor(), session.clock, session.random, session.log, directory, **source}, settings
+    );
+    Probe probe(session.pool);
+    rest::RestSettings rest_settings;
+    rest_settings.public_url = options.public_url;
+    rest_settings.memory_bytes_max = static_cast<std::size_t>(*memory);
+    rest_settings.version = version_text();
+    http::Server* serving = nullptr;
+    rest::Rest api(
+        {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role, probe,
+         [&serving](MetricsWriter& out) {
+             if (serving != nullptr) {
+                 http::dump(out, serving->stats());
+             }
+         }},
+        rest_settings
+    );
+    http::Server server(session.loop.executor(), session.clock, *listen, api.handler(), session.log);
+    serving = &server;
+    if (auto listening = server.listen(); !listening) {
+        co_return fail(std::move(listening.error()));
+    }
+    const std::string uri = local_uri(*listen, server.port());
+    session.log.info("gateway.listening", {{"uri", uri}});
+    announce_ready(uri);
+    struct Life {
+        static Task<Result<bool>> both(gateway::Gateway& role, rest::Rest& api) {
+            std::vector<Task<Result<bool>>> services;
+            services.push_back(role.serve());
+            services.push_back(api.serve());
+            auto results = co_await all_of(std::move(services));
+            co_return std::move(results.front());
+        }
+        static Task<void> shut(http::Server& server, http::Client& client) {
+            co_await server.stop(std::chrono::seconds(1));
+            co_await client.stop();
+        }
+    };
+    (void)co_await with_cleanup<bool>(Life::both(*role, api), Life::shut(server, client));
+    co_return kExitOk;
+}
+
+}  // namespace
+
+void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run) {
+    auto options = std::make_shared<GatewayOptions>();
+    auto* command = app.add_subcommand("gateway", "Accept jobs over HTTP and run them on orchestrators");
+    add_listen_options(*command, options->listen, true);
+    command->add_option("--orchestrators", options->orchestrators, "service URIs, separated by commas")
+        ->envname("FRAMEGRID_ORCHESTRATORS");
+    command->add_option("--orchestrator-webhook", options->webhook, "URL that lists orchestrators as JSON")
+        ->envname("FRAMEGRID_ORCHESTRATOR_WEBHOOK");
+    command->add_option("--public-url", options->public_url, "base of the URLs in answers; default: as requested");
+    command->add_option("--max-price-per-unit", options->price_wei, "wei per --pixels-per-unit; 0: any price")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    command->add_option("--pixels-per-unit", options->price_units, "pixels that the price is for")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    command->add_option("--attempts", options->attempts, "orchestrators asked for one job")
+        ->check(CLI::Range(1, 100))
+        ->capture_default_str();
+    command->add_option("--memory", options->memory, "for media in flight; more is refused with 503")
+        ->capture_default_str();
+    command->add_option("--key", options->key_file, "key file that signs requests (see 'framegrid key')");
+    command->add_option("--key-password-file", options->password_file, "file with the key file's password");
+    command->footer("Example:\n  framegrid gateway --orchestrators https://a.example:8935,https://b.example:8935");
+    command->callback([options, &common, &run] {
+        run = [options, &common] {
+            Session session(common, "gateway", 2);
+            return session.run([&] { return serve(session, *options); });
+        };
+    });
+}
+
+}  // namespace framegrid::app

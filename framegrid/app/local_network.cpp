@@ -1,0 +1,287 @@
+#include <framegrid/app/local_network.hpp>
+
+#include <csignal>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include <framegrid/host/loop.hpp>
+#include <framegrid/host/process.hpp>
+#include <framegrid/runtime/task_group.hpp>
+
+namespace framegrid::app {
+
+namespace {
+
+constexpr std::string_view kReady = "ready ";
+constexpr Duration kStopGrace = std::chrono::seconds(5);
+constexpr Duration kRestartPauseMin = std::chrono::milliseconds(250);
+constexpr Duration kRestartPauseMax = std::chrono::seconds(10);
+
+struct Child {
+    std::string name;
+    std::vector<std::string> args;  // of the framegrid binary
+    host::Path log_file;
+    std::string uri;
+    std::optional<host::ChildProcess> process;
+    int restarts = 0;
+    std::string last_exit;
+};
+
+class Network final : public LocalNetwork {
+  public:
+    Network(Executor executor, Clock& clock, Random& random, Logger log, LocalNetworkSettings settings)
+        : executor_(executor),
+          clock_(clock),
+          log_(std::move(log)),
+          settings_(std::move(settings)),
+          secret_(random.hex(16)),
+          watchers_(executor, 4096, log_) {}
+
+    Task<Result<bool>> start_all();
+    std::string gateway_url() const override { return gateway_->uri; }
+    std::vector<ChildView> children() const override;
+    bool signal_child(const std::string& name, int number) override;
+    Task<void> stop() override;
+
+  private:
+    Child& add(std::string name, std::vector<std::string> args);
+    Task<Result<bool>> launch(Child& child);
+    Task<Result<bool>> read_ready(Child& child);
+    Task<Result<bool>> launch_workers();
+    Task<void> watch(Child& child);
+    Task<Result<bool>> ended(Child& child);
+    int tasks_per_worker() const;
+
+    Executor executor_;
+    Clock& clock_;
+    Logger log_;
+    LocalNetworkSettings settings_;
+    std::string secret_;
+    std::string program_;
+    std::vector<std::unique_ptr<Child>> children_;
+    Child* gateway_ = nullptr;
+    bool stopping_ = false;
+    TaskGroup watchers_;
+};
+
+Child& Network::add(std::string name, std::vector<std::string> args) {
+    auto child = std::make_unique<Child>();
+    child->log_file = settings_.log_dir / (name + ".log");
+    child->name = std::move(name);
+    child->args = std::move(args);
+    children_.push_back(std::move(child));
+    return *children_.back();
+}
+
+int Network::tasks_per_worker() const {
+    if (settings_.tasks_per_worker > 0) {
+        return settings_.tasks_per_worker;
+    }
+    const int cores = static_cast<int>(host::cpu_count());
+    return std::max(1, cores / std::max(1, settings_.workers));
+}
+
+Task<Result<bool>> Network::start_all() {
+    auto program = host::executable_path();
+    if (!program) {
+        co_return fail(std::move(program.error()));
+    }
+    program_ = program->string();
+    if (auto made = host::make_dirs(settings_.log_dir); !made) {
+        co_return fail(std::move(made.error()));
+    }
+    std::vector<Task<Result<bool>>> launches;
+    for (int i = 1; i <= settings_.orchestrators; ++i) {
+        Child& child = add(fmt::format("orchestrator-{}", i), {"orchestrator", "--listen", "127.0.0.1:0"});
+        launches.push_back(launch(child));
+    }
+    for (auto& launched : co_await all_of(std::move(launches))) {
+        if (!launched) {
+            co_return fail(std::move(launched.error()));
+        }
+    }
+    std::string uris;
+    for (const auto& child : children_) {
+        uris += (uris.empty() ? "" : ",") + child->uri;
+        // A restarted orchestrator must be found where it was.
+        child->args = {"orchestrator", "--listen", child->uri.substr(child->uri.find("//") + 2)};
+    }
+    std::vector<std::string> args{
+        "gateway", "--listen", fmt::format("127.0.0.1:{}", settings_.gateway_port), "--orchestrators", uris
+    };
+    args.insert(args.end(), settings_.gateway_args.begin(), settings_.gateway_args.end());
+    gateway_ = &add("gateway", std::move(args));
+    std::vector<Task<Result<bool>>> rest;
+    rest.push_back(launch(*gateway_));
+    rest.push_back(launch_workers());
+    for (auto& launched : co_await all_of(std::move(rest))) {
+        if (!launched) {
+            co_return fail(std::move(launched.error()));
+        }
+    }
+    gateway_->args[2] = gateway_->uri.substr(gateway_->uri.find("//") + 2);
+    if (settings_.restart) {
+        for (const auto& child : children_) {
+            watchers_.spawn(watch(*child));
+        }
+    }
+    co_return true;
+}
+
+Task<Result<bool>> Network::launch_workers() {
+    std::vector<std::string> uris;
+    for (const auto& child : children_) {
+        if (child->name.starts_with("orchestrator")) {
+            uris.push_back(child->uri);
+        }
+    }
+    std::vector<Task<Result<bool>>> launches;
+    for (int i = 1; i <= settings_.workers; ++i) {
+        // Each worker has its own orchestrator first and the others to fall back to.
+        std::string order;
+        for (std::size_t k = 0; k < uris.size(); ++k) {
+            order += (k == 0 ? "" : ",") + uris[(static_cast<std::size_t>(i - 1) + k) % uris.size()];
+        }
+        std::vector<std::string> args{
+            "worker", "--orchestrators", order, "--capacity", std::to_string(tasks_per_worker())
+        };
+        args.insert(args.end(), settings_.worker_args.begin(), settings_.worker_args.end());
+        launches.push_back(launch(add(fmt::format("worker-{}", i), std::move(args))));
+    }
+    for (auto& launched : co_await all_of(std::move(launches))) {
+        if (!launched) {
+            co_return fail(std::move(launched.error()));
+        }
+    }
+    co_return true;
+}
+
+Task<Result<bool>> Network::launch(Child& child) {
+    host::SpawnOptions options;
+    options.argv = {program_, "--log-level", settings_.child_log_level, "--log-format", settings_.log_format};
+    options.argv.insert(options.argv.end(), child.args.begin(), child.args.end());
+    // Through the environment, so that it shows in no process list.
+    std::vector<std::string> env{"FRAMEGRID_SECRET=" + secret_};
+    for (const char* name : {"PATH", "HOME", "TMPDIR", "LANG", "FRAMEGRID_MODELS", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+                             "TSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
+        if (const char* value = std::getenv(name)) {
+            env.push_back(std::string(name) + "=" + value);
+        }
+    }
+    options.env = std::move(env);
+    options.out.kind = host::Output::Kind::kPipe;
+    options.err.kind = host::Output::Kind::kFile;
+    options.err.file = child.log_file;
+    auto process = host::ChildProcess::start(executor_, std::move(options));
+    if (!process) {
+        co_return fail(std::move(process.error()));
+    }
+    child.process.emplace(std::move(*process));
+    auto ready = co_await with_deadline<bool>(
+        clock_, Deadline::after(clock_, settings_.start_time_max), read_ready(child)
+    );
+    if (!ready) {
+        const auto status = child.process->poll();
+        co_return fail(make_error(
+            Errc::kUnavailable,
+            fmt::format("{} did not start ({}); its log is {}", child.name,
+                        status ? status->describe() : ready.error().message, child.log_file.string())
+        ));
+    }
+    co_return true;
+}
+
+Task<Result<bool>> Network::read_ready(Child& child) {
+    for (;;) {
+        auto line = co_await child.process->out()->next();
+        if (!line) {
+            co_return fail(Errc::kUnavailable, "ended before it was ready");
+        }
+        if (line->starts_with(kReady)) {
+            child.uri = line->substr(kReady.size());
+            co_return true;
+        }
+    }
+}
+
+Task<void> Network::watch(Child& child) {
+    Duration pause = kRestartPauseMin;
+    for (;;) {
+        const TimePoint started = clock_.now();
+        const auto status = co_await child.process->wait();
+        if (stopping_) {
+            co_return;
+        }
+        child.last_exit = status.describe();
+        log_.warn("up.child_ended", {{"child", child.name}, {"how", child.last_exit}});
+        pause = clock_.now() - started > kRestartPauseMax ? kRestartPauseMin : std::min(pause * 2, kRestartPauseMax);
+        co_await sleep_for(clock_, pause);
+        ++child.restarts;
+        const std::string uri = child.uri;
+        auto launched = co_await launch(child);
+        if (!launched) {
+            child.uri = uri;
+            log_.warn("up.restart_failed", {{"child", child.name}, {"error", launched.error().message}});
+        }
+    }
+}
+
+std::vector<ChildView> Network::children() const {
+    std::vector<ChildView> out;
+    for (const auto& child : children_) {
+        const bool running = child->process && !child->process->poll();
+        const bool worker = child->name.starts_with("worker");
+        out.push_back({child->name, worker ? "" : child->uri, child->process ? child->process->pid() : 0, running,
+                       child->restarts, child->last_exit});
+    }
+    return out;
+}
+
+bool Network::signal_child(const std::string& name, int number) {
+    for (const auto& child : children_) {
+        if (child->name == name && child->process && !child->process->poll()) {
+            child->process->signal(number);
+            return true;
+        }
+    }
+    return false;
+}
+
+Task<Result<bool>> Network::ended(Child& child) {
+    (void)co_await child.process->wait();
+    co_return true;
+}
+
+Task<void> Network::stop() {
+    stopping_ = true;
+    co_await watchers_.close();
+    std::vector<Task<Result<bool>>> waits;
+    for (const auto& child : children_) {
+        if (child->process) {
+            child->process->signal(SIGTERM);
+            waits.push_back(with_deadline<bool>(clock_, Deadline::after(clock_, kStopGrace), ended(*child)));
+        }
+    }
+    (void)co_await all_of(std::move(waits));
+    children_.clear();  // kills what is left
+    gateway_ = nullptr;
+}
+
+}  // namespace
+
+Task<Result<std::unique_ptr<LocalNetwork>>> LocalNetwork::start(
+    Executor executor, Clock& clock, Random& random, Logger log, LocalNetworkSettings settings
+) {
+    auto network = std::make_unique<Network>(executor, clock, random, std::move(log), std::move(settings));
+    auto started = co_await network->start_all();
+    if (!started) {
+        co_await network->stop();
+        co_return fail(std::move(started.error()));
+    }
+    co_return std::unique_ptr<LocalNetwork>(std::move(network));
+}
+
+std::string ready_line(const std::string& what) { return std::string(kReady) + what; }
+
+}  // namespace framegrid::app

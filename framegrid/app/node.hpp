@@ -1,0 +1,44 @@
+// What the long-running roles have in common on the command line and in their lives.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <framegrid/app/session.hpp>
+#include <framegrid/http/server.hpp>
+
+namespace framegrid::app {
+
+struct ListenOptions {
+    std::string listen;  // host:port; port 0: any free one
+    bool tls = true;
+    std::string certificate;  // PEM files; both empty: an ephemeral self-signed certificate
+    std::string key;
+};
+
+void add_listen_options(CLI::App& command, ListenOptions& options, bool with_tls_switch);
+
+// host:port -> server settings. kInvalidArgument naming "listen".
+Result<http::ServerSettings> server_settings(const ListenOptions& options);
+// The URI under which a server on `settings` is reached from this machine.
+std::string local_uri(const http::ServerSettings& settings, std::uint16_t port);
+
+// Shared secret between an orchestrator and its workers: the option, else the file's first line, else
+// $FRAMEGRID_SECRET (through the option's environment name).
+Result<std::string> resolve_secret(const std::string& secret, const std::string& secret_file);
+
+// "a,b,c" -> parts, empty ones dropped.
+std::vector<std::string> split_list(const std::string& text);
+// "512", "512M", "2G", "2GiB" -> bytes. kInvalidArgument naming `field`.
+Result<std::int64_t> parse_bytes(const std::string& text, const std::string& field);
+
+// Where models are looked for: `option` (comma list), else $FRAMEGRID_MODELS, else beside this program. Only
+// directories that exist.
+std::vector<std::string> model_directories(const std::string& option);
+
+// Says on standard output that this process can be used (the supervisor waits for this line).
+void announce_ready(const std::string& what);
+
+}  // namespace framegrid::app

@@ -1,0 +1,147 @@
+#include <framegrid/app/session.hpp>
+
+#include <cstdio>
+
+#include <boost/json.hpp>
+#include <fmt/format.h>
+
+#include <framegrid/host/log_sink.hpp>
+#include <framegrid/host/terminal.hpp>
+#include <framegrid/runtime/task_group.hpp>
+
+namespace framegrid::app {
+
+namespace {
+
+host::LogSettings log_settings(const CommonOptions& options, const std::string& role) {
+    host::LogSettings settings;
+    settings.level = host::parse_log_level(options.log_level).value_or(LogLevel::kWarn);
+    settings.role = role;
+    settings.format = options.log_format == "json" ? host::LogFormat::kJson : host::LogFormat::kText;
+    return settings;
+}
+
+struct Outcome {
+    std::optional<Result<int>> result;
+    bool interrupted = false;
+    OneShot done;
+};
+
+Task<void> run_into(std::shared_ptr<Outcome> outcome, std::function<Task<Result<int>>()> main) {
+    struct Fire {
+        std::shared_ptr<Outcome> outcome;
+        ~Fire() { outcome->done.fire(); }
+    };
+    const Fire fire{outcome};
+    outcome->result = co_await main();
+}
+
+Task<void> interrupt_on_signal(std::shared_ptr<Outcome> outcome, const Executor executor) {
+    host::StopSignals signals(executor);
+    (void)co_await signals.next();
+    outcome->interrupted = true;
+    outcome->done.fire();
+}
+
+}  // namespace
+
+Session::Session(const CommonOptions& options, const std::string& role, std::size_t threads)
+    : common(options),
+      log(host::make_stderr_logger(log_settings(options, role))),
+      clock(loop.executor()),
+      pool(threads),
+      client(loop.executor(), clock, {}, log) {}
+
+int Session::run(std::function<Task<Result<int>>()> main) {
+    const auto result = loop.run_main(guarded(std::move(main)));
+    if (!result) {
+        print_error(common, result.error());
+        return kExitFailed;
+    }
+    return *result;
+}
+
+Task<Result<int>> Session::guarded(std::function<Task<Result<int>>()> main) {
+    const auto outcome = std::make_shared<Outcome>();
+    TaskGroup work(loop.executor(), 1, log);
+    TaskGroup watch(loop.executor(), 1, log);
+    work.spawn(run_into(outcome, std::move(main)));
+    watch.spawn(interrupt_on_signal(outcome, loop.executor()));
+    co_await outcome->done.wait();
+    co_await work.close();
+    co_await watch.close();
+    co_await client.stop();
+    if (outcome->interrupted) {
+        co_return kExitInterrupted;
+    }
+    if (!outcome->result) {
+        co_return fail(Errc::kInternal, "the command ended without a result; run it again with --log-level debug");
+    }
+    co_return std::move(*outcome->result);
+}
+
+void print_error(const CommonOptions& common, const Error& error) {
+    if (common.json) {
+        boost::json::object body{{"code", to_string(error.code)}, {"message", error.message}};
+        if (!error.field.empty()) {
+            body["field"] = error.field;
+        }
+        std::printf("%s\n", boost::json::serialize(boost::json::object{{"error", std::move(body)}}).c_str());
+        return;
+    }
+    const host::Colours colours{host::has_colours(2)};
+    const std::string field = error.field.empty() ? "" : " (" + error.field + ")";
+    std::fprintf(stderr, "%s %s%s\n", colours.red("framegrid:").c_str(), error.message.c_str(), field.c_str());
+}
+
+namespace {
+
+Task<bool> answers(Session& session, std::string url) {
+    auto parsed = http::parse_url(url + "/healthz");
+    if (!parsed) {
+        co_return false;
+    }
+    http::Request request;
+    request.url = std::move(*parsed);
+    const Deadline deadline = Deadline::after(session.clock, std::chrono::milliseconds(500));
+    auto fetched = co_await session.client.fetch(std::move(request), 4096, deadline);
+    co_return fetched && fetched->status == 200;
+}
+
+}  // namespace
+
+Task<Result<GatewayAccess>> reach_gateway(Session& session, std::string wanted, LocalNetworkSettings settings) {
+    GatewayAccess access;
+    if (!wanted.empty()) {
+        if (auto parsed = http::parse_url(wanted); !parsed) {
+            co_return fail(std::move(parsed.error()).with_context("--gateway"));
+        }
+        while (wanted.ends_with('/')) {
+            wanted.pop_back();
+        }
+        access.url = std::move(wanted);
+        co_return access;
+    }
+    const bool running = co_await answers(session, kDefaultGateway);
+    if (running) {
+        access.url = kDefaultGateway;
+        co_return access;
+    }
+    auto logs = host::TempDir::make("framegrid-network");
+    if (!logs) {
+        co_return fail(std::move(logs.error()));
+    }
+    access.logs = std::make_unique<host::TempDir>(std::move(*logs));
+    settings.log_dir = access.logs->path();
+    auto network = co_await LocalNetwork::start(
+        session.loop.executor(), session.clock, session.random, session.log, std::move(settings)
+    );
+    if (!network) {
+        co_return fail(std::move(network.error()));
+    }
+    access.network = std::move(*network);
+    access.url = access.network->gateway_url();
+    co_return access;
+}
+
+}  // namespace framegrid::app

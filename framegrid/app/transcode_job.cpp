@@ -1,0 +1,262 @@
+#include <framegrid/app/transcode_job.hpp>
+
+#include <map>
+
+#include <fmt/format.h>
+
+#include <framegrid/host/terminal.hpp>
+#include <framegrid/media/hls.hpp>
+#include <framegrid/media_ffmpeg/probe.hpp>
+#include <framegrid/media_ffmpeg/segmenter.hpp>
+#include <framegrid/runtime/offload.hpp>
+#include <framegrid/runtime/task_group.hpp>
+
+namespace framegrid::app {
+
+namespace {
+
+using media_ffmpeg::MediaInfo;
+using media_ffmpeg::Segment;
+using media_ffmpeg::Segmenter;
+
+struct WrittenSegment {
+    std::int64_t duration_ms = 0;
+    std::vector<std::int64_t> bytes;  // by profile
+};
+
+double fps_of(const MediaInfo& info) {
+    return static_cast<double>(info.fps_num) / std::max(1, info.fps_den);
+}
+
+class FileTranscode {
+  public:
+    FileTranscode(Session& session, GatewayClient& gateway, TranscodeJobOptions options, Progress progress,
+                  OnSegment on_segment)
+        : session_(session),
+          gateway_(gateway),
+          options_(std::move(options)),
+          progress_(std::move(progress)),
+          on_segment_(std::move(on_segment)),
+          stream_("file-" + session.random.hex(8)) {}
+
+    Task<Result<TranscodeReport>> run();
+
+  private:
+    Task<Result<bool>> feed(TaskGroup& group);
+    Task<void> process(Segment segment);
+    Task<Result<bool>> process_or_fail(Segment segment);
+    Result<void> write_segment(std::uint64_t seq, const std::vector<Rendition>& renditions);
+    Result<TranscodeReport> finish();
+    Result<RenditionReport> finish_rendition(std::size_t index, media::HlsVariant& variant);
+    void show_progress();
+    Task<Result<int>> choose_parallel();
+
+    Session& session_;
+    GatewayClient& gateway_;
+    TranscodeJobOptions options_;
+    Progress progress_;
+    OnSegment on_segment_;
+    std::string stream_;
+    std::string configuration_;
+    std::unique_ptr<Segmenter> segmenter_;
+    MediaInfo info_;
+    int parallel_ = 1;
+    std::map<std::uint64_t, WrittenSegment> written_;
+    std::vector<MediaInfo> rendition_info_;
+    double media_done_ms_ = 0;
+    TimePoint started_{};
+    std::size_t in_flight_ = 0;
+    Notifier slot_free_;
+    std::optional<Error> error_;
+};
+
+Task<Result<int>> FileTranscode::choose_parallel() {
+    if (options_.parallel > 0) {
+        co_return options_.parallel;
+    }
+    // One more than the network runs at once, so that nobody waits for an upload.
+    const int capacity = co_await gateway_.capacity();
+    co_return std::clamp(capacity + 1, 2, 64);
+}
+
+Task<Result<TranscodeReport>> FileTranscode::run() {
+    started_ = session_.clock.now();
+    auto opened = co_await offload(session_.pool, [this] {
+        return Segmenter::open(options_.input.string(), {.target_ms = options_.segment_ms});
+    });
+    if (!opened) {
+        co_return fail(std::move(opened.error()));
+    }
+    segmenter_ = std::move(*opened);
+    info_ = segmenter_->info();
+    configuration_ = "{\"profiles\":" + media::format_profiles(options_.profiles) + "}";
+    for (const auto& profile : options_.profiles) {
+        if (auto made = host::make_dirs(options_.output_dir / profile.name); !made) {
+            co_return fail(std::move(made.error()));
+        }
+    }
+    rendition_info_.resize(options_.profiles.size());
+    auto parallel = co_await choose_parallel();
+    parallel_ = *parallel;
+    TaskGroup group(session_.loop.executor(), static_cast<std::size_t>(parallel_), session_.log);
+    auto fed = co_await with_group<bool>(group, feed(group));
+    if (error_) {
+        co_return fail(std::move(*error_));
+    }
+    if (!fed) {
+        co_return fail(std::move(fed.error()));
+    }
+    co_return finish();
+}
+
+Task<Result<bool>> FileTranscode::feed(TaskGroup& group) {
+    for (;;) {
+        while (!error_ && in_flight_ >= static_cast<std::size_t>(parallel_)) {
+            co_await slot_free_.wait();
+        }
+        if (error_) {
+            co_return false;
+        }
+        auto segment = co_await offload(session_.pool, [this] { return segmenter_->next(); });
+        if (!segment) {
+            co_return fail(std::move(segment.error()));
+        }
+        if (!*segment) {
+            break;
+        }
+        ++in_flight_;
+        FG_ASSERT(group.spawn(process(std::move(**segment))));
+    }
+    while (!error_ && in_flight_ > 0) {
+        co_await slot_free_.wait();
+    }
+    co_return true;
+}
+
+Task<void> FileTranscode::process(Segment segment) {
+    auto done = co_await process_or_fail(std::move(segment));
+    if (!done && !error_) {
+        error_ = std::move(done.error());
+    }
+    --in_flight_;
+    slot_free_.notify_all();
+}
+
+Task<Result<bool>> FileTranscode::process_or_fail(Segment segment) {
+    const auto seq = static_cast<std::uint64_t>(segment.seq);
+    const std::int64_t duration_ms = std::max<std::int64_t>(1, segment.duration_ms);
+    SegmentPush push;
+    push.stream = stream_;
+    push.seq = seq;
+    push.bytes = std::move(segment.bytes);
+    push.container = segment.content_type == "video/mp2t" ? media::Container::kMpegTs : media::Container::kMp4;
+    push.duration_ms = duration_ms;
+    push.source = info_.upright_size();
+    push.configuration = configuration_;
+    const Deadline deadline = Deadline::after(session_.clock, options_.segment_time_max);
+    auto renditions = co_await gateway_.push(std::move(push), deadline);
+    if (!renditions) {
+        co_return fail(std::move(renditions.error()).with_context(fmt::format("segment {}", seq)));
+    }
+    if (renditions->size() != options_.profiles.size()) {
+        co_return fail(Errc::kProtocol, fmt::format("segment {}: {} renditions for {} profiles", seq,
+                                                    renditions->size(), options_.profiles.size()));
+    }
+    auto wrote = co_await offload(session_.pool, [&] { return write_segment(seq, *renditions); });
+    if (!wrote) {
+        co_return fail(std::move(wrote.error()));
+    }
+    WrittenSegment& entry = written_[seq];
+    entry.duration_ms = duration_ms;
+    for (std::size_t i = 0; i < renditions->size(); ++i) {
+        entry.bytes.push_back(static_cast<std::int64_t>((*renditions)[i].bytes.size()));
+        if (rendition_info_[i].size.width == 0) {
+            if (auto probed = media_ffmpeg::probe((*renditions)[i].bytes)) {
+                rendition_info_[i] = std::move(*probed);
+            }
+        }
+    }
+    media_done_ms_ += static_cast<double>(duration_ms);
+    show_progress();
+    if (on_segment_) {
+        on_segment_(written_.size());
+    }
+    co_return true;
+}
+
+Result<void> FileTranscode::write_segment(std::uint64_t seq, const std::vector<Rendition>& renditions) {
+    for (std::size_t i = 0; i < renditions.size(); ++i) {
+        const auto& profile = options_.profiles[i];
+        const auto path = options_.output_dir / profile.name /
+                          fmt::format("{}{}", seq, media::extension_of(profile.container));
+        FG_CHECK(host::write_file_atomic(path, renditions[i].bytes.view()));
+    }
+    return {};
+}
+
+void FileTranscode::show_progress() {
+    if (!progress_) {
+        return;
+    }
+    const double wall = std::chrono::duration<double>(session_.clock.now() - started_).count();
+    const double total_ms = std::max<double>(1, static_cast<double>(info_.duration_ms));
+    const double done = std::min(1.0, media_done_ms_ / total_ms);
+    const double speed = media_done_ms_ / 1000 / std::max(wall, 1e-3);
+    const double left = std::max(0.0, (total_ms - media_done_ms_) / 1000) / std::max(speed, 1e-3);
+    progress_(done, fmt::format("{:.0f} fps, {:.2f}x real time, ETA {}", speed * fps_of(info_), speed,
+                                host::format_seconds(left)));
+}
+
+Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index, media::HlsVariant& variant) {
+    const auto& profile = options_.profiles[index];
+    std::vector<media::HlsSegment> segments;
+    RenditionReport report;
+    for (const auto& [seq, written] : written_) {
+        segments.push_back({fmt::format("{}{}", seq, media::extension_of(profile.container)), written.duration_ms,
+                            written.bytes[index], false});
+        report.bytes += static_cast<std::uint64_t>(written.bytes[index]);
+    }
+    report.name = profile.name;
+    report.size = rendition_info_[index].size;
+    report.fps = fps_of(rendition_info_[index]);
+    report.playlist = options_.output_dir / profile.name / "index.m3u8";
+    FG_CHECK(host::write_file_atomic(report.playlist, as_bytes(media::media_playlist(segments, {}))));
+    variant.uri = profile.name + "/index.m3u8";
+    variant.bandwidth_bps = media::peak_bandwidth_bps(segments);
+    variant.average_bps = media::average_bandwidth_bps(segments);
+    variant.size = report.size;
+    variant.fps = report.fps;
+    variant.codecs = rendition_info_[index].codecs;
+    return report;
+}
+
+Result<TranscodeReport> FileTranscode::finish() {
+    if (written_.empty()) {
+        return fail(Errc::kUnprocessable, "the file holds no video that can be cut into segments");
+    }
+    TranscodeReport report;
+    std::vector<media::HlsVariant> variants(options_.profiles.size());
+    for (std::size_t i = 0; i < options_.profiles.size(); ++i) {
+        FG_TRY(rendition, finish_rendition(i, variants[i]));
+        report.renditions.push_back(std::move(rendition));
+    }
+    report.master_playlist = options_.output_dir / "master.m3u8";
+    FG_CHECK(host::write_file_atomic(report.master_playlist, as_bytes(media::master_playlist(variants))));
+    report.segments = written_.size();
+    report.client_retries = gateway_.retries();
+    report.media_seconds = media_done_ms_ / 1000;
+    report.wall_seconds = std::chrono::duration<double>(session_.clock.now() - started_).count();
+    report.source_frames = static_cast<std::int64_t>(report.media_seconds * fps_of(info_) + 0.5);
+    return report;
+}
+
+}  // namespace
+
+Task<Result<TranscodeReport>> transcode_file(
+    Session& session, GatewayClient& gateway, TranscodeJobOptions options, Progress progress, OnSegment on_segment
+) {
+    FileTranscode job(session, gateway, std::move(options), std::move(progress), std::move(on_segment));
+    co_return co_await job.run();
+}
+
+}  // namespace framegrid::app

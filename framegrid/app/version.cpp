@@ -1,0 +1,5 @@
+#include <framegrid/app/version.hpp>
+
+namespace framegrid::app {
+std::string version_text() { return FG_VERSION; }
+}  // namespace framegrid::app

@@ -1,0 +1,181 @@
+// `framegrid worker`: composition root of the worker role.
+#include <framegrid/app/commands.hpp>
+
+#include <framegrid/app/node.hpp>
+#include <framegrid/host/loop.hpp>
+#include <framegrid/infer_onnx/model_store.hpp>
+#include <framegrid/job/capabilities.hpp>
+#include <framegrid/runtime/task_group.hpp>
+#include <framegrid/sandbox/pool.hpp>
+#include <framegrid/wire/worker_client.hpp>
+#include <framegrid/worker/worker.hpp>
+
+namespace framegrid::app {
+
+namespace {
+
+struct WorkerOptions {
+    std::string orchestrators = "https://127.0.0.1:8935";
+    std::string secret;
+    std::string secret_file;
+    int capacity = 0;
+    int ai_capacity = 1;
+    std::string models;
+    std::string memory = "2G";
+    std::string executor_memory = "4G";
+    std::string preset = "medium";
+    std::string hw = "none";
+};
+
+// What this worker's codecs can do, in the network's numbers.
+job::Capabilities transcode_capabilities(int capacity) {
+    using job::Capability;
+    auto capabilities = job::default_capabilities();
+    for (const auto extra : {Capability::kHevcDecode, Capability::kHevcEncode, Capability::kVp8Decode,
+                             Capability::kVp9Decode, Capability::kVp9Encode, Capability::kH264Decode444,
+                             Capability::kH264Decode422, Capability::kH264Decode444Depth10,
+                             Capability::kH264Decode422Depth10, Capability::kH264Decode420Depth10}) {
+        capabilities.add(extra);
+    }
+    for (auto& [capability, count] : capabilities.capacities) {
+        count = static_cast<std::uint32_t>(capacity);
+    }
+    return capabilities;
+}
+
+job::Capabilities ai_capabilities(const std::vector<engine::ModelManifest>& models, int capacity) {
+    job::Capabilities capabilities;
+    for (const auto& model : models) {
+        if (const auto capability = job::capability_of_pipeline(model.pipeline)) {
+            job::ModelConstraint constraint;
+            constraint.warm = true;  // small enough to be loaded in the time of one request
+            constraint.capacity = static_cast<std::uint32_t>(capacity);
+            capabilities.add_model(*capability, model.id, constraint);
+        }
+    }
+    return capabilities;
+}
+
+Result<sandbox::ExecutorSettings> pool_settings(const WorkerOptions& options, const std::vector<std::string>& models) {
+    FG_TRY(program, host::executable_path());
+    FG_TRY(memory, parse_bytes(options.executor_memory, "executor-memory"));
+    sandbox::ExecutorSettings settings;
+    settings.executors = static_cast<std::size_t>(std::max(1, options.capacity + options.ai_capacity));
+    settings.argv = {program.string(), "executor", "--x264-preset", options.preset, "--hw", options.hw,
+                     "--memory", options.memory};
+    for (const auto& folder : models) {
+        settings.argv.push_back("--models");
+        settings.argv.push_back(folder);
+        settings.readable.push_back(folder);
+    }
+    settings.memory_bytes_max = static_cast<std::uint64_t>(memory);
+    settings.warm = settings.executors;
+    settings.gpu = options.hw != "none";
+    return settings;
+}
+
+Task<Result<int>> serve(Session& session, WorkerOptions options) {
+    auto secret = resolve_secret(options.secret, options.secret_file);
+    if (!secret) {
+        co_return fail(std::move(secret.error()));
+    }
+    if (options.capacity == 0) {
+        options.capacity = static_cast<int>(host::cpu_count());
+    }
+    const auto folders = model_directories(options.models);
+    std::vector<engine::ModelManifest> models;
+    if (options.ai_capacity > 0 && !folders.empty()) {
+        infer_onnx::ModelStoreSettings store;
+        store.directories.assign(folders.begin(), folders.end());
+        auto opened = infer_onnx::ModelStore::open(store);
+        if (!opened) {
+            co_return fail(std::move(opened.error()));
+        }
+        for (const auto& problem : (*opened)->problems()) {
+            session.log.warn("worker.model_unusable",
+                             {{"directory", problem.directory.string()}, {"why", problem.error.message}});
+        }
+        models = (*opened)->manifests();
+    }
+    auto pool = pool_settings(options, folders);
+    if (!pool) {
+        co_return fail(std::move(pool.error()));
+    }
+    sandbox::ExecutorPool executors(
+        {session.loop.executor(), session.clock, session.pool, session.log}, std::move(*pool)
+    );
+    executors.warm_up();
+    http::ClientSettings client_settings;
+    client_settings.ping_period = std::chrono::seconds(2);
+    client_settings.cleartext_http2 = true;
+    http::Client client(session.loop.executor(), session.clock, client_settings, session.log);
+
+    worker::Settings settings;
+    settings.orchestrators = split_list(options.orchestrators);
+    settings.secret = *secret;
+    settings.transcode_capacity = options.capacity;
+    settings.transcode_capabilities = transcode_capabilities(options.capacity);
+    settings.ai_capacity = models.empty() ? 0 : options.ai_capacity;
+    settings.ai_capabilities = ai_capabilities(models, options.ai_capacity);
+    const auto role = worker::make_worker(
+        {session.loop.executor(), session.clock, session.random, session.log, executors,
+         [&](const std::string& uri) -> std::shared_ptr<api::WorkerHost> {
+             return std::make_shared<wire::WireWorkerHost>(
+                 wire::ClientPorts{client, session.clock, session.pool, session.random}, uri
+             );
+         }},
+        settings
+    );
+    struct Shut {
+        static Task<void> down(http::Client& client, sandbox::ExecutorPool& executors) {
+            co_await client.stop();
+            co_await executors.stop();
+        }
+    };
+    announce_ready("worker");
+    auto ended = co_await with_cleanup<void>(role->run(), Shut::down(client, executors));
+    if (!ended) {
+        co_return fail(std::move(ended.error()));
+    }
+    co_return kExitOk;
+}
+
+}  // namespace
+
+void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
+    auto options = std::make_shared<WorkerOptions>();
+    auto* command = app.add_subcommand("worker", "Run tasks for an orchestrator in sandboxed executor processes");
+    command
+        ->add_option("--orchestrators", options->orchestrators,
+                     "the orchestrator's URI; more, separated by commas, are fallbacks")
+        ->envname("FRAMEGRID_ORCHESTRATORS")
+        ->capture_default_str();
+    command->add_option("--secret", options->secret, "shared with the orchestrator")->envname("FRAMEGRID_SECRET");
+    command->add_option("--secret-file", options->secret_file, "file whose first line is the secret");
+    command->add_option("--capacity", options->capacity, "transcode tasks at once; 0: one per core")
+        ->check(CLI::Range(0, 1024))
+        ->capture_default_str();
+    command->add_option("--ai-capacity", options->ai_capacity, "AI tasks at once; 0: none")
+        ->check(CLI::Range(0, 256))
+        ->capture_default_str();
+    command->add_option("--models", options->models, "model directories, separated by commas")
+        ->envname("FRAMEGRID_MODELS");
+    command->add_option("--memory", options->memory, "for loaded models, per executor")->capture_default_str();
+    command->add_option("--executor-memory", options->executor_memory, "limit of one executor process")
+        ->capture_default_str();
+    command->add_option("--x264-preset", options->preset, "effort of the software encoders")->capture_default_str();
+    command->add_option("--hw", options->hw, "none, nvidia, vaapi or auto")
+        ->check(CLI::IsMember({"none", "nvidia", "vaapi", "auto"}))
+        ->capture_default_str();
+    command->footer(
+        "Example:\n  FRAMEGRID_SECRET=... framegrid worker --orchestrators https://gpu-box:8935 --capacity 4"
+    );
+    command->callback([options, &common, &run] {
+        run = [options, &common] {
+            Session session(common, "worker", 1);
+            return session.run([&] { return serve(session, *options); });
+        };
+    });
+}
+
+}  // namespace framegrid::app
