@@ -9,9 +9,9 @@ failed=0
 for name in "${names[@]}"; do
   case "$name" in
     selection)
-      line=$(build/release/lib/bench/selection_bench) && echo "{\"bench\":\"selection\",${line#\{}" &&
+      line=$(build/release/bench/selection_bench) && echo "{\"bench\":\"selection\",${line#\{}" &&
         python3 -c 'import json,sys; sys.exit(json.loads(sys.argv[1])["p99_us"] > 100)' "$line" ;;
-    sim) build/release/lib/sim/framegrid-sim --seed 1 --nodes 1000 --jobs 100000 --json ;;
+    sim) build/release/sim/framegrid-sim --seed 1 --nodes 1000 --jobs 100000 --json ;;
     *) python3 "bench/$name.py" ;;
   esac || { failed=1; echo "bench: $name missed its bar" >&2; }
 done

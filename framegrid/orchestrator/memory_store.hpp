@@ -3,10 +3,10 @@
 
 #include <cstdint>
 #include <list>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include <framegrid/base/bytes.hpp>
 
@@ -15,7 +15,8 @@ namespace framegrid::orchestrator {
 class MemoryStore {
   public:
     explicit MemoryStore(std::size_t bytes_max) : bytes_max_(bytes_max) {}
-    // Replaces what was stored under the path. A file larger than the whole store is kept alone.
+    // Replaces what was stored under the path. A file larger than the whole store is kept alone. Each file counts with
+    // its path and a fixed overhead, so that many tiny files are bounded as well.
     void put(std::string path, Blob bytes);
     std::optional<Blob> get(std::string_view path) const;
     void erase_prefix(std::string_view prefix);
@@ -27,12 +28,13 @@ class MemoryStore {
         std::string path;
         Blob bytes;
     };
+    static std::size_t cost(const File& file);
     void erase(std::list<File>::iterator file);
 
     std::size_t bytes_max_;
     std::size_t bytes_ = 0;
     std::list<File> order_;  // oldest first
-    std::unordered_map<std::string, std::list<File>::iterator> by_path_;
+    std::map<std::string, std::list<File>::iterator, std::less<>> by_path_;  // ordered: prefixes are ranges
 };
 
 }  // namespace framegrid::orchestrator

@@ -1,6 +1,7 @@
 #include <framegrid/orchestrator/orchestrator.hpp>
 
-#include <unordered_map>
+#include <algorithm>
+#include <map>
 
 #include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/orchestrator/memory_store.hpp>
@@ -12,6 +13,24 @@ namespace framegrid::orchestrator {
 namespace {
 
 constexpr std::string_view kEcho = "echo";
+constexpr std::size_t kRenditionBytesMin = 25;  // protocol section 3.3
+constexpr int kTimeoutsMax = 2;                 // in a row, then a worker is taken for dead
+
+// A worker's answer must have the form of what was asked for, else another worker is tried.
+Result<void> check_form(const api::Work& work, const api::WorkOutput& output) {
+    const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind);
+    if (transcode == nullptr) {
+        return output.artifacts.empty() ? fail(Errc::kProtocol, "the worker's answer holds no file") : Result<void>{};
+    }
+    if (output.artifacts.size() != transcode->profiles.size()) {
+        return fail(Errc::kProtocol, kTextMismatched);
+    }
+    const auto too_small = [](const api::Artifact& file) { return file.bytes.size() < kRenditionBytesMin; };
+    if (std::any_of(output.artifacts.begin(), output.artifacts.end(), too_small)) {
+        return fail(Errc::kProtocol, kTextZero);
+    }
+    return {};
+}
 
 // A task that a worker has and a job waits for.
 struct PendingTask {
@@ -48,7 +67,11 @@ class Role final : public Orchestrator {
         : ports_(std::move(ports)),
           settings_(std::move(settings)),
           sessions_(settings_.sessions, ports_.random),
-          store_(settings_.store_bytes_max) {}
+          store_(settings_.store_bytes_max),
+          // Not from 0: a worker that missed our restart must not answer a new task with an old one's result.
+          next_task_(static_cast<std::int64_t>(ports_.random.next() >> 16)) {
+        workers_changed();
+    }
     ~Role() override { stop(); }
 
     Task<Result<api::OrchestratorInfo>> get_info(api::InfoRequest request, Deadline deadline) override;
@@ -76,7 +99,9 @@ class Role final : public Orchestrator {
     bool secret_matches(std::string_view given) const {
         return crypto::equal_constant_time(as_bytes(given), as_bytes(settings_.secret));
     }
-    api::OrchestratorInfo info(bool full);
+    api::OrchestratorInfo info(bool full) const;
+    void workers_changed();
+    void drop_session(const std::string& session_id);
     void worker_gone(WorkerId id);
     void expire_sessions();
     Deadline work_deadline(const api::Work& work, Deadline deadline) const;
@@ -90,10 +115,11 @@ class Role final : public Orchestrator {
     Sessions sessions_;
     MemoryStore store_;
     WorkerTable workers_;
-    std::unordered_map<WorkerId, std::shared_ptr<Registration>> registrations_;
-    std::unordered_map<TaskId, std::shared_ptr<PendingTask>> pending_;
+    std::optional<job::Capabilities> offer_;  // what all workers together offer; always set
+    std::map<WorkerId, std::shared_ptr<Registration>> registrations_;
+    std::map<TaskId, std::shared_ptr<PendingTask>> pending_;
     Notifier room_changed_;
-    std::int64_t next_task_ = 0;
+    std::int64_t next_task_;
     std::size_t waiting_ = 0;
     bool stopping_ = false;
     Stats stats_;
@@ -138,7 +164,7 @@ class AtExit {
     F fn_;
 };
 
-api::OrchestratorInfo Role::info(bool full) {
+api::OrchestratorInfo Role::info(bool full) const {
     api::OrchestratorInfo out;
     out.service_uri = settings_.service_uri;
     out.price = settings_.price;
@@ -146,8 +172,7 @@ api::OrchestratorInfo Role::info(bool full) {
         const auto address = ports_.key->address();
         out.address.assign(address.begin(), address.end());
     }
-    out.capabilities = workers_.capabilities();
-    out.capabilities->version = settings_.version;
+    out.capabilities = offer_;
     if (full) {
         out.hardware = workers_.hardware();
         for (const auto& [capability, models] : out.capabilities->constraints) {
@@ -157,6 +182,12 @@ api::OrchestratorInfo Role::info(bool full) {
         }
     }
     return out;
+}
+
+void Role::workers_changed() {
+    offer_ = workers_.capabilities();
+    offer_->version = settings_.version;
+    room_changed_.notify_all();
 }
 
 Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Deadline) {
@@ -175,10 +206,9 @@ Result<void> Role::admit(const api::Job& head) {
         if (stopping_) {
             return fail(Errc::kCapacity, kTextCapped);
         }
-        auto own = info(false).capabilities;
         const auto* ai = std::get_if<api::AiWork>(&head.work.kind);
         const bool echo = ai != nullptr && ai->pipeline == kEcho;
-        if (!echo && !job::compatible(head.needs, own)) {
+        if (!echo && !job::compatible(head.needs, offer_)) {
             return fail(Errc::kForbidden, kTextIncompatible);
         }
         FG_CHECK(sessions_.check(head.token, ports_.clock.unix_ms()));
@@ -204,15 +234,21 @@ Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
         co_return out;
     }
     const bool transcode = std::holds_alternative<api::TranscodeWork>(job.work.kind);
+    Sessions::Visit visit;
     if (transcode) {
-        if (auto entered = sessions_.enter(job.token.session_id, ports_.clock.now()); !entered) {
+        auto entered = sessions_.enter(job.token.session_id, ports_.clock.now());
+        if (!entered) {
             ++stats_.jobs_refused;
             co_return fail(std::move(entered.error()));
+        }
+        visit = std::move(*entered);
+        if (visit.evicted) {
+            drop_session(*visit.evicted);
         }
     }
     const AtExit leave([&] {
         if (transcode) {
-            sessions_.leave(job.token.session_id, ports_.clock.now());
+            sessions_.leave(job.token.session_id, visit, ports_.clock.now());
         }
     });
     job.work.session_id = job.token.session_id;
@@ -317,10 +353,22 @@ Task<Result<api::WorkOutput>> Role::run_on(
             co_return true;
         }
     };
+    const TimePoint started = ports_.clock.now();
     auto waited = co_await with_deadline<bool>(ports_.clock, deadline, Wait::done(pending));
     vanished = pending->vanished;
     if (!waited && !pending->outcome) {
+        // A short deadline of the caller's says nothing about the worker; its full time without an answer does.
+        if (waited.error().code == Errc::kDeadline && ports_.clock.now() - started >= settings_.transcode_time_min &&
+            workers_.timed_out(worker, kTimeoutsMax)) {
+            ports_.log.warn("orchestrator.worker_dropped", {{"worker", worker.value}, {"why", "it does not answer"}});
+            worker_gone(worker);
+        }
         co_return fail(std::move(waited.error()));
+    }
+    if (*pending->outcome) {
+        if (auto form = check_form(work, **pending->outcome); !form) {
+            co_return fail(std::move(form.error()));
+        }
     }
     co_return std::move(*pending->outcome);
 }
@@ -328,15 +376,20 @@ Task<Result<api::WorkOutput>> Role::run_on(
 Task<Result<void>> Role::end_session(api::AuthToken token, Deadline) {
     FG_CO_CHECK(sessions_.check_mac(token));
     sessions_.end(token.session_id);
-    store_.erase_prefix("/stream/" + token.session_id + "/");
-    if (const auto worker = workers_.end_session(token.session_id)) {
+    drop_session(token.session_id);
+    co_return Result<void>{};
+}
+
+// Frees what is kept for a session that is over, here and at its worker.
+void Role::drop_session(const std::string& session_id) {
+    store_.erase_prefix("/stream/" + session_id + "/");
+    if (const auto worker = workers_.end_session(session_id)) {
         if (const auto registration = registrations_.find(*worker); registration != registrations_.end()) {
             api::WorkerTask notice;
-            notice.session_ended = token.session_id;
+            notice.session_ended = session_id;
             (void)registration->second->tasks.try_send(std::move(notice));  // only a hint: full queues may drop it
         }
     }
-    co_return Result<void>{};
 }
 
 Task<Result<std::unique_ptr<api::TaskStream>>> Role::register_worker(api::Registration registration, Deadline) {
@@ -362,7 +415,7 @@ Task<Result<std::unique_ptr<api::TaskStream>>> Role::register_worker(api::Regist
                      {"kind", registration.kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
                      {"capacity", registration.capacity},
                      {"workers", workers_.size()}});
-    room_changed_.notify_all();
+    workers_changed();
     co_return std::make_unique<Registered>(*this, alive_, id, std::move(entry));
 }
 
@@ -386,7 +439,7 @@ void Role::worker_gone(WorkerId id) {
     }
     ports_.log.info("orchestrator.worker_gone",
                     {{"worker", id.value}, {"interrupted", interrupted}, {"workers", workers_.size()}});
-    room_changed_.notify_all();
+    workers_changed();
 }
 
 Task<Result<Blob>> Role::fetch_input(std::string url, Deadline) {
@@ -407,6 +460,7 @@ Task<Result<void>> Role::submit(api::TaskReport report, Deadline) {
         ++stats_.results_late;
         co_return Result<void>{};
     }
+    workers_.answered(pending->second->worker);
     pending->second->finish(std::move(report.outcome));
     co_return Result<void>{};
 }
@@ -435,8 +489,7 @@ std::string Role::store(const std::string& session_id, const std::string& name, 
 
 void Role::expire_sessions() {
     for (const auto& session_id : sessions_.expire(ports_.clock.now())) {
-        store_.erase_prefix("/stream/" + session_id + "/");
-        (void)workers_.end_session(session_id);
+        drop_session(session_id);
     }
 }
 

@@ -23,6 +23,8 @@ inline constexpr const char* kTextInvalidSecret = "invalid secret";
 inline constexpr const char* kTextZeroCapacity = "zero capacity";
 inline constexpr const char* kTextIncompatible = "incompatible capabilities";
 inline constexpr const char* kTextNoTranscoders = "no transcoders available";
+inline constexpr const char* kTextMismatched = "MismatchedSegments";
+inline constexpr const char* kTextZero = "ZeroSegments";
 inline constexpr const char* kTextNoCapacity = "insufficient capacity";
 
 struct Settings {

@@ -38,39 +38,48 @@ Result<void> Sessions::check(const api::AuthToken& token, std::int64_t unix_ms) 
     return {};
 }
 
-bool Sessions::full(TimePoint now) {
-    if (sessions_.size() < settings_.sessions_max) {
-        return false;
-    }
-    // A session that is only waiting to be declared idle gives way when room is needed.
-    for (const auto& [id, session] : sessions_) {
-        if (session.in_flight == 0 && now - session.last_used > settings_.idle_max / 4) {
-            return false;
+Sessions::Map::iterator Sessions::replaceable(TimePoint now) {
+    auto oldest = sessions_.end();
+    for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
+        const Session& session = it->second;
+        if (session.in_flight == 0 && now - session.last_used > settings_.yield_after &&
+            (oldest == sessions_.end() || session.last_used < oldest->second.last_used)) {
+            oldest = it;
         }
     }
-    return true;
+    return oldest;
 }
 
-Result<void> Sessions::enter(const std::string& session_id, TimePoint now) {
+bool Sessions::full(TimePoint now) {
+    return sessions_.size() >= settings_.sessions_max && replaceable(now) == sessions_.end();
+}
+
+Result<Sessions::Visit> Sessions::enter(const std::string& session_id, TimePoint now) {
     const auto known = sessions_.find(session_id);
-    if (known == sessions_.end()) {
-        if (full(now)) {
+    if (known != sessions_.end()) {
+        if (known->second.in_flight >= settings_.queue_max) {
+            return fail(Errc::kCapacity, "OrchestratorBusy");
+        }
+        ++known->second.in_flight;
+        known->second.last_used = now;
+        return Visit{known->second.opened};
+    }
+    Visit visit{++opened_};
+    if (sessions_.size() >= settings_.sessions_max) {
+        const auto idle = replaceable(now);
+        if (idle == sessions_.end()) {
             return fail(Errc::kCapacity, "OrchestratorCapped");
         }
-        sessions_[session_id] = {1, now};
-        return {};
+        visit.evicted = idle->first;
+        sessions_.erase(idle);
     }
-    if (known->second.in_flight >= settings_.queue_max) {
-        return fail(Errc::kCapacity, "OrchestratorBusy");
-    }
-    ++known->second.in_flight;
-    known->second.last_used = now;
-    return {};
+    sessions_[session_id] = {visit.opened, 1, now};
+    return visit;
 }
 
-void Sessions::leave(const std::string& session_id, TimePoint now) {
+void Sessions::leave(const std::string& session_id, const Visit& visit, TimePoint now) {
     const auto known = sessions_.find(session_id);
-    if (known == sessions_.end()) {
+    if (known == sessions_.end() || known->second.opened != visit.opened) {
         return;  // ended meanwhile
     }
     FG_ASSERT(known->second.in_flight > 0);

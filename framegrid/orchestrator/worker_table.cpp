@@ -18,12 +18,14 @@ job::Capabilities codec_needs(const job::Capabilities& needs) {
 
 WorkerId WorkerTable::add(const api::Registration& registration) {
     const WorkerId id{next_id_++};
-    workers_.emplace(id, Worker{registration, 0, {}});
+    workers_.emplace(id, Worker{registration, 0, 0, {}});
+    sum_up();
     return id;
 }
 
 void WorkerTable::remove(WorkerId id) {
     workers_.erase(id);
+    sum_up();
     std::erase_if(sticky_, [id](const auto& entry) { return entry.second == id; });
 }
 
@@ -121,13 +123,23 @@ std::optional<WorkerId> WorkerTable::end_session(const std::string& session_id) 
     return id;
 }
 
-job::Capabilities WorkerTable::capabilities() const {
-    job::Capabilities total;
-    total.add(job::Capability::kAuthToken);
-    for (const auto& [id, worker] : workers_) {
-        job::merge(total, worker.registration.capabilities, +1);
+bool WorkerTable::timed_out(WorkerId id, int strikes) {
+    const auto worker = workers_.find(id);
+    return worker != workers_.end() && ++worker->second.timeouts >= strikes;
+}
+
+void WorkerTable::answered(WorkerId id) {
+    if (const auto worker = workers_.find(id); worker != workers_.end()) {
+        worker->second.timeouts = 0;
     }
-    return total;
+}
+
+void WorkerTable::sum_up() {
+    capabilities_ = {};
+    capabilities_.add(job::Capability::kAuthToken);
+    for (const auto& [id, worker] : workers_) {
+        job::merge(capabilities_, worker.registration.capabilities, +1);
+    }
 }
 
 std::vector<api::HardwareInfo> WorkerTable::hardware() const {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <framegrid/api/worker_host.hpp>
+#include <framegrid/job/capabilities.hpp>
 
 namespace framegrid::orchestrator {
 
@@ -24,6 +25,7 @@ struct WorkerDemand {
 
 class WorkerTable {
   public:
+    WorkerTable() { sum_up(); }
     WorkerId add(const api::Registration& registration);
     // Forgets the worker and the sessions that stuck to it.
     void remove(WorkerId id);
@@ -40,8 +42,12 @@ class WorkerTable {
     // The worker that holds a session, which is forgotten by this.
     std::optional<WorkerId> end_session(const std::string& session_id);
 
-    // The sum of what all workers offer.
-    job::Capabilities capabilities() const;
+    // The worker let a task's time pass; true when it did so `strikes` times in a row.
+    bool timed_out(WorkerId id, int strikes);
+    void answered(WorkerId id);
+
+    // The sum of what all workers offer; summed up when a worker comes or goes, not when asked.
+    const job::Capabilities& capabilities() const { return capabilities_; }
     std::vector<api::HardwareInfo> hardware() const;
     std::int64_t capacity(api::WorkerKind kind) const;
     std::size_t size() const { return workers_.size(); }
@@ -50,13 +56,16 @@ class WorkerTable {
     struct Worker {
         api::Registration registration;
         std::int64_t in_flight = 0;
+        int timeouts = 0;  // in a row
         std::map<std::pair<std::uint32_t, std::string>, std::uint32_t> model_in_flight;
     };
+    void sum_up();
     std::int64_t room(const Worker& worker, const WorkerDemand& demand) const;
     bool suits(WorkerId id, const Worker& worker, const WorkerDemand& demand) const;
 
     std::map<WorkerId, Worker> workers_;  // ordered, so that picks are reproducible
     std::unordered_map<std::string, WorkerId> sticky_;
+    job::Capabilities capabilities_;
     std::uint64_t next_id_ = 1;
 };
 

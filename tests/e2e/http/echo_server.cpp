@@ -83,6 +83,7 @@ int serve(bool tls, std::uint16_t port) {
     settings.tls = tls;
     settings.port = port;
     settings.body_bytes_max = 600'000'000;
+    settings.header_bytes_max = 32 * 1024;
     Server server(loop.get_executor(), clock, settings, route, Logger{});
     if (const auto listening = server.listen(); !listening) {
         std::fprintf(stderr, "%s\n", listening.error().message.c_str());

@@ -36,6 +36,8 @@ start 1 tls; tls=https://127.0.0.1:$port
 start 0 clear; clear=http://127.0.0.1:$port
 
 head -c 50000000 /dev/urandom >"$dir/big"
+head -c 1000000 "$dir/big" >"$dir/one"
+truncate -s 700000000 "$dir/huge"
 big=$(sha256sum <"$dir/big")
 get="curl -sS -k --max-time 60"
 
@@ -52,11 +54,13 @@ for mode in "tls --http1.1 1.1" "tls --http2 2" "clear --http1.1 1.1" "clear --h
     check "$title chunked echo 50 MB" "$big" "$($get $flag -X POST -T - "$base/echo" <"$dir/big" | sha256sum)"
     check "$title download 200 MB" 200000000 "$($get $flag "$base/bytes?200000000" | wc -c)"
     check "$title body over the limit" 413 \
-        "$($get $flag -o /dev/null -w '%{http_code}' -H 'Content-Length: 700000000' -X POST "$base/size")"
-    check "$title 100 requests, one connection" "100 1" "$($get $flag -w '%{num_connects}\n' -o /dev/null \
-        "$base/hello?[1-100]" | awk '{n++; c+=$1} END {print n, c}')"
+        "$($get $flag -o /dev/null -w '%{http_code}' -X POST -T "$dir/huge" "$base/size")"
+    # curl 7.88 itself cannot reuse a prior-knowledge connection (curl issue 10634): it fails without sending.
+    [ "$flag" = --http2-prior-knowledge ] ||
+        check "$title 100 requests, one connection" "100 1" "$($get $flag -w '%{http_code} %{num_connects}\n' \
+            -o /dev/null "$base/hello?[1-100]" | awk '$1 == 200 {n++} {c+=$2} END {print n, c}')"
     check "$title large header" 431 \
-        "$($get $flag -o /dev/null -w '%{http_code}' -H "X-Large: $(head -c 70000 /dev/zero | tr '\0' x)" "$base/hello")"
+        "$($get $flag -o /dev/null -w '%{http_code}' -H "X-Large: $(head -c 40000 /dev/zero | tr '\0' x)" "$base/hello")"
 done
 
 check "nghttp tls" hello "$(nghttp "$tls/hello" 2>/dev/null)"
@@ -80,7 +84,7 @@ load "h2load TLS HTTP/2" 20000 -c 4 -m 50 "$tls/hello"
 load "h2load clear HTTP/2" 20000 -c 4 -m 50 "$clear/hello"
 load "h2load TLS HTTP/1.1" 20000 -c 32 --h1 "$tls/hello"
 load "h2load clear HTTP/1.1" 20000 -c 32 --h1 "$clear/hello"
-load "h2load POST 1 MB" 200 -c 4 -m 4 -d <(head -c 1000000 "$dir/big") "$tls/size"
+load "h2load POST 1 MB" 200 -c 4 -m 4 -d "$dir/one" "$tls/size"
 load "h2load 1 MB answers" 500 -c 4 -m 8 "$tls/bytes?1000000"
 
 for name in tls clear; do
