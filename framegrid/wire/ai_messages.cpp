@@ -93,7 +93,7 @@ Result<std::string> take_model_id(json::object& object) {
     }
     std::string id(value->get_string());
     FG_CHECK(check_text(id, Limits::kTextBytes, "model_id"));
-    object.erase("model_id");
+    object.stable_erase("model_id");
     return id;
 }
 

@@ -1,0 +1,103 @@
+#include <framegrid/wire/ai_messages.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace framegrid::wire {
+namespace {
+
+const Blob kPicture = Blob::copy_of("\x89PNG\r\n\x1a\n picture bytes \r\n--almost");
+
+TEST(AiRequest, FormRoundTrip) {
+    const api::AiWork work{
+        "upscale", "framegrid/sr-2x", R"({"prompt":"007","seed":5,"safety_check":false,"x":[1,2]})"
+    };
+    const auto body = write_ai_request(work, kPicture, "image/png", "b0undary");
+    ASSERT_TRUE(body);
+    const auto request = read_ai_request("upscale", body->content_type, body->body);
+    ASSERT_TRUE(request) << request.error().message;
+    EXPECT_EQ(request->work.model_id, "framegrid/sr-2x");
+    EXPECT_EQ(request->work.parameters, R"({"prompt":"007","seed":5,"safety_check":false,"x":"[1,2]"})");
+    EXPECT_EQ(request->input.text(), kPicture.text());
+    EXPECT_EQ(request->input_content_type, "image/png");
+    EXPECT_NE(body->body.text().find("name=\"image\""), std::string_view::npos);
+}
+
+TEST(AiRequest, VideosAreNamedByTheirContent) {
+    Bytes ts(188 * 3, 0xff);
+    ts[0] = ts[188] = ts[376] = 0x47;
+    const auto body = write_ai_request({"upscale", "m", ""}, Blob(ts), "image/png", "b");
+    EXPECT_NE(body->body.text().find("name=\"video\""), std::string_view::npos);
+}
+
+TEST(AiRequest, WithoutInputItIsJson) {
+    const auto body = write_ai_request({"text-to-image", "m", R"({"prompt":"cat"})"}, {}, "", "b");
+    EXPECT_EQ(body->content_type, "application/json");
+    const auto request = read_ai_request("text-to-image", body->content_type, body->body);
+    EXPECT_EQ(request->work.model_id, "m");
+    EXPECT_EQ(request->work.parameters, R"({"prompt":"cat"})");
+}
+
+TEST(AiRequest, MalformedInput) {
+    EXPECT_EQ(write_ai_request({"p", "m", "[]"}, {}, "", "b").error().field, "parameters");
+    EXPECT_EQ(read_ai_request("p", "text/plain", kPicture).error().code, Errc::kUnsupported);
+    EXPECT_EQ(read_ai_request("p", "application/json", Blob::copy_of("[1]")).error().field, "body");
+    EXPECT_EQ(
+        read_ai_request("p", "application/json", Blob::copy_of(R"({"model_id":3})")).error().field, "model_id"
+    );
+    EXPECT_FALSE(read_ai_request("p", "multipart/form-data", kPicture)) << "no boundary";
+    EXPECT_FALSE(read_ai_request("p", "multipart/form-data; boundary=b", kPicture));
+    const auto two = Blob::copy_of(
+        "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\n1\r\n"
+        "--b\r\nContent-Disposition: form-data; name=\"image\"; filename=\"b\"\r\n\r\n2\r\n--b--\r\n"
+    );
+    EXPECT_EQ(read_ai_request("p", "multipart/form-data; boundary=b", two).error().field, "image");
+    EXPECT_FALSE(read_ai_request("p", "application/json", Blob(Bytes(100'000, '['))));
+}
+
+TEST(AiResponse, RoundTrip) {
+    const auto text =
+        write_ai_response({{"https://o/stream/a.png", 5}, {"data:image/png;base64,AAAA", std::nullopt}});
+    const auto media = read_ai_response(text);
+    ASSERT_TRUE(media);
+    ASSERT_EQ(media->size(), 2U);
+    EXPECT_EQ(media->at(0).url, "https://o/stream/a.png");
+    EXPECT_EQ(media->at(0).seed, 5);
+    EXPECT_EQ(media->at(1).url, "data:image/png;base64,AAAA");
+}
+
+TEST(AiResponse, Malformed) {
+    for (const auto* bad :
+         {"", "[]", "{}", R"({"images":3})", R"({"images":[3]})", R"({"images":[{}]})",
+          R"({"images":[{"url":7}]})"}) {
+        EXPECT_FALSE(read_ai_response(bad)) << bad;
+    }
+}
+
+TEST(DataUrls, RoundTripAndRefusal) {
+    const auto url = data_url("image/png", kPicture.view());
+    EXPECT_TRUE(is_data_url(url));
+    const auto data = parse_data_url(url);
+    ASSERT_TRUE(data);
+    EXPECT_EQ(data->content_type, "image/png");
+    EXPECT_EQ(as_text(data->bytes), kPicture.text());
+    for (const auto* bad :
+         {"", "data:", "data:image/png,plain", "data:image/png;base64,!", "https://x;base64,AAAA"}) {
+        EXPECT_FALSE(parse_data_url(bad)) << bad;
+    }
+}
+
+TEST(AiJobs, RoundTripAndRefusal) {
+    const auto text = write_ai_job({"upscale", "m", R"({"a":1})"}, "https://o/in");
+    const auto job = read_ai_job("upscale", *text);
+    ASSERT_TRUE(job);
+    EXPECT_EQ(job->input_url, "https://o/in");
+    EXPECT_EQ(job->work.model_id, "m");
+    EXPECT_EQ(job->work.parameters, R"({"a":1})");
+    for (const auto* bad : {"", "{}", R"({"request":[]})", R"({"input_url":"x"})"}) {
+        EXPECT_FALSE(read_ai_job("upscale", bad)) << bad;
+    }
+}
+
+}  // namespace
+}  // namespace framegrid::wire

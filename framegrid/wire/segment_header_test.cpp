@@ -1,0 +1,168 @@
+#include <framegrid/wire/segment_header.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <framegrid/wire/livepeer.pb.h>
+
+namespace framegrid::wire {
+namespace {
+
+crypto::PrivateKey cow() {
+    return crypto::PrivateKey::from_bytes(crypto::keccak256(as_bytes("cow"))).value();
+}
+
+media::VideoProfile named(const std::string& name) {
+    media::VideoProfile profile;
+    profile.name = name;
+    profile.width = 256;
+    profile.height = 144;
+    return profile;
+}
+
+// The job of the protocol's test vector 12.
+api::Job vector_job() {
+    api::Job job;
+    job.manifest_id = "abcdef";
+    job.seq = 1234;
+    job.token = {.token = Bytes(32, 7), .session_id = "f1405ced", .expires_unix_s = 1'700'000'000};
+    job.work.kind = api::TranscodeWork{
+        .profiles = {named("P144p30fps16x9"), named("P240p30fps16x9")}, .duration_ms = 2000, .clip = {}
+    };
+    return job;
+}
+
+crypto::Hash32 browns() {
+    crypto::Hash32 hash{};
+    std::ranges::copy(std::string_view("browns"), hash.begin());
+    return hash;
+}
+
+net::SegData message_in(const std::string& header) {
+    net::SegData message;
+    EXPECT_TRUE(message.ParseFromString(std::string(as_text(crypto::parse_base64(header).value()))));
+    return message;
+}
+
+std::string header_of(const net::SegData& message) {
+    return crypto::base64(as_bytes(message.SerializeAsString()));
+}
+
+TEST(SegmentHeader, SignatureIsVector13) {
+    const auto key = cow();
+    const auto message = message_in(encode_segment_header(vector_job(), browns(), &key));
+    EXPECT_EQ(
+        crypto::hex(as_bytes(message.sig())),
+        "0354ef09062347230266d23d52f162ad48c5b3358633d099b91db0ec37470023"
+        "149e91d6304f22479b64412df50204d49a7c85fe8ed0842cd735dffc359607021b"
+    );
+    EXPECT_EQ(message.profiles(), "invalid");
+}
+
+TEST(SegmentHeader, RoundTripAndVerification) {
+    const auto key = cow();
+    auto header = decode_segment_header(encode_segment_header(vector_job(), browns(), &key));
+    ASSERT_TRUE(header) << header.error().message;
+    EXPECT_EQ(header->job.manifest_id, "abcdef");
+    EXPECT_EQ(header->job.seq, 1234);
+    EXPECT_EQ(header->job.token, vector_job().token);
+    EXPECT_EQ(header->job.work.session_id, "f1405ced");
+    EXPECT_EQ(header->hash, browns());
+    EXPECT_TRUE(header->has_token);
+    EXPECT_TRUE(verify_segment(*header, key.address()));
+    EXPECT_TRUE(verify_segment(*header, std::nullopt)) << "off-chain nobody is named";
+    crypto::Address other{};
+    other[0] = 1;
+    EXPECT_EQ(verify_segment(*header, other).error().message, "ErrSegSig");
+    header->job.seq = 1235;
+    EXPECT_FALSE(verify_segment(*header, key.address()));
+}
+
+TEST(SegmentHeader, OffChainHasNoSignature) {
+    const auto header = decode_segment_header(encode_segment_header(vector_job(), browns(), nullptr));
+    ASSERT_TRUE(header);
+    EXPECT_TRUE(header->signature.empty());
+    EXPECT_TRUE(verify_segment(*header, std::nullopt));
+    EXPECT_FALSE(verify_segment(*header, cow().address())) << "a named sender must sign";
+}
+
+TEST(SegmentHeader, AiJobIsVector15) {
+    const auto key = cow();
+    api::Job job;
+    job.manifest_id = "27_stabilityai/sdxl-turbo";
+    job.work.kind = api::AiWork{"text-to-image", "stabilityai/sdxl-turbo", "{}"};
+    const auto header = decode_segment_header(encode_segment_header(job, crypto::keccak256({}), &key));
+    ASSERT_TRUE(header);
+    const auto message =
+        crypto::parse_hex("2c573d58a1d9cf460f70d6a90dede7cc9b16dd000b66c184eda70c70d1583f85");
+    EXPECT_TRUE(crypto::verify_message(key.address(), *message, header->signature));
+}
+
+TEST(SegmentHeader, GoldenBytes) {
+    api::Job job;
+    job.manifest_id = "m";
+    job.seq = 3;
+    job.token.session_id = "s";
+    job.work.kind = api::TranscodeWork{.profiles = {}, .duration_ms = 2000, .clip = {}};
+    // 1: m, 2: 3, 3: hash, 4: "invalid", 6: 2000, 7: {}, 8: {2: s}.
+    const std::string expected =
+        "0a016d"
+        "1003"
+        "1a20" +
+        std::string(64, '0') +
+        "2207696e76616c6964"
+        "30d00f"
+        "3a00"
+        "4203120173";
+    const auto bytes = crypto::parse_base64(encode_segment_header(job, {}, nullptr));
+    EXPECT_EQ(crypto::hex(*bytes), expected);
+}
+
+TEST(SegmentHeader, MalformedHeadersAreErrors) {
+    for (const auto* bad : {"", "!!!!", "AAAA", "/////w==", "not base64"}) {
+        const auto header = decode_segment_header(bad);
+        ASSERT_FALSE(header) << bad;
+        EXPECT_EQ(header.error().code, Errc::kInvalidArgument);
+    }
+    EXPECT_EQ(decode_segment_header(std::string(100'000, 'A')).error().code, Errc::kTooLarge);
+    auto message = message_in(encode_segment_header(vector_job(), browns(), nullptr));
+    message.set_hash("short");
+    EXPECT_EQ(decode_segment_header(header_of(message)).error().field, "hash");
+    message.set_hash(std::string(32, 'h'));
+    message.set_sig(std::string(1000, 's'));
+    EXPECT_EQ(decode_segment_header(header_of(message)).error().field, "sig");
+    message.clear_sig();
+    message.set_manifestid(std::string(5000, 'm'));
+    EXPECT_EQ(decode_segment_header(header_of(message)).error().field, "manifestId");
+    message.set_manifestid("m");
+    message.clear_auth_token();
+    EXPECT_FALSE(decode_segment_header(header_of(message))->has_token);
+}
+
+TEST(PaymentHeader, OffChainIsEmpty) {
+    EXPECT_EQ(encode_payment_header(nullptr), "");
+    EXPECT_EQ(decode_payment_header("").value(), std::nullopt);
+}
+
+TEST(PaymentHeader, NamesTheSenderAndAPrice) {
+    const auto key = cow();
+    const auto text = encode_payment_header(&key);
+    EXPECT_EQ(decode_payment_header(text).value(), key.address());
+    net::Payment payment;
+    ASSERT_TRUE(payment.ParseFromString(std::string(as_text(crypto::parse_base64(text).value()))));
+    EXPECT_EQ(payment.expected_price().pixelsperunit(), 1);
+}
+
+TEST(PaymentHeader, MalformedIsAnError) {
+    EXPECT_FALSE(decode_payment_header("%%%%"));
+    net::Payment payment;
+    payment.set_sender("short");
+    EXPECT_FALSE(decode_payment_header(crypto::base64(as_bytes(payment.SerializeAsString()))));
+    payment.set_sender(std::string(20, '\0'));
+    EXPECT_EQ(
+        decode_payment_header(crypto::base64(as_bytes(payment.SerializeAsString()))).value(), std::nullopt
+    );
+}
+
+}  // namespace
+}  // namespace framegrid::wire

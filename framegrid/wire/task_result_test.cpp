@@ -1,0 +1,148 @@
+#include <framegrid/wire/task_result.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <framegrid/http/multipart.hpp>
+
+namespace framegrid::wire {
+namespace {
+
+using api::WorkerKind;
+
+api::Artifact artifact(std::string name, std::string type, std::string_view bytes, std::int64_t pixels = 0) {
+    api::Artifact out;
+    out.name = std::move(name);
+    out.content_type = std::move(type);
+    out.bytes = Blob::copy_of(bytes);
+    out.pixels.value = pixels;
+    return out;
+}
+
+api::TaskReport report(WorkerKind kind, Result<api::WorkOutput> outcome) {
+    return {
+        .kind = kind, .id = {42}, .secret = "s3cret", .pipeline = "upscale", .outcome = std::move(outcome)
+    };
+}
+
+TEST(TaskResult, TranscodeRoundTrip) {
+    api::WorkOutput output;
+    output.artifacts = {
+        artifact("a", "video/mp2t", "ts bytes", 100), artifact("b", "video/mp4", "mp4\r\n--bytes", 7)
+    };
+    output.decoded = {1000};
+    const auto upload = write_result(report(WorkerKind::kTranscoder, output), "bnd");
+    EXPECT_EQ(upload.path, "/transcodeResults");
+    EXPECT_EQ(upload.headers.get("authorization"), "Livepeer-Transcoder-1.0");
+    EXPECT_EQ(upload.headers.get("credentials"), "s3cret");
+    EXPECT_EQ(upload.headers.get("pixels"), "1000");
+    const auto head = read_result_head(WorkerKind::kTranscoder, upload.headers);
+    ASSERT_TRUE(head) << head.error().text;
+    EXPECT_EQ(head->id.value, 42);
+    EXPECT_EQ(head->secret, "s3cret");
+    const auto back = read_result_body(WorkerKind::kTranscoder, upload.headers, http::join(upload.pieces));
+    ASSERT_TRUE(back) << back.error().text;
+    ASSERT_TRUE(*back);
+    ASSERT_EQ((*back)->artifacts.size(), 2U);
+    EXPECT_EQ((*back)->artifacts[0].bytes.text(), "ts bytes");
+    EXPECT_EQ((*back)->artifacts[0].pixels.value, 100);
+    EXPECT_EQ((*back)->artifacts[1].bytes.text(), "mp4\r\n--bytes");
+    EXPECT_EQ((*back)->artifacts[1].content_type, "video/mp4");
+    EXPECT_EQ((*back)->decoded.value, 1000);
+}
+
+TEST(TaskResult, AiRoundTripKeepsNamesApart) {
+    api::WorkOutput output;
+    output.artifacts = {artifact("out.png", "image/png", "one"), artifact("out.png", "image/png", "two")};
+    output.artifacts[1].seed = 9;
+    const auto upload = write_result(report(WorkerKind::kAi, output), "bnd");
+    EXPECT_EQ(upload.path, "/aiResults");
+    EXPECT_EQ(upload.headers.get("pipeline"), "upscale");
+    ASSERT_TRUE(read_result_head(WorkerKind::kAi, upload.headers));
+    const auto back = read_result_body(WorkerKind::kAi, upload.headers, http::join(upload.pieces));
+    ASSERT_TRUE(back) << back.error().text;
+    ASSERT_EQ((*back)->artifacts.size(), 2U);
+    EXPECT_EQ((*back)->artifacts[0].bytes.text(), "one");
+    EXPECT_EQ((*back)->artifacts[1].bytes.text(), "two");
+    EXPECT_EQ((*back)->artifacts[1].seed, 9);
+}
+
+TEST(TaskResult, ErrorsKeepTheirCode) {
+    for (const auto kind : {WorkerKind::kTranscoder, WorkerKind::kAi}) {
+        const auto upload =
+            write_result(report(kind, fail(Errc::kUnprocessable, "No keyframes in input")), "b");
+        EXPECT_EQ(
+            upload.headers.get("content-type"),
+            kind == WorkerKind::kAi ? "livepeer/ai-worker-error" : "livepeer/transcoding-error"
+        );
+        ASSERT_TRUE(read_result_head(kind, upload.headers));
+        const auto back = read_result_body(kind, upload.headers, http::join(upload.pieces));
+        ASSERT_TRUE(back);
+        ASSERT_FALSE(*back);
+        EXPECT_EQ(back->error().code, Errc::kUnprocessable);
+        EXPECT_EQ(back->error().message, "No keyframes in input");
+    }
+}
+
+TEST(TaskResult, ErrorsOfOtherPeersAreReadByTheirText) {
+    const http::Headers headers{
+        {"authorization", "Livepeer-Transcoder-1.0"},
+        {"credentials", "s"},
+        {"taskid", "1"},
+        {"content-type", "livepeer/transcoding-error"}
+    };
+    ASSERT_TRUE(read_result_head(WorkerKind::kTranscoder, headers)) << "errors come without a pixel count";
+    const auto back =
+        read_result_body(WorkerKind::kTranscoder, headers, Blob::copy_of("Unsupported input codec"));
+    EXPECT_EQ(back->error().code, Errc::kUnprocessable);
+}
+
+TEST(TaskResult, RefusalsOfTheHead) {
+    const http::Headers good{
+        {"authorization", "Livepeer-Transcoder-1.0"},
+        {"credentials", "s"},
+        {"taskid", "1"},
+        {"pixels", "5"},
+        {"content-type", "multipart/mixed; boundary=b"}
+    };
+    const auto status = [&](const char* name, const char* value) {
+        http::Headers changed = good;
+        changed.set(name, value);
+        const auto head = read_result_head(WorkerKind::kTranscoder, changed);
+        return head ? 200 : head.error().status;
+    };
+    EXPECT_EQ(status("pixels", "5"), 200);
+    EXPECT_EQ(status("authorization", "Livepeer-AI-Worker-1.0"), 401);
+    EXPECT_EQ(status("taskid", "one"), 400);
+    EXPECT_EQ(status("taskid", ""), 400);
+    EXPECT_EQ(status("taskid", "99999999999999999999"), 400);
+    EXPECT_EQ(status("pixels", "many"), 400);
+    EXPECT_EQ(status("content-type", "text/plain"), 415);
+    EXPECT_EQ(read_result_head(WorkerKind::kTranscoder, {}).error().status, 401);
+}
+
+TEST(TaskResult, RefusalsOfTheBody) {
+    const http::Headers headers{{"content-type", "multipart/mixed; boundary=b"}};
+    const auto status = [&](WorkerKind kind, std::string_view body) {
+        const auto back = read_result_body(kind, headers, Blob::copy_of(body));
+        return back ? 200 : back.error().status;
+    };
+    EXPECT_EQ(status(WorkerKind::kTranscoder, ""), 500);
+    EXPECT_EQ(status(WorkerKind::kTranscoder, "--b\r\n\r\nx"), 500);
+    EXPECT_EQ(status(WorkerKind::kTranscoder, "--b\r\nContent-Type: text/html\r\n\r\nx\r\n--b--\r\n"), 500);
+    EXPECT_EQ(status(WorkerKind::kTranscoder, "--b\r\nContent-Type: video/mp2t\r\n\r\nx\r\n--b--\r\n"), 500);
+    EXPECT_EQ(status(WorkerKind::kAi, "--b\r\nContent-Type: image/png\r\n\r\nx\r\n--b--\r\n"), 500);
+    EXPECT_EQ(
+        status(
+            WorkerKind::kAi,
+            "--b\r\nContent-Type: application/json\r\n\r\n{\"images\":[{\"url\":\"gone\"}]}\r\n--b--\r\n"
+        ),
+        500
+    );
+    EXPECT_EQ(
+        read_result_body(WorkerKind::kAi, {{"content-type", "multipart/mixed"}}, {}).error().status, 415
+    );
+}
+
+}  // namespace
+}  // namespace framegrid::wire
