@@ -11,11 +11,11 @@ namespace {
 constexpr std::string_view kBase64Alphabet =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-constexpr std::array<std::int8_t, 256> make_base64_values() {
-    std::array<std::int8_t, 256> values{};
+constexpr std::array<std::int16_t, 256> make_base64_values() {
+    std::array<std::int16_t, 256> values{};
     values.fill(-1);
     for (std::size_t i = 0; i < kBase64Alphabet.size(); ++i) {
-        values[static_cast<std::uint8_t>(kBase64Alphabet[i])] = static_cast<std::int8_t>(i);
+        values[static_cast<std::uint8_t>(kBase64Alphabet[i])] = static_cast<std::int16_t>(i);
     }
     return values;
 }
