@@ -240,7 +240,7 @@ Task<void> ExecutorPool::Core::listen(std::shared_ptr<Core> core, std::shared_pt
             co_return;
         }
         child->last_words = line->substr(0, 500);
-        core->ports_.log.info("sandbox.executor_said", {{"pid", child->process.pid()}, {"text", *line}});
+        core->ports_.log.debug("sandbox.executor_said", {{"pid", child->process.pid()}, {"text", *line}});
     }
 }
 

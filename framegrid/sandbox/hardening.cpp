@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -10,6 +9,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 
 #include <framegrid/host/files.hpp>
 
@@ -71,6 +71,9 @@ std::vector<std::string> harden(const SetupMessage& setup, int keep_fd) {
             missing.push_back(done.error().message);
         }
     };
+    std::signal(
+        SIGXFSZ, SIG_IGN
+    );  // over the limit of file sizes: an error to the library that writes, not the end
     note(volunteer_for_oom());
     note(close_other_descriptors(keep_fd));
     note(limit(RLIMIT_CORE, 0, "limit of core dumps"));
