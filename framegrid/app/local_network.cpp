@@ -96,7 +96,8 @@ Task<Result<bool>> Network::start_all() {
         Child& child = add(fmt::format("orchestrator-{}", i), {"orchestrator", "--listen", "127.0.0.1:0"});
         launches.push_back(launch(child));
     }
-    for (auto& launched : co_await all_of(std::move(launches))) {
+    auto orchestrators = co_await all_of(std::move(launches));
+    for (auto& launched : orchestrators) {
         if (!launched) {
             co_return fail(std::move(launched.error()));
         }
@@ -112,13 +113,14 @@ Task<Result<bool>> Network::start_all() {
     };
     args.insert(args.end(), settings_.gateway_args.begin(), settings_.gateway_args.end());
     gateway_ = &add("gateway", std::move(args));
-    std::vector<Task<Result<bool>>> rest;
-    rest.push_back(launch(*gateway_));
-    rest.push_back(launch_workers());
-    for (auto& launched : co_await all_of(std::move(rest))) {
-        if (!launched) {
-            co_return fail(std::move(launched.error()));
-        }
+    // The gateway comes last: its first look at the orchestrators then finds their workers.
+    auto workers = co_await launch_workers();
+    if (!workers) {
+        co_return fail(std::move(workers.error()));
+    }
+    auto gateway = co_await launch(*gateway_);
+    if (!gateway) {
+        co_return fail(std::move(gateway.error()));
     }
     gateway_->args[2] = gateway_->uri.substr(gateway_->uri.find("//") + 2);
     if (settings_.restart) {
@@ -149,7 +151,8 @@ Task<Result<bool>> Network::launch_workers() {
         args.insert(args.end(), settings_.worker_args.begin(), settings_.worker_args.end());
         launches.push_back(launch(add(fmt::format("worker-{}", i), std::move(args))));
     }
-    for (auto& launched : co_await all_of(std::move(launches))) {
+    auto workers = co_await all_of(std::move(launches));
+    for (auto& launched : workers) {
         if (!launched) {
             co_return fail(std::move(launched.error()));
         }

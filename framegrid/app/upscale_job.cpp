@@ -159,13 +159,15 @@ Task<Result<bool>> VideoUpscale::process_or_fail(Segment segment) {
 
 Result<void> VideoUpscale::assemble() const {
     auto next = done_.begin();
-    return media_ffmpeg::write_mp4(options_.output.string(), [&]() -> Result<std::optional<Blob>> {
+    FG_TRY(written, media_ffmpeg::write_mp4(options_.output.string(), [&]() -> Result<std::optional<Blob>> {
         if (next == done_.end()) {
             return std::optional<Blob>();
         }
         FG_TRY(bytes, host::read_file(piece(*next++), std::size_t{4} << 30));
         return std::optional<Blob>(Blob(std::move(bytes)));
-    });
+    }));
+    (void)written;
+    return {};
 }
 
 Task<Result<UpscaleReport>> upscale_image(Session& session, GatewayClient& gateway, UpscaleJobOptions options) {

@@ -126,14 +126,26 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
          }},
         settings
     );
+    // Ready means registered: whoever waits for this worker can rely on its orchestrator knowing it.
+    struct Ready {
+        static Task<void> announce(worker::Worker& role, Clock& clock) {
+            while (role.stats().registered == 0) {
+                co_await sleep_for(clock, std::chrono::milliseconds(5));
+            }
+            announce_ready("worker");
+        }
+    };
     struct Shut {
         static Task<void> down(http::Client& client, sandbox::ExecutorPool& executors) {
             co_await client.stop();
             co_await executors.stop();
         }
     };
-    announce_ready("worker");
-    auto ended = co_await with_cleanup<void>(role->run(), Shut::down(client, executors));
+    TaskGroup announcing(session.loop.executor(), 1, session.log);
+    announcing.spawn(Ready::announce(*role, session.clock));
+    auto ended = co_await with_cleanup<void>(
+        with_group<void>(announcing, role->run()), Shut::down(client, executors)
+    );
     if (!ended) {
         co_return fail(std::move(ended.error()));
     }

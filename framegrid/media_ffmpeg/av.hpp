@@ -104,6 +104,11 @@ struct Track {
     const std::int32_t* display_matrix = nullptr;  // 9 numbers, or none
 };
 
+// Containers without decoding times (Matroska) leave holes, and some files have pictures that are shown
+// before they are decoded. Then all decoding times are made anew: the display times in order, moved back as
+// far as the reordering needs.
+void repair_dts(Track& track);
+
 enum class OutputFormat : std::uint8_t { kMpegTs, kMp4, kMatroska };
 OutputFormat output_format(media::Container container);
 

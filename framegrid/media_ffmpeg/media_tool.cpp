@@ -194,6 +194,7 @@ int run_transcode(const std::vector<std::string>& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    keep_freed_memory();
     const std::vector<std::string> arguments(argv, argv + argc);
     if (arguments.size() >= 3 && arguments[1] == "clip") {
         return run_clip(arguments);

@@ -96,34 +96,6 @@ class MemoryFile {
     std::vector<std::unique_ptr<Cursor>> cursors_;
 };
 
-// Containers without decoding times (Matroska) leave holes, and some files have pictures that are shown
-// before they are decoded. Then all decoding times are made anew: the display times in order, moved back as
-// far as the reordering needs.
-void repair_dts(Track& track) {
-    std::int64_t last = INT64_MIN;
-    bool broken = false;
-    std::vector<std::int64_t> times;
-    for (const PacketPtr& packet : track.packets) {
-        if (packet->pts == AV_NOPTS_VALUE) {
-            return;  // nothing to go by; the writer takes them one after the other
-        }
-        broken = broken || packet->dts == AV_NOPTS_VALUE || packet->dts > packet->pts || packet->dts <= last;
-        last = packet->dts;
-        times.push_back(packet->pts);
-    }
-    if (!broken) {
-        return;
-    }
-    std::ranges::sort(times);
-    std::int64_t back = 0;
-    for (std::size_t i = 0; i < times.size(); ++i) {
-        back = std::max(back, times[i] - track.packets[i]->pts);
-    }
-    for (std::size_t i = 0; i < times.size(); ++i) {
-        track.packets[i]->dts = times[i] - back;
-    }
-}
-
 // The muxer, with its streams; frees everything in the right order.
 class Muxer {
   public:
@@ -305,6 +277,31 @@ std::string avc_string(const AVCodecParameters& parameters) {
 }
 
 }  // namespace
+
+void repair_dts(Track& track) {
+    std::int64_t last = INT64_MIN;
+    bool broken = false;
+    std::vector<std::int64_t> times;
+    for (const PacketPtr& packet : track.packets) {
+        if (packet->pts == AV_NOPTS_VALUE) {
+            return;  // nothing to go by; the writer takes them one after the other
+        }
+        broken = broken || packet->dts == AV_NOPTS_VALUE || packet->dts > packet->pts || packet->dts <= last;
+        last = packet->dts;
+        times.push_back(packet->pts);
+    }
+    if (!broken) {
+        return;
+    }
+    std::ranges::sort(times);
+    std::int64_t back = 0;
+    for (std::size_t i = 0; i < times.size(); ++i) {
+        back = std::max(back, times[i] - track.packets[i]->pts);
+    }
+    for (std::size_t i = 0; i < times.size(); ++i) {
+        track.packets[i]->dts = times[i] - back;
+    }
+}
 
 OutputFormat output_format(media::Container container) {
     return container == media::Container::kMp4 ? OutputFormat::kMp4 : OutputFormat::kMpegTs;

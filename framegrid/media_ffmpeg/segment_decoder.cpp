@@ -20,9 +20,7 @@ Result<std::unique_ptr<SegmentDecoder>> SegmentDecoder::open(
     std::unique_ptr<SegmentDecoder> self(new SegmentDecoder(session, run));
     FG_TRY(input, Input::open(segment));
     self->input_ = std::move(input);
-    FG_CHECK(self->input_->find_streams(kProbeBytes, kProbeMs));
-    self->video_ = self->input_->video();
-    self->audio_ = self->input_->audio();
+    FG_TRY(frame_rate, self->choose_streams());
     AVFormatContext* format = self->input_->get();
     for (unsigned i = 0; i < format->nb_streams; ++i) {
         AVStream* stream = format->streams[i];
@@ -30,7 +28,8 @@ Result<std::unique_ptr<SegmentDecoder>> SegmentDecoder::open(
             stream == self->video_ || stream == self->audio_ ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
     }
     if (self->audio_ != nullptr) {
-        run.audio = copy_parameters(*self->audio_->codecpar);
+        run.audio =
+            copy_parameters(session.known ? *session.known->audio_parameters : *self->audio_->codecpar);
         run.audio_time_base = self->audio_->time_base;
     }
     if (self->video_ == nullptr) {
@@ -39,10 +38,10 @@ Result<std::unique_ptr<SegmentDecoder>> SegmentDecoder::open(
         }
         return fail(Errc::kUnprocessable, "TranscoderInvalidVideo: there is no video in the segment");
     }
-    const AVCodecParameters& parameters = *self->video_->codecpar;
+    const AVCodecParameters& parameters =
+        session.known ? *session.known->video_parameters : *self->video_->codecpar;
     run.time_base = self->video_->time_base;
-    const AVRational rate = av_guess_frame_rate(format, self->video_, nullptr);
-    run.frame_rate = rate.num > 0 && rate.den > 0 && av_q2d(rate) <= 1000 ? rate : AVRational{30, 1};
+    run.frame_rate = frame_rate;
     self->step_ = std::max<std::int64_t>(1, av_rescale_q(1, av_inv_q(run.frame_rate), run.time_base));
     self->matrix_ = display_matrix_of(parameters);
     if (!session.decoder || !session.decoder->fits(parameters)) {
@@ -51,6 +50,69 @@ Result<std::unique_ptr<SegmentDecoder>> SegmentDecoder::open(
         session.decoder = std::move(decoder);
     }
     return self;
+}
+
+bool SegmentDecoder::recall() {
+    const AVFormatContext* format = input_->get();
+    if (!session_.known || !session_.decoder || std::string_view(format->iformat->name) != "mpegts") {
+        return false;
+    }
+    const KnownStreams& known = *session_.known;
+    if (known.streams.size() != format->nb_streams) {
+        return false;
+    }
+    for (unsigned i = 0; i < format->nb_streams; ++i) {
+        const AVStream& stream = *format->streams[i];
+        if (!(known.streams[i] == KnownStreams::Stream{stream.id, stream.codecpar->codec_id})) {
+            return false;
+        }
+    }
+    video_ = format->streams[known.video];
+    audio_ = known.audio >= 0 ? format->streams[known.audio] : nullptr;
+    return true;
+}
+
+void SegmentDecoder::remember(AVRational frame_rate) {
+    const AVFormatContext* format = input_->get();
+    session_.known.reset();
+    // Only codecs that repeat their parameters inside the stream: nothing is lost when they change later.
+    const bool self_describing =
+        std::string_view(format->iformat->name) == "mpegts" && video_ != nullptr &&
+        video_->codecpar->width > 0 &&
+        (video_->codecpar->codec_id == AV_CODEC_ID_H264 || video_->codecpar->codec_id == AV_CODEC_ID_HEVC) &&
+        (audio_ == nullptr || audio_->codecpar->codec_id == AV_CODEC_ID_AAC);
+    if (!self_describing) {
+        return;
+    }
+    KnownStreams known;
+    for (unsigned i = 0; i < format->nb_streams; ++i) {
+        known.streams.push_back({format->streams[i]->id, format->streams[i]->codecpar->codec_id});
+    }
+    known.video = video_->index;
+    known.video_parameters = copy_parameters(*video_->codecpar);
+    if (audio_ != nullptr) {
+        known.audio = audio_->index;
+        known.audio_parameters = copy_parameters(*audio_->codecpar);
+    }
+    known.frame_rate = frame_rate;
+    session_.known = std::move(known);
+}
+
+Result<AVRational> SegmentDecoder::choose_streams() {
+    if (recall()) {
+        return session_.known->frame_rate;
+    }
+    session_.known.reset();
+    FG_CHECK(input_->find_streams(kProbeBytes, kProbeMs));
+    video_ = input_->video();
+    audio_ = input_->audio();
+    AVRational rate =
+        video_ == nullptr ? AVRational{0, 1} : av_guess_frame_rate(input_->get(), video_, nullptr);
+    if (rate.num <= 0 || rate.den <= 0 || av_q2d(rate) > 1000) {
+        rate = {30, 1};
+    }
+    remember(rate);
+    return rate;
 }
 
 void SegmentDecoder::repair_time(AVFrame& picture) {

@@ -9,8 +9,25 @@
 
 namespace framegrid::media_ffmpeg {
 
+// What was found out about a session's first MPEG-TS segment. Finding it out decodes some twenty pictures, so
+// the segments that follow with the same streams do without.
+struct KnownStreams {
+    struct Stream {
+        int id;
+        AVCodecID codec;
+        bool operator==(const Stream&) const = default;
+    };
+    std::vector<Stream> streams;
+    int video = -1;
+    int audio = -1;
+    ParametersPtr video_parameters;
+    ParametersPtr audio_parameters;
+    AVRational frame_rate{30, 1};
+};
+
 // What a stream keeps between its segments.
 struct Session {
+    std::optional<KnownStreams> known;
     std::unique_ptr<VideoDecoder> decoder;
     std::vector<std::unique_ptr<Scaler>> scalers;  // one per rendition
     bool had_video = false;
@@ -33,6 +50,10 @@ class SegmentDecoder {
 
   private:
     SegmentDecoder(Session& session, SegmentRun& run) : session_(session), run_(run) {}
+    // Picks the streams and tells of their parameters, from the session's memory or from the segment.
+    Result<AVRational> choose_streams();
+    bool recall();
+    void remember(AVRational frame_rate);
     Result<bool> drain(const Sink& sink);
     Result<bool> deliver(FramePtr picture, const Sink& sink);
     void repair_time(AVFrame& picture);

@@ -1,6 +1,9 @@
 #include <framegrid/media_ffmpeg/transcoder.hpp>
 
 #include <sys/resource.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include <algorithm>
 #include <map>
@@ -195,6 +198,15 @@ Result<api::WorkOutput> Transcode::run(const Blob& segment) {
 
 }  // namespace
 
+void keep_freed_memory() {
+#ifdef __GLIBC__
+    constexpr int kLarge = 1 << 30;
+    (void)mallopt(M_MMAP_THRESHOLD, kLarge);
+    (void)mallopt(M_TRIM_THRESHOLD, kLarge);
+    (void)mallopt(M_ARENA_MAX, 2);
+#endif
+}
+
 struct FfmpegTranscoder::State {
     struct Entry {
         std::unique_ptr<Session> session;
@@ -269,6 +281,7 @@ Result<api::WorkOutput> FfmpegTranscoder::transcode(
         if (!output) {
             // A decoder in the middle of a broken segment is not worth keeping.
             session->decoder.reset();
+            session->known.reset();
         }
         state_->give_back(session_id, std::move(session));
         return output;

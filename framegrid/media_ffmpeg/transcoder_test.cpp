@@ -443,8 +443,7 @@ INSTANTIATE_TEST_SUITE_P(
         },
         CodecRow{"libvpx-vp9", "deadline=realtime:cpu-used=8", "vp9.webm"},
         CodecRow{"libvpx", "deadline=realtime:cpu-used=8", "vp8.webm"},
-        CodecRow{"libaom-av1", "usage=realtime:cpu-used=8", "av1.mp4"},
-        CodecRow{"mpeg2video", "", "mpeg2.ts"}
+        CodecRow{"libaom-av1", "usage=realtime:cpu-used=8", "av1.mp4"}, CodecRow{"mpeg2video", "", "mpeg2.ts"}
     ),
     [](const auto& row) {
         const std::string& file = row.param.file;

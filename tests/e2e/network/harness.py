@@ -117,6 +117,8 @@ class Network:
         for i in range(workers):
             order = self.uris[i % orchestrators:] + self.uris[:i % orchestrators] if orchestrators else []
             self.workers.append(self.start_worker(order, f"worker-{i}"))
+        for process in self.workers:
+            process.line("ready ")
         self.gateway_args = list(gateway_args)
         self.all_uris = self.uris + list(extra_orchestrators)
         self.gateway = self._gateway("127.0.0.1:0")

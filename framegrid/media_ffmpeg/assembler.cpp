@@ -1,0 +1,260 @@
+#include <framegrid/media_ffmpeg/assembler.hpp>
+
+#include <filesystem>
+#include <new>
+
+extern "C" {
+#include <libavutil/mathematics.h>
+}
+
+#include <framegrid/media_ffmpeg/av.hpp>
+#include <framegrid/media_ffmpeg/video_decoder.hpp>
+
+namespace framegrid::media_ffmpeg {
+namespace {
+
+constexpr AVRational kMicroseconds{1, 1'000'000};
+constexpr std::int64_t kProbeBytes = 5'000'000;
+constexpr std::int64_t kProbeMs = 5'000;
+// Pieces of one time line meet within this; anything else is another time line.
+constexpr std::int64_t kGapUsMax = 500'000;
+
+// The pictures and the sound of one piece.
+struct Piece {
+    std::optional<Track> video;
+    std::optional<Track> audio;
+    std::int64_t begin_us = INT64_MAX;  // earliest time shown
+    std::int64_t video_begin_us = INT64_MAX;
+    std::int64_t video_end_us = INT64_MIN;
+    const std::int32_t* display_matrix = nullptr;
+    std::unique_ptr<Input> input;  // owns what display_matrix points to
+};
+
+Track track_of(const AVStream& stream) {
+    Track track;
+    track.parameters = copy_parameters(*stream.codecpar);
+    track.time_base = stream.time_base;
+    track.frame_rate = stream.avg_frame_rate;
+    return track;
+}
+
+Result<Piece> read_piece(Blob bytes) {
+    Piece piece;
+    FG_TRY(input, Input::open(std::move(bytes)));
+    FG_CHECK(input->find_streams(kProbeBytes, kProbeMs));
+    piece.input = std::move(input);
+    const AVStream* video = piece.input->video();
+    const AVStream* audio = piece.input->audio();
+    if (video != nullptr) {
+        piece.video = track_of(*video);
+        piece.display_matrix = display_matrix_of(*video->codecpar);
+    }
+    if (audio != nullptr) {
+        piece.audio = track_of(*audio);
+    }
+    while (true) {
+        PacketPtr packet = make_packet();
+        FG_TRY(more, piece.input->read(*packet));
+        if (!more) {
+            break;
+        }
+        const bool is_video = video != nullptr && packet->stream_index == video->index;
+        if (!is_video && (audio == nullptr || packet->stream_index != audio->index)) {
+            continue;
+        }
+        Track& track = is_video ? *piece.video : *piece.audio;
+        if (packet->pts != AV_NOPTS_VALUE) {
+            const std::int64_t at = av_rescale_q(packet->pts, track.time_base, kMicroseconds);
+            const std::int64_t long_us = av_rescale_q(packet->duration, track.time_base, kMicroseconds);
+            piece.begin_us = std::min(piece.begin_us, at);
+            if (is_video) {
+                piece.video_begin_us = std::min(piece.video_begin_us, at);
+                piece.video_end_us = std::max(piece.video_end_us, at + long_us);
+            }
+        }
+        track.packets.push_back(std::move(packet));
+    }
+    if (piece.video) {
+        repair_dts(*piece.video);
+    }
+    return piece;
+}
+
+class Mp4File {
+  public:
+    explicit Mp4File(std::string path) : path_(std::move(path)) {}
+    Mp4File(const Mp4File&) = delete;
+    Mp4File& operator=(const Mp4File&) = delete;
+    ~Mp4File();
+
+    Result<void> add(Piece piece);
+    Result<Assembled> finish();
+
+  private:
+    struct Output {
+        AVStream* stream = nullptr;
+        std::int64_t last_dts = AV_NOPTS_VALUE;
+    };
+    Result<void> open(const Piece& first);
+    Result<Output> add_stream(const Track& track, const std::int32_t* display_matrix);
+    Result<void> write(Output& output, const Track& track, AVPacket& packet);
+
+    std::string path_;
+    AVFormatContext* context_ = nullptr;
+    Output video_;
+    Output audio_;
+    std::int64_t shift_us_ = 0;
+    std::int64_t end_us_ = INT64_MIN;  // of the pictures so far, on the file's time line
+    Assembled made_;
+    bool finished_ = false;
+};
+
+Mp4File::~Mp4File() {
+    if (context_ == nullptr) {
+        return;
+    }
+    avio_closep(&context_->pb);
+    avformat_free_context(context_);
+    if (!finished_) {
+        std::error_code ignored;
+        std::filesystem::remove(path_, ignored);
+    }
+}
+
+Result<Mp4File::Output> Mp4File::add_stream(const Track& track, const std::int32_t* display_matrix) {
+    AVStream* stream = avformat_new_stream(context_, nullptr);
+    if (stream == nullptr || avcodec_parameters_copy(stream->codecpar, track.parameters.get()) < 0) {
+        throw std::bad_alloc();
+    }
+    stream->codecpar->codec_tag =
+        stream->codecpar->codec_id == AV_CODEC_ID_HEVC ? MKTAG('h', 'v', 'c', '1') : 0;
+    stream->time_base = track.time_base;
+    stream->avg_frame_rate = track.frame_rate;
+    if (display_matrix == nullptr) {
+        // Side data came along with the parameters; nothing else of it belongs here.
+        av_packet_side_data_free(&stream->codecpar->coded_side_data, &stream->codecpar->nb_coded_side_data);
+    }
+    return Output{stream, AV_NOPTS_VALUE};
+}
+
+Result<void> Mp4File::open(const Piece& first) {
+    if (!first.video) {
+        return fail(Errc::kUnprocessable, "the first piece holds no pictures");
+    }
+    if (const int error = avformat_alloc_output_context2(&context_, nullptr, "mp4", path_.c_str());
+        error < 0) {
+        return av_fail(error, "opening the muxer");
+    }
+    FG_TRY(video, add_stream(*first.video, first.display_matrix));
+    video_ = video;
+    if (first.audio) {
+        FG_TRY(audio, add_stream(*first.audio, nullptr));
+        audio_ = audio;
+    }
+    if (const int error = avio_open(&context_->pb, path_.c_str(), AVIO_FLAG_WRITE); error < 0) {
+        return av_fail(error, "cannot write " + path_, Errc::kIo);
+    }
+    Options options;
+    options.set("movflags", "+faststart");
+    if (const int error = avformat_write_header(context_, options.get()); error < 0) {
+        return av_fail(error, "writing the header of " + path_, Errc::kUnsupported);
+    }
+    shift_us_ = -first.begin_us;
+    return {};
+}
+
+Result<void> Mp4File::write(Output& output, const Track& track, AVPacket& packet) {
+    if (output.stream == nullptr) {
+        return {};
+    }
+    packet.stream_index = output.stream->index;
+    packet.pos = -1;
+    av_packet_rescale_ts(&packet, track.time_base, output.stream->time_base);
+    const std::int64_t shift = av_rescale_q(shift_us_, kMicroseconds, output.stream->time_base);
+    packet.dts = packet.dts == AV_NOPTS_VALUE ? packet.dts : packet.dts + shift;
+    packet.pts = packet.pts == AV_NOPTS_VALUE ? packet.pts : packet.pts + shift;
+    if (packet.dts == AV_NOPTS_VALUE) {
+        packet.dts = packet.pts != AV_NOPTS_VALUE        ? packet.pts
+                     : output.last_dts == AV_NOPTS_VALUE ? 0
+                                                         : output.last_dts + 1;
+    }
+    if (output.last_dts != AV_NOPTS_VALUE && packet.dts <= output.last_dts) {
+        packet.dts = output.last_dts + 1;
+    }
+    packet.pts = packet.pts == AV_NOPTS_VALUE ? packet.dts : std::max(packet.pts, packet.dts);
+    output.last_dts = packet.dts;
+    if (const int error = av_interleaved_write_frame(context_, &packet); error < 0) {
+        return av_fail(error, "writing " + path_, Errc::kIo);
+    }
+    return {};
+}
+
+Result<void> Mp4File::add(Piece piece) {
+    if (context_ == nullptr) {
+        FG_CHECK(open(piece));
+    } else if (piece.video_begin_us != INT64_MAX && end_us_ != INT64_MIN &&
+               std::abs(piece.video_begin_us + shift_us_ - end_us_) > kGapUsMax) {
+        shift_us_ = end_us_ - piece.video_begin_us;
+    }
+    if (piece.video_end_us != INT64_MIN) {
+        end_us_ = std::max(end_us_, piece.video_end_us + shift_us_);
+    }
+    std::size_t next_video = 0;
+    std::size_t next_audio = 0;
+    const std::size_t videos = piece.video ? piece.video->packets.size() : 0;
+    const std::size_t audios = piece.audio ? piece.audio->packets.size() : 0;
+    while (next_video < videos || next_audio < audios) {
+        const bool video_first =
+            next_audio == audios ||
+            (next_video < videos && av_compare_ts(
+                                        piece.video->packets[next_video]->dts, piece.video->time_base,
+                                        piece.audio->packets[next_audio]->dts, piece.audio->time_base
+                                    ) <= 0);
+        if (video_first) {
+            FG_CHECK(write(video_, *piece.video, *piece.video->packets[next_video++]));
+        } else {
+            FG_CHECK(write(audio_, *piece.audio, *piece.audio->packets[next_audio++]));
+        }
+    }
+    ++made_.pieces;
+    made_.pictures += static_cast<std::int64_t>(videos);
+    return {};
+}
+
+Result<Assembled> Mp4File::finish() {
+    if (context_ == nullptr) {
+        return fail(Errc::kUnprocessable, "there is nothing to join");
+    }
+    if (const int error = av_write_trailer(context_); error < 0) {
+        return av_fail(error, "finishing " + path_, Errc::kIo);
+    }
+    if (const int error = avio_closep(&context_->pb); error < 0) {
+        return av_fail(error, "finishing " + path_, Errc::kIo);
+    }
+    finished_ = true;
+    made_.duration_ms = end_us_ == INT64_MIN ? 0 : end_us_ / 1000;
+    std::error_code ignored;
+    made_.bytes = static_cast<std::int64_t>(std::filesystem::file_size(path_, ignored));
+    return made_;
+}
+
+}  // namespace
+
+Result<Assembled> write_mp4(const std::string& path, const NextPiece& next) {
+    quiet_av_logs();
+    try {
+        Mp4File file(path);
+        while (true) {
+            FG_TRY(bytes, next());
+            if (!bytes) {
+                return file.finish();
+            }
+            FG_TRY(piece, read_piece(std::move(*bytes)));
+            FG_CHECK(file.add(std::move(piece)));
+        }
+    } catch (const std::exception& error) {
+        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
+    }
+}
+
+}  // namespace framegrid::media_ffmpeg
