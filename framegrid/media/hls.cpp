@@ -75,8 +75,11 @@ std::string media_playlist(const std::vector<HlsSegment>& segments, const HlsMed
     }
     std::string out = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:" + std::to_string(target_s) +
                       "\n#EXT-X-MEDIA-SEQUENCE:" + std::to_string(options.media_sequence) +
-                      "\n#EXT-X-PLAYLIST-TYPE:" + (options.vod ? "VOD" : "EVENT") +
-                      "\n#EXT-X-INDEPENDENT-SEGMENTS\n";
+                      "\n";
+    if (!options.sliding) {
+        out += std::string("#EXT-X-PLAYLIST-TYPE:") + (options.vod ? "VOD" : "EVENT") + "\n";
+    }
+    out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
     for (const HlsSegment& segment : segments) {
         if (segment.discontinuity) {
             out += "#EXT-X-DISCONTINUITY\n";

@@ -32,6 +32,7 @@ struct HlsMediaOptions {
         0;              // 0: the longest segment, rounded up; a live caller fixes it at the start
     bool vod = true;    // PLAYLIST-TYPE:VOD; false: EVENT
     bool ended = true;  // ENDLIST
+    bool sliding = false;  // old segments leave the playlist: no PLAYLIST-TYPE at all
 };
 
 // Variants in the given order; every segment of every variant must start with a keyframe

@@ -1,0 +1,40 @@
+// What a request is answered with, and the one JSON form of every error.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <framegrid/base/bytes.hpp>
+#include <framegrid/base/result.hpp>
+#include <framegrid/http/message.hpp>
+
+namespace framegrid::rest {
+
+// Complete: nothing is computed while it is being sent. The body's pieces are shared, never copied.
+struct Answer {
+    int status = 200;
+    http::Headers headers;
+    std::vector<Blob> body;
+};
+
+Answer text_answer(std::string content_type, std::string_view text);
+Answer json_answer(std::string_view json);
+
+// The status that tells a client of this API about an error. Differs from http::status_of() where the error
+// is about the network behind the gateway: no orchestrator (503), the gateway's own disk (500).
+int status_of(Errc code);
+
+// {"error":{"code","message","field"},"detail":{"msg"}}; for 422 `detail` is
+// [{"loc":["body",field],"msg","type"}]. No value is ever null; an empty field is left out. Valid UTF-8
+// whatever the message holds. Go clients of the network read `error`, the SDK reads `detail` (AI API
+// section 1.3).
+std::string error_json(const Error& error, int status);
+
+// `status` 0: what status_of() says. 503 carries Retry-After.
+Answer error_answer(const Error& error, int status = 0);
+
+// `text` with every byte that is not part of valid UTF-8 replaced by '?'.
+std::string valid_utf8(std::string_view text);
+
+}  // namespace framegrid::rest

@@ -1,0 +1,269 @@
+#include <framegrid/rest/live_ingest.hpp>
+
+#include <algorithm>
+#include <array>
+
+#include <fmt/format.h>
+
+#include <framegrid/http/multipart.hpp>
+#include <framegrid/job/capabilities.hpp>
+
+namespace framegrid::rest {
+
+namespace {
+
+constexpr std::size_t kBoundaryBytes = 10;  // 20 hex digits
+constexpr int kSourceSideMax = 16'384;
+
+struct KnownCodec {
+    std::string_view name;
+    job::SourceCodec codec;
+};
+constexpr std::array kSourceCodecs{
+    KnownCodec{"h264", job::SourceCodec::kH264}, KnownCodec{"hevc", job::SourceCodec::kHevc},
+    KnownCodec{"vp8", job::SourceCodec::kVp8},   KnownCodec{"vp9", job::SourceCodec::kVp9},
+    KnownCodec{"av1", job::SourceCodec::kAv1},
+};
+
+const KnownCodec* find_codec(std::string_view name) {
+    const auto* found = std::ranges::find(kSourceCodecs, name, &KnownCodec::name);
+    return found == kSourceCodecs.end() ? nullptr : found;
+}
+
+// Audio without a picture: no orchestrator can add one (section 1.3).
+bool is_audio_only(const ProbeResult& source) {
+    return !source.audio_codec.empty() && (source.video_codec.empty() || source.pixel_format.empty());
+}
+
+// What the job itself is at fault for is 422 here, whatever the orchestrator called it (section 1.5); what
+// another attempt may cure is 503 with the text that existing clients look for.
+Answer job_error(Error error) {
+    switch (error.code) {
+        case Errc::kInvalidArgument:
+        case Errc::kUnsupported:
+        case Errc::kUnprocessable:
+        case Errc::kTooLarge:
+            return error_answer(error, 422);
+        case Errc::kUnavailable:
+        case Errc::kCapacity:
+        case Errc::kDeadline:
+            if (error.message.find("No sessions available") == std::string::npos) {
+                error.message = "No sessions available: " + error.message;
+            }
+            return error_answer(error, 503);
+        default:
+            return error_answer(error, 500);
+    }
+}
+
+// A body that did not arrive is 500 in existing gateways, except where a better status exists.
+Answer body_error(const Error& error) {
+    switch (error.code) {
+        case Errc::kTooLarge:
+            return error_answer(error, 413);
+        case Errc::kCapacity:
+            return error_answer(error, 503);
+        case Errc::kDeadline:
+            return error_answer(error, 408);
+        default:
+            return error_answer(error, 500);
+    }
+}
+
+Answer probe_error(const Error& error) {
+    const bool is_input = default_disposition(error.code) == Disposition::kReject;
+    return error_answer(error, is_input ? 422 : status_of(error.code));
+}
+
+}  // namespace
+
+Answer renditions_answer(const std::vector<RenditionPart>& parts, const std::string& boundary) {
+    std::vector<http::Part> message;
+    message.reserve(parts.size());
+    for (const auto& rendition : parts) {
+        const std::string file =
+            fmt::format("{}_{}{}", rendition.name, rendition.seq, media::extension_of(rendition.container));
+        http::Part part;
+        part.headers.add("content-disposition", "attachment; filename=\"" + file + "\"");
+        part.headers.add("content-length", std::to_string(rendition.bytes.size()));
+        part.headers.add(
+            "content-type", fmt::format("{}; name=\"{}\"", media::content_type_of(rendition.container), file)
+        );
+        part.headers.add("rendition-name", rendition.name);
+        part.body = rendition.bytes;
+        message.push_back(std::move(part));
+    }
+    Answer answer;
+    answer.headers.add("content-type", "multipart/mixed; boundary=" + boundary);
+    answer.body = http::format_multipart(message, boundary);
+    return answer;
+}
+
+LiveIngest::LiveIngest(
+    gateway::Gateway& gateway, MediaProbe& probe, StreamTable& streams, Clock& clock, Random& random,
+    IngestSettings settings, Duration upload_time_max, Logger log
+)
+    : gateway_(gateway),
+      probe_(probe),
+      streams_(streams),
+      clock_(clock),
+      random_(random),
+      settings_(settings),
+      upload_time_max_(upload_time_max),
+      log_(std::move(log)) {}
+
+Task<Answer> LiveIngest::push(Call& call) {
+    auto headers = parse_push_headers(call.headers());
+    if (!headers) {
+        co_return error_answer(headers.error());
+    }
+    auto target = parse_push_path(call.parameters.at(0));
+    if (!target) {
+        co_return error_answer(target.error());
+    }
+    const bool wants_renditions = headers->wants_renditions;
+    const TimePoint began = clock_.now();
+    auto segment = co_await read_body(
+        call.exchange, call.memory, settings_.segment_bytes_max, clock_, Deadline{began + upload_time_max_}
+    );
+    if (!segment) {
+        co_return body_error(segment.error());
+    }
+    call.bytes_in = segment->size();
+    ++stats_.segments;
+    auto source = co_await look_into(*segment);
+    if (!source) {
+        co_return probe_error(source.error());
+    }
+    const TimePoint arrived = clock_.now();
+    auto done = co_await transcode(*target, std::move(*headers), std::move(*source), std::move(*segment));
+    if (!done) {
+        co_return job_error(std::move(done.error()));
+    }
+    for (const auto& part : done->parts) {
+        call.memory.hold(part.bytes.size());
+    }
+    if (log_.enabled(LogLevel::kInfo)) {
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - arrived);
+        log_.info(
+            "rest.segment_transcoded", {{"stream", target->stream},
+                                        {"seq", target->seq},
+                                        {"orchestrator", done->orchestrator},
+                                        {"attempts", done->attempts},
+                                        {"took_ms", took.count()},
+                                        {"request", call.request_id}}
+        );
+    }
+    Answer answer;
+    if (wants_renditions && !done->parts.empty()) {
+        answer = renditions_answer(done->parts, random_.hex(kBoundaryBytes));
+    }
+    answer.headers.add("x-framegrid-attempts", std::to_string(done->attempts));
+    if (!done->orchestrator.empty()) {
+        answer.headers.add("x-framegrid-orchestrator", done->orchestrator);
+    }
+    co_return answer;
+}
+
+Task<Result<ProbeResult>> LiveIngest::look_into(Blob segment) {
+    if (segment.empty()) {
+        co_return fail(Errc::kUnprocessable, "the segment is empty", "body");
+    }
+    auto source = co_await probe_.probe(std::move(segment));
+    if (!source) {
+        if (source.error().field.empty()) {
+            source.error().field = "body";
+        }
+        co_return source;
+    }
+    if (source->video_codec.empty() && source->audio_codec.empty()) {
+        co_return fail(Errc::kUnprocessable, "the segment holds neither video nor audio", "body");
+    }
+    if (!source->video_codec.empty() && find_codec(source->video_codec) == nullptr) {
+        co_return fail(
+            Errc::kUnsupported, "Unsupported input codec " + printable(source->video_codec, 40), "body"
+        );
+    }
+    if (source->size.width > kSourceSideMax || source->size.height > kSourceSideMax) {
+        co_return fail(
+            Errc::kUnprocessable,
+            fmt::format(
+                "the video is {}x{}; {} is the largest side", source->size.width, source->size.height,
+                kSourceSideMax
+            ),
+            "body"
+        );
+    }
+    co_return source;
+}
+
+gateway::JobRequest LiveIngest::job_of(
+    const Push& push, const PushTarget& target, const PushHeaders& headers, const ProbeResult& source
+) const {
+    api::TranscodeWork work;
+    work.profiles = push.profiles();
+    work.duration_ms = headers.duration_ms;
+    work.clip = headers.clip;
+    work.force_reinit = push.source_changed() || (headers.config && headers.config->force_reinit);
+    const auto* codec = find_codec(source.video_codec);
+    gateway::JobRequest job;
+    job.manifest_id = push.manifest_id();
+    job.seq = target.seq;
+    job.needs = job::transcode_needs(
+        work.profiles, codec == nullptr ? job::SourceCodec::kUnknown : codec->codec, work.clip.has_value()
+    );
+    job.work.kind = std::move(work);
+    job.work.input_content_type = media::content_type_of(target.container);
+    return job;
+}
+
+Deadline LiveIngest::deadline_of(const Push& push, std::int64_t duration_ms) const {
+    const Duration scaled = settings_.transcode_time_factor * std::chrono::milliseconds(duration_ms);
+    const Duration whole = std::max(settings_.transcode_time_min, scaled) * push.timeout_multiplier();
+    return Deadline::after(clock_, std::min(whole, settings_.transcode_time_max));
+}
+
+Task<Result<LiveIngest::Done>> LiveIngest::transcode(
+    PushTarget target, PushHeaders headers, ProbeResult source, Blob segment
+) {
+    if (source.size.width <= 0 && headers.resolution) {
+        source.size = *headers.resolution;  // for the playlists only
+    }
+    auto push = streams_.begin(target, headers.config, source);
+    if (!push) {
+        co_return fail(std::move(push.error()));
+    }
+    Done done;
+    if (push->profiles().empty()) {
+        co_return done;
+    }
+    std::vector<Blob> renditions;
+    if (is_audio_only(source)) {
+        ++stats_.bypassed;
+        renditions.assign(push->profiles().size(), segment);
+    } else {
+        auto job = job_of(*push, target, headers, source);
+        job.work.input = std::move(segment);
+        const Deadline deadline = deadline_of(*push, headers.duration_ms);
+        auto result = co_await gateway_.run(std::move(job), deadline);
+        if (!result) {
+            co_return fail(std::move(result.error()));
+        }
+        if (result->output.artifacts.size() != push->profiles().size()) {
+            co_return fail(Errc::kProtocol, "the answer does not hold every rendition");
+        }
+        done.orchestrator = std::move(result->orchestrator);
+        done.attempts = result->attempts;
+        for (auto& artifact : result->output.artifacts) {
+            renditions.push_back(std::move(artifact.bytes));
+        }
+    }
+    for (std::size_t i = 0; i < renditions.size(); ++i) {
+        const auto& profile = push->profiles()[i];
+        done.parts.push_back({profile.name, target.seq, profile.container, renditions[i]});
+    }
+    push->complete(std::move(renditions), headers.duration_ms);
+    co_return done;
+}
+
+}  // namespace framegrid::rest

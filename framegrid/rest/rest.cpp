@@ -1,0 +1,366 @@
+#include <framegrid/rest/rest.hpp>
+
+#include <algorithm>
+#include <deque>
+
+#include <framegrid/http/multipart.hpp>
+#include <framegrid/rest/live_ingest.hpp>
+#include <framegrid/rest/playback.hpp>
+#include <framegrid/rest/results_store.hpp>
+#include <framegrid/rest/router.hpp>
+#include <framegrid/rest/streams.hpp>
+#include <framegrid/rest/upscale.hpp>
+#include <framegrid/runtime/task_group.hpp>
+
+namespace framegrid::rest {
+
+namespace {
+
+constexpr std::size_t kRequestIdBytesMax = 128;
+constexpr std::size_t kRequestIdBytes = 8;
+constexpr std::size_t kEndingsMax = 64;  // streams being ended at orchestrators at once
+
+// The client's own id if it is harmless, else a random one.
+std::string request_id_of(const http::Headers& headers, Random& random) {
+    const auto given = headers.get("x-request-id");
+    const auto is_bad = [](char c) { return c <= ' ' || c >= 0x7f; };
+    if (given && !given->empty() && given->size() <= kRequestIdBytesMax &&
+        std::ranges::none_of(*given, is_bad)) {
+        return std::string(*given);
+    }
+    return random.hex(kRequestIdBytes);
+}
+
+// Counts a request whose client went away, unless it is told that the answer was sent.
+class Outcome {
+  public:
+    explicit Outcome(RestStats& stats) : stats_(stats) {}
+    ~Outcome() { stats_.aborted += sent_ ? 0 : 1; }
+    Outcome(const Outcome&) = delete;
+    Outcome& operator=(const Outcome&) = delete;
+    void sent(int status) {
+        sent_ = true;
+        ++(status >= 500 ? stats_.server_errors : status >= 400 ? stats_.client_errors : stats_.answered);
+    }
+
+  private:
+    RestStats& stats_;
+    bool sent_ = false;
+};
+
+class JobCount {
+  public:
+    explicit JobCount(std::size_t& count) : count_(count) { ++count_; }
+    ~JobCount() { --count_; }
+    JobCount(const JobCount&) = delete;
+    JobCount& operator=(const JobCount&) = delete;
+
+  private:
+    std::size_t& count_;
+};
+
+}  // namespace
+
+class Rest::Impl {
+  public:
+    Impl(RestPorts ports, RestSettings settings);
+    Task<void> handle(http::Exchange& exchange);
+    Task<Result<bool>> serve();
+    RestStats stats() const;
+
+  private:
+    void add_routes();
+    Task<Answer> answer_to(Call& call);
+    Task<Answer> run_job(const Route& route, Call& call);
+    Answer unknown_path(const Call& call) const;
+    void add_common_headers(const Call& call, Answer& answer) const;
+    Task<Result<void>> send(http::Exchange& exchange, Answer answer);
+    void log_answer(const Call& call, int status, std::size_t bytes, TimePoint began) const;
+
+    Task<Answer> echo(Call& call);
+    Task<Answer> healthz();
+    Task<Answer> help();
+    Task<Answer> status();
+    Task<Answer> metrics();
+
+    Task<Result<bool>> sweep(TaskGroup& endings);
+
+    RestPorts ports_;
+    RestSettings settings_;
+    TimePoint started_at_;
+    MemoryBudget memory_;
+    RestStats stats_;
+    StreamTable streams_;
+    ResultsStore results_;
+    LiveIngest ingest_;
+    Upscale upscale_;
+    Playback playback_;
+    Router router_;
+};
+
+Rest::Impl::Impl(RestPorts ports, RestSettings settings)
+    : ports_(std::move(ports)),
+      settings_(std::move(settings)),
+      started_at_(ports_.clock.now()),
+      memory_(settings_.memory_bytes_max),
+      streams_(settings_.ingest.streams, ports_.clock),
+      results_(settings_.ai.results_bytes_max, settings_.ai.results_life, ports_.clock, ports_.random),
+      ingest_(
+          ports_.gateway, ports_.probe, streams_, ports_.clock, ports_.random, settings_.ingest,
+          settings_.upload_time_max, ports_.log
+      ),
+      upscale_(
+          ports_.gateway, results_, ports_.pool, ports_.clock, ports_.random, settings_.ai,
+          settings_.upload_time_max, settings_.public_url, ports_.log
+      ),
+      playback_(streams_, results_) {
+    add_routes();
+}
+
+void Rest::Impl::add_routes() {
+    const auto push = [this](Call& call) { return ingest_.push(call); };
+    router_.add({"POST", "/echo", RouteKind::kJob, [this](Call& call) { return echo(call); }});
+    router_.add({"PUT", "/live/{*}", RouteKind::kJob, push});
+    router_.add({"POST", "/live/{*}", RouteKind::kJob, push});
+    router_.add({"POST", "/upscale", RouteKind::kJob, [this](Call& call) { return upscale_.post(call); }});
+    router_.add({"GET", "/stream/{}", RouteKind::kPage, [this](Call& call) { return playback_.master(call); }}
+    );
+    router_.add({"GET", "/stream/{}/{}", RouteKind::kPage, [this](Call& call) {
+                     return playback_.file(call);
+                 }});
+    router_.add({"GET", "/stream/{}/{}/{}", RouteKind::kPage, [this](Call& call) {
+                     return playback_.segment(call);
+                 }});
+    router_.add({"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }});
+    router_.add({"GET", "/status", RouteKind::kPage, [this](Call&) { return status(); }});
+    router_.add({"GET", "/metrics", RouteKind::kPage, [this](Call&) { return metrics(); }});
+    router_.add({"GET", "/", RouteKind::kPage, [this](Call&) { return help(); }});
+}
+
+Task<void> Rest::Impl::handle(http::Exchange& exchange) {
+    Outcome outcome(stats_);
+    const TimePoint began = ports_.clock.now();
+    Call call{exchange, request_id_of(exchange.head.headers, ports_.random), {}, MemoryLease(memory_)};
+    Answer answer = co_await answer_to(call);
+    const int status = answer.status;
+    const std::size_t bytes = http::total_size(answer.body);
+    add_common_headers(call, answer);
+    auto sent = co_await send(exchange, std::move(answer));
+    if (sent) {
+        outcome.sent(status);
+        stats_.bytes_in += call.bytes_in;
+        stats_.bytes_out += bytes;
+    }
+    log_answer(call, sent ? status : 499, bytes, began);
+}
+
+Task<Answer> Rest::Impl::answer_to(Call& call) {
+    const auto& head = call.exchange.head;
+    Match match = router_.find(head.method, head.path());
+    if (match.route == nullptr) {
+        if (match.allow.empty()) {
+            co_return unknown_path(call);
+        }
+        Answer answer;
+        if (head.method == "OPTIONS") {
+            answer.status = 204;
+        } else {
+            const std::string message =
+                printable(head.method, 20) + " is not possible here; use " + match.allow;
+            answer = error_answer(make_error(Errc::kInvalidArgument, message, "method"), 405);
+        }
+        answer.headers.add("allow", match.allow + ", OPTIONS");
+        co_return answer;
+    }
+    call.parameters = std::move(match.parameters);
+    if (match.route->kind == RouteKind::kJob) {
+        co_return co_await run_job(*match.route, call);
+    }
+    co_return co_await match.route->endpoint(call);
+}
+
+Task<Answer> Rest::Impl::run_job(const Route& route, Call& call) {
+    if (stats_.jobs_in_flight >= settings_.jobs_max) {
+        ++stats_.refused;
+        co_return error_answer(
+            make_error(Errc::kCapacity, "the gateway runs as many jobs as it may; try again later")
+        );
+    }
+    const JobCount count(stats_.jobs_in_flight);
+    Answer answer = co_await route.endpoint(call);
+    co_return answer;
+}
+
+Answer Rest::Impl::unknown_path(const Call& call) const {
+    const auto& head = call.exchange.head;
+    std::string_view name = head.path().substr(1);
+    if (name.ends_with('/')) {
+        name.remove_suffix(1);
+    }
+    if (head.method == "POST" && !name.empty() && name.find('/') == std::string_view::npos) {
+        return error_answer(make_error(
+            Errc::kNotFound, "unknown pipeline " + printable(name, 64) + "; this gateway serves: upscale",
+            "pipeline"
+        ));
+    }
+    return error_answer(make_error(Errc::kNotFound, "nothing is served at " + printable(head.path(), 100)));
+}
+
+void Rest::Impl::add_common_headers(const Call& call, Answer& answer) const {
+    const auto& head = call.exchange.head;
+    answer.headers.set("x-request-id", call.request_id);
+    const bool is_public = settings_.allow_cors || head.path().starts_with("/stream/");
+    if (!is_public) {
+        return;
+    }
+    answer.headers.set("access-control-allow-origin", "*");
+    if (head.method == "OPTIONS") {
+        answer.headers.set("access-control-allow-methods", "GET, HEAD, POST, PUT, OPTIONS");
+        answer.headers.set("access-control-max-age", "86400");
+        if (const auto wanted = head.headers.get("access-control-request-headers")) {
+            answer.headers.set("access-control-allow-headers", std::string(*wanted));
+        }
+    } else {
+        answer.headers.set("access-control-expose-headers", "x-request-id, x-seed, retry-after");
+    }
+}
+
+Task<Result<void>> Rest::Impl::send(http::Exchange& exchange, Answer answer) {
+    http::ResponseHead head{answer.status, std::move(answer.headers)};
+    if (answer.status != 204) {
+        head.headers.set("content-length", std::to_string(http::total_size(answer.body)));
+    }
+    FG_CO_CHECK(co_await exchange.response.start(std::move(head)));
+    if (exchange.head.method != "HEAD") {
+        for (auto& piece : answer.body) {
+            if (!piece.empty()) {
+                FG_CO_CHECK(co_await exchange.response.write(std::move(piece)));
+            }
+        }
+    }
+    co_return co_await exchange.response.finish();
+}
+
+void Rest::Impl::log_answer(const Call& call, int status, std::size_t bytes, TimePoint began) const {
+    const auto level = status >= 500 ? LogLevel::kWarn : LogLevel::kDebug;
+    if (!ports_.log.enabled(level)) {
+        return;
+    }
+    const auto& head = call.exchange.head;
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(ports_.clock.now() - began);
+    const std::initializer_list<LogField> fields{{"method", head.method}, {"path", head.path()},
+                                                 {"status", status},      {"bytes_in", call.bytes_in},
+                                                 {"bytes_out", bytes},    {"took_ms", took.count()},
+                                                 {"peer", head.peer},     {"request", call.request_id}};
+    if (level == LogLevel::kWarn) {
+        ports_.log.warn("rest.request_failed", fields);
+    } else {
+        ports_.log.debug("rest.request_answered", fields);
+    }
+}
+
+Task<Answer> Rest::Impl::echo(Call& call) {
+    const auto& settings = settings_.ai;
+    const Deadline deadline = Deadline::after(ports_.clock, settings.echo_time_max);
+    auto body =
+        co_await read_body(call.exchange, call.memory, settings.echo_bytes_max, ports_.clock, deadline);
+    if (!body) {
+        co_return error_answer(body.error());
+    }
+    call.bytes_in = body->size();
+    gateway::JobRequest job;
+    job.manifest_id = "echo";
+    job.work.kind = api::AiWork{"echo", {}, {}};
+    job.work.input = std::move(*body);
+    job.work.input_content_type = "application/octet-stream";
+    auto result = co_await ports_.gateway.run(std::move(job), deadline);
+    if (!result) {
+        co_return error_answer(result.error());
+    }
+    Answer answer;
+    answer.headers.add("content-type", "application/octet-stream");
+    if (!result->output.artifacts.empty()) {
+        answer.body.push_back(std::move(result->output.artifacts.front().bytes));
+    }
+    co_return answer;
+}
+
+Task<Answer> Rest::Impl::healthz() {
+    co_return Answer{};
+}
+
+Task<Answer> Rest::Impl::help() {
+    co_return text_answer("text/plain; charset=utf-8", help_text(settings_.version));
+}
+
+Task<Answer> Rest::Impl::status() {
+    const auto pool = ports_.gateway.pool();
+    const auto jobs = ports_.gateway.stats();
+    Answer answer = json_answer(status_json(
+        settings_.version, ports_.clock.now() - started_at_, pool, jobs, stats(),
+        settings_.status_orchestrators_max
+    ));
+    answer.headers.add("cache-control", "no-store");
+    co_return answer;
+}
+
+Task<Answer> Rest::Impl::metrics() {
+    PrometheusText out;
+    dump(out, stats());
+    gateway::dump(out, ports_.gateway.stats());
+    if (ports_.metrics) {
+        ports_.metrics(out);
+    }
+    co_return text_answer("text/plain; version=0.0.4; charset=utf-8", out.text());
+}
+
+Task<Result<bool>> Rest::Impl::serve() {
+    TaskGroup endings(ports_.executor, kEndingsMax, ports_.log);
+    co_return co_await with_group<bool>(endings, sweep(endings));
+}
+
+Task<Result<bool>> Rest::Impl::sweep(TaskGroup& endings) {
+    std::deque<std::string> over;
+    for (;;) {
+        co_await sleep_for(ports_.clock, settings_.sweep_period);
+        results_.sweep();
+        for (auto& manifest_id : streams_.sweep()) {
+            over.push_back(std::move(manifest_id));
+        }
+        while (!over.empty() && endings.size() < endings.max()) {
+            endings.spawn(ports_.gateway.end_stream(std::move(over.front())));
+            over.pop_front();
+        }
+    }
+}
+
+RestStats Rest::Impl::stats() const {
+    RestStats out = stats_;
+    out.memory_bytes = memory_.used();
+    out.memory_bytes_max = memory_.bytes_max();
+    out.streams = streams_.size();
+    out.hls_bytes = streams_.hls_bytes();
+    out.results = results_.size();
+    out.results_bytes = results_.bytes();
+    out.ingest = ingest_.stats();
+    return out;
+}
+
+Rest::Rest(RestPorts ports, RestSettings settings)
+    : impl_(std::make_unique<Impl>(std::move(ports), std::move(settings))) {}
+
+Rest::~Rest() = default;
+
+http::Handler Rest::handler() {
+    return [this](http::Exchange& exchange) { return impl_->handle(exchange); };
+}
+
+Task<Result<bool>> Rest::serve() {
+    return impl_->serve();
+}
+
+RestStats Rest::stats() const {
+    return impl_->stats();
+}
+
+}  // namespace framegrid::rest

@@ -1,0 +1,62 @@
+// Which endpoint a request is for.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <framegrid/http/message.hpp>
+#include <framegrid/rest/admission.hpp>
+#include <framegrid/rest/answer.hpp>
+
+namespace framegrid::rest {
+
+// One request on its way through an endpoint. Lives in the handler's frame, longer than the endpoint's
+// coroutine.
+struct Call {
+    http::Exchange& exchange;
+    std::string request_id;
+    std::vector<std::string> parameters;  // what the pattern's {} stood for, percent-decoded
+    MemoryLease memory;                   // held until the answer has been sent
+    std::size_t bytes_in = 0;             // of the request's body
+    const http::Headers& headers() const { return exchange.head.headers; }
+};
+
+// Never fails: errors are answers, too.
+using Endpoint = std::function<Task<Answer>(Call&)>;
+
+enum class RouteKind : std::uint8_t {
+    kPage,  // cheap; always answered
+    kJob,   // counts against the limit of concurrent jobs
+};
+
+struct Route {
+    std::string method;   // GET serves HEAD as well
+    std::string pattern;  // "/stream/{}/{}": {} is one segment; a final {*} is everything that is left
+    RouteKind kind = RouteKind::kPage;
+    Endpoint endpoint;
+};
+
+struct Match {
+    const Route* route = nullptr;
+    std::vector<std::string> parameters;
+    std::string allow;  // the methods of this path ("GET, HEAD"); empty: nobody knows the path
+};
+
+class Router {
+  public:
+    void add(Route route);
+    // One trailing slash is ignored.
+    Match find(std::string_view method, std::string_view path) const;
+
+  private:
+    struct Entry {
+        Route route;
+        std::vector<std::string> segments;
+        bool takes_rest = false;
+    };
+    std::vector<Entry> entries_;
+};
+
+}  // namespace framegrid::rest

@@ -1,0 +1,49 @@
+// What a gateway's operator can choose about its public API.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <string>
+
+#include <framegrid/media/profile.hpp>
+#include <framegrid/rest/streams.hpp>
+#include <framegrid/runtime/clock.hpp>
+
+namespace framegrid::rest {
+
+struct IngestSettings {
+    std::size_t segment_bytes_max = media::kSegmentBytesMax;
+    // The whole job, all attempts: max(transcode_time_min, transcode_time_factor x duration) x
+    // timeoutMultiplier, at most transcode_time_max.
+    Duration transcode_time_min = std::chrono::seconds(30);
+    int transcode_time_factor = 8;
+    Duration transcode_time_max = std::chrono::minutes(30);
+    StreamSettings streams;
+};
+
+struct AiSettings {
+    std::string upscale_model = "framegrid/sr-2x";  // when a request names none
+    std::size_t body_bytes_max = 310'000'000;
+    std::int64_t image_pixels_max = 100'000'000;  // as declared by the picture's header
+    Duration time_max = std::chrono::minutes(10);
+    std::size_t results_bytes_max = 256u << 20;  // results behind GET /stream/{id}/{name}
+    Duration results_life = std::chrono::hours(1);
+    std::size_t echo_bytes_max = 16u << 20;
+    Duration echo_time_max = std::chrono::seconds(30);
+};
+
+struct RestSettings {
+    std::string version = "0";
+    std::string
+        public_url;  // "https://media.example": origin of result URLs; empty: as the request addressed us
+    bool allow_cors = false;                  // /stream/ allows it always: players run in browsers
+    std::size_t jobs_max = 2'000;             // requests of jobs at once; more get 503
+    std::size_t memory_bytes_max = 2u << 30;  // request and result bodies at once; more get 503
+    Duration upload_time_max = std::chrono::minutes(5);
+    Duration sweep_period = std::chrono::seconds(1);
+    std::size_t status_orchestrators_max = 500;  // listed by /status
+    IngestSettings ingest;
+    AiSettings ai;
+};
+
+}  // namespace framegrid::rest
