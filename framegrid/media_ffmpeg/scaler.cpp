@@ -146,8 +146,14 @@ Result<FramePtr> Scaler::scale(const AVFrame& source, media::Size size, AVPixelF
     } else if (is_rgb(without_range(source.format))) {
         out->color_range = AVCOL_RANGE_MPEG;
         out->colorspace = size.height >= 720 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
-    } else if (is_full_range(source)) {
-        out->color_range = AVCOL_RANGE_JPEG;
+    } else {
+        if (is_full_range(source)) {
+            out->color_range = AVCOL_RANGE_JPEG;
+        }
+        // A player would guess another matrix at the new size, and show other colours: say which one it is.
+        if (source.colorspace == AVCOL_SPC_UNSPECIFIED && (source.height >= 720) != (size.height >= 720)) {
+            out->colorspace = source.height >= 720 ? AVCOL_SPC_BT709 : AVCOL_SPC_SMPTE170M;
+        }
     }
     // Scaling to even sizes bends the picture a little; the sample aspect ratio takes it back.
     AVRational sar = source.sample_aspect_ratio.num > 0 ? source.sample_aspect_ratio : AVRational{1, 1};
