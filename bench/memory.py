@@ -29,7 +29,7 @@ def main():
             for seq in range(PUSHES):
                 status, _, body = network.push(f"memory-{index}", seq, data, LADDER, timeout=180)
                 if status != 200:
-                    failures.append((status, body[:200]))
+                    failures.append((status, body[:200].decode(errors="replace")))
 
         sampler = threading.Thread(target=sample)
         sampler.start()
