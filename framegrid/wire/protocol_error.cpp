@@ -130,13 +130,14 @@ std::optional<Error> error_from_code(std::string_view code_name, std::string_vie
 }
 
 Error error_from_answer(int status, const http::Headers& headers, std::string_view body) {
+    // The text first: it also tells what to do about the error.
+    if (meaning_of(body) != nullptr) {
+        return error_from_text(body);
+    }
     if (const auto name = headers.get(kErrorCodeHeader)) {
         if (auto error = error_from_code(*name, body)) {
             return *std::move(error);
         }
-    }
-    if (meaning_of(body) != nullptr) {
-        return error_from_text(body);
     }
     std::string message = "the peer answered " + std::to_string(status);
     if (!body.empty()) {

@@ -57,6 +57,9 @@ TEST(ProtocolError, Answers) {
     EXPECT_EQ(error_from_answer(302, {}, "").code, Errc::kProtocol);
     const http::Headers ours{{std::string(kErrorCodeHeader), "unprocessable"}};
     EXPECT_EQ(error_from_answer(500, ours, "a text of ours").code, Errc::kUnprocessable);
+    const http::Headers forbidden{{std::string(kErrorCodeHeader), "forbidden"}};
+    EXPECT_EQ(error_from_answer(403, forbidden, "invalid auth token\n").disposition, Disposition::kRetry);
+    EXPECT_EQ(error_from_answer(403, forbidden, "Forbidden\n").disposition, Disposition::kPenalizePeer);
     const http::Headers strange{{std::string(kErrorCodeHeader), "nonsense"}};
     EXPECT_EQ(error_from_answer(500, strange, "x").code, Errc::kInternal);
 }
