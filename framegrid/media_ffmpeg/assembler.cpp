@@ -106,6 +106,7 @@ class Mp4File {
     std::int64_t shift_us_ = 0;
     std::int64_t end_us_ = INT64_MIN;  // of the pictures so far, on the file's time line
     Assembled made_;
+    bool opened_ = false;
     bool finished_ = false;
 };
 
@@ -115,8 +116,9 @@ Mp4File::~Mp4File() {
     }
     avio_closep(&context_->pb);
     avformat_free_context(context_);
-    if (!finished_) {
-        std::error_code ignored;
+    std::error_code ignored;
+    // Only what this object made: never a device or a pipe that somebody named as output.
+    if (opened_ && !finished_ && std::filesystem::is_regular_file(path_, ignored)) {
         std::filesystem::remove(path_, ignored);
     }
 }
@@ -154,6 +156,7 @@ Result<void> Mp4File::open(const Piece& first) {
     if (const int error = avio_open(&context_->pb, path_.c_str(), AVIO_FLAG_WRITE); error < 0) {
         return av_fail(error, "cannot write " + path_, Errc::kIo);
     }
+    opened_ = true;
     Options options;
     options.set("movflags", "+faststart");
     if (const int error = avformat_write_header(context_, options.get()); error < 0) {

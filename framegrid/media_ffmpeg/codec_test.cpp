@@ -246,9 +246,12 @@ TEST(Assembler, ReportsWhatIsWrong) {
     EXPECT_EQ(write_mp4(path, pieces_of({piece, Blob::copy_of("x")})).error().code, Errc::kUnprocessable);
     EXPECT_FALSE(std::filesystem::exists(path));
     EXPECT_FALSE(write_mp4(directory.file("no/such/folder.mp4"), pieces_of({piece})).has_value());
-    const auto full = write_mp4("/dev/full", pieces_of({piece}));
-    ASSERT_FALSE(full.has_value());
-    EXPECT_EQ(full.error().code, Errc::kIo);
+    if (std::filesystem::is_character_file("/dev/full")) {
+        const auto full = write_mp4("/dev/full", pieces_of({piece}));
+        ASSERT_FALSE(full.has_value());
+        EXPECT_EQ(full.error().code, Errc::kIo);
+        EXPECT_TRUE(std::filesystem::exists("/dev/full"));
+    }
 }
 
 }  // namespace
