@@ -1,5 +1,5 @@
-// Choosing one orchestrator among 10,000: the index is current, no network call is made. Prints one JSON object with
-// microseconds per pick; the last argument may set the number of orchestrators.
+// Choosing one orchestrator among 10,000: the index is current, no network call is made. Prints one JSON
+// object with microseconds per pick; the last argument may set the number of orchestrators.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -28,7 +28,8 @@ api::OrchestratorInfo make_info(Random& random) {
     return info;
 }
 
-// A busy market: a third is suspended or too expensive, and infos, starts and ends keep arriving between picks.
+// A busy market: a third is suspended or too expensive, and infos, starts and ends keep arriving between
+// picks.
 void run(std::size_t count) {
     SeededRandom random(1);
     market::PoolSettings settings;
@@ -77,8 +78,11 @@ void run(std::size_t count) {
     }
     std::sort(micros.begin(), micros.end());
     const auto at = [&](double share) { return micros[static_cast<std::size_t>(share * (kPicks - 1))]; };
-    std::printf("{\"orchestrators\":%zu,\"picks\":%d,\"p50_us\":%.2f,\"p99_us\":%.2f,\"p999_us\":%.2f,\"max_us\":%.1f}\n",
-                count, kPicks, at(0.5), at(0.99), at(0.999), micros.back());
+    std::printf(
+        "{\"orchestrators\":%zu,\"picks\":%d,\"p50_us\":%.2f,\"p99_us\":%.2f,\"p999_us\":%.2f,\"max_us\":%."
+        "1f}\n",
+        count, kPicks, at(0.5), at(0.99), at(0.999), micros.back()
+    );
 }
 
 }  // namespace

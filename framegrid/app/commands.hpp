@@ -1,4 +1,5 @@
-// The subcommands of the framegrid binary. Each adds itself to the parser and says what to run when it is chosen.
+// The subcommands of the framegrid binary. Each adds itself to the parser and says what to run when it is
+// chosen.
 #pragma once
 
 #include <functional>

@@ -1,11 +1,12 @@
-// `framegrid demo`: a local network does real work, loses an orchestrator in the middle, and shows what came out.
+// `framegrid demo`: a local network does real work, loses an orchestrator in the middle, and shows what came
+// out.
 #include <framegrid/app/commands.hpp>
 
 #include <csignal>
 #include <cstdio>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <framegrid/app/demo_checks.hpp>
 #include <framegrid/app/transcode_job.hpp>
@@ -76,7 +77,9 @@ Task<boost::json::value> gateway_status(Session& session, std::string url) {
 }
 
 // Waits for the signal that enough is done, then kills the busiest orchestrator without warning.
-Task<Result<bool>> break_something(Session& session, LocalNetwork& network, OneShot enough, std::string& killed) {
+Task<Result<bool>> break_something(
+    Session& session, LocalNetwork& network, OneShot enough, std::string& killed
+) {
     co_await enough.wait();
     const auto status = co_await gateway_status(session, network.gateway_url());
     std::string busiest;
@@ -95,15 +98,18 @@ Task<Result<bool>> break_something(Session& session, LocalNetwork& network, OneS
         if (child.uri == busiest && child.name.starts_with("orchestrator") &&
             network.signal_child(child.name, SIGKILL)) {
             killed = child.name;
-            std::fprintf(stderr, "\ndemo: killed %s (pid %d), which had %lld segments in work\n", child.name.c_str(),
-                         child.pid, static_cast<long long>(most));
+            std::fprintf(
+                stderr, "\ndemo: killed %s (pid %d), which had %lld segments in work\n", child.name.c_str(),
+                child.pid, static_cast<long long>(most)
+            );
         }
     }
     co_return true;
 }
 
 Task<Result<bool>> run_transcode(
-    Session& session, LocalNetwork& network, TranscodeJobOptions job, std::int64_t duration_ms, Findings& findings
+    Session& session, LocalNetwork& network, TranscodeJobOptions job, std::int64_t duration_ms,
+    Findings& findings
 ) {
     GatewayClient gateway(session, network.gateway_url());
     const OneShot enough;
@@ -113,11 +119,12 @@ Task<Result<bool>> run_transcode(
     };
     breaker.spawn(Ignore::result(break_something(session, network, enough, findings.killed)));
     host::ProgressBar bar("transcode");
-    const auto third = static_cast<std::uint64_t>(std::max<std::int64_t>(1, duration_ms / job.segment_ms / 3));
+    const auto third =
+        static_cast<std::uint64_t>(std::max<std::int64_t>(1, duration_ms / job.segment_ms / 3));
     struct Body {
         static Task<Result<TranscodeReport>> run(
-            Session& session, GatewayClient& gateway, TranscodeJobOptions job, host::ProgressBar& bar, OneShot enough,
-            std::uint64_t third
+            Session& session, GatewayClient& gateway, TranscodeJobOptions job, host::ProgressBar& bar,
+            OneShot enough, std::uint64_t third
         ) {
             co_return co_await transcode_file(
                 session, gateway, std::move(job),
@@ -149,27 +156,30 @@ Task<Result<bool>> run_transcode(
 Result<void> write_small(const TranscodeJobOptions& job, const host::Path& path) {
     int seq = 0;
     FG_TRY(written, media_ffmpeg::write_mp4(path.string(), [&]() -> Result<std::optional<Blob>> {
-        const auto piece = job.output_dir / job.profiles.back().name / fmt::format("{}.ts", seq++);
-        if (seq > kUpscaledSegments || !std::filesystem::exists(piece)) {
-            return std::optional<Blob>();
-        }
-        FG_TRY(bytes, host::read_file(piece, media::kSegmentBytesMax));
-        return std::optional<Blob>(Blob(std::move(bytes)));
-    }));
+               const auto piece = job.output_dir / job.profiles.back().name / fmt::format("{}.ts", seq++);
+               if (seq > kUpscaledSegments || !std::filesystem::exists(piece)) {
+                   return std::optional<Blob>();
+               }
+               FG_TRY(bytes, host::read_file(piece, media::kSegmentBytesMax));
+               return std::optional<Blob>(Blob(std::move(bytes)));
+           }));
     (void)written;
     return {};
 }
 
-Task<Result<bool>> run_upscale(Session& session, LocalNetwork& network, const host::Path output, Findings& findings) {
+Task<Result<bool>> run_upscale(
+    Session& session, LocalNetwork& network, const host::Path output, Findings& findings
+) {
     GatewayClient gateway(session, network.gateway_url());
     UpscaleJobOptions job;
     job.input = output / "small.mp4";
     job.output = output / "upscaled.mp4";
     job.model_id = "framegrid/sr-2x";
     host::ProgressBar bar("upscale  ");
-    auto report = co_await upscale_file(session, gateway, std::move(job), [&bar](double done, const std::string& text) {
-        bar.update(done, text);
-    });
+    auto report =
+        co_await upscale_file(session, gateway, std::move(job), [&bar](double done, const std::string& text) {
+            bar.update(done, text);
+        });
     if (!report) {
         co_return fail(std::move(report.error()));
     }
@@ -183,64 +193,96 @@ Result<void> judge(const TranscodeJobOptions& job, const host::Path& output, Fin
     FG_TRY(renditions, check_renditions(job, findings.transcode, source_pictures));
     findings.renditions = std::move(renditions);
     for (const auto& check : findings.renditions) {
-        findings.check("no picture lost in " + check.name, check.pictures == source_pictures,
-                       fmt::format("{} of {} pictures in {} segments", check.pictures, source_pictures, check.segments));
-        findings.check(check.name + " looks like the source", check.psnr_db >= kPsnrMinDb,
-                       fmt::format("PSNR {:.1f} dB, SSIM {:.3f}", check.psnr_db, check.ssim));
+        findings.check(
+            "no picture lost in " + check.name, check.pictures == source_pictures,
+            fmt::format("{} of {} pictures in {} segments", check.pictures, source_pictures, check.segments)
+        );
+        findings.check(
+            check.name + " looks like the source", check.psnr_db >= kPsnrMinDb,
+            fmt::format("PSNR {:.1f} dB, SSIM {:.3f}", check.psnr_db, check.ssim)
+        );
     }
     findings.check("an orchestrator was killed", !findings.killed.empty(), findings.killed);
-    FG_TRY(upscaled, check_upscale(job.input, output / "small.mp4", output / "upscaled.mp4",
-                                   output / "before-after.png"));
+    FG_TRY(
+        upscaled,
+        check_upscale(job.input, output / "small.mp4", output / "upscaled.mp4", output / "before-after.png")
+    );
     findings.upscale_check = upscaled;
     FG_TRY(small, host::read_file(output / "small.mp4", std::size_t{1} << 30));
     FG_TRY(info, media_ffmpeg::probe(Blob(std::move(small))));
     const auto size = info.upright_size();
-    findings.check("upscaled to twice the size",
-                   upscaled.size == media::Size{size.width * 2, size.height * 2} && upscaled.pictures == info.frames,
-                   fmt::format("{}x{} to {}x{}, {} of {} pictures", size.width, size.height, upscaled.size.width,
-                               upscaled.size.height, upscaled.pictures, info.frames));
-    findings.check("upscaled looks like the source", upscaled.psnr_db >= kPsnrMinDb,
-                   fmt::format("PSNR {:.2f} dB, bicubic {:.2f} dB", upscaled.psnr_db, upscaled.psnr_bicubic_db));
+    findings.check(
+        "upscaled to twice the size",
+        upscaled.size == media::Size{size.width * 2, size.height * 2} && upscaled.pictures == info.frames,
+        fmt::format(
+            "{}x{} to {}x{}, {} of {} pictures", size.width, size.height, upscaled.size.width,
+            upscaled.size.height, upscaled.pictures, info.frames
+        )
+    );
+    findings.check(
+        "upscaled looks like the source", upscaled.psnr_db >= kPsnrMinDb,
+        fmt::format("PSNR {:.2f} dB, bicubic {:.2f} dB", upscaled.psnr_db, upscaled.psnr_bicubic_db)
+    );
     return {};
 }
 
 void print_table(const Findings& findings, const host::Path& output) {
     const host::Colours colours{host::has_colours(1)};
     const auto& transcode = findings.transcode;
-    std::printf("\n%-12s %8s %9s %9s %7s %10s\n", "rendition", "segments", "pictures", "PSNR dB", "SSIM", "bytes");
+    std::printf(
+        "\n%-12s %8s %9s %9s %7s %10s\n", "rendition", "segments", "pictures", "PSNR dB", "SSIM", "bytes"
+    );
     for (std::size_t i = 0; i < findings.renditions.size(); ++i) {
         const auto& row = findings.renditions[i];
-        std::printf("%-12s %8llu %9lld %9.2f %7.4f %10s\n", row.name.c_str(),
-                    static_cast<unsigned long long>(row.segments), static_cast<long long>(row.pictures), row.psnr_db,
-                    row.ssim, host::format_bytes(transcode.renditions[i].bytes).c_str());
+        std::printf(
+            "%-12s %8llu %9lld %9.2f %7.4f %10s\n", row.name.c_str(),
+            static_cast<unsigned long long>(row.segments), static_cast<long long>(row.pictures), row.psnr_db,
+            row.ssim, host::format_bytes(transcode.renditions[i].bytes).c_str()
+        );
     }
-    std::printf("%-12s %8llu %9lld %9.2f %7s %10s\n", "upscaled 2x",
-                static_cast<unsigned long long>(findings.upscale.segments),
-                static_cast<long long>(findings.upscale_check.pictures), findings.upscale_check.psnr_db, "",
-                host::format_bytes(findings.upscale.bytes).c_str());
-    std::printf("\ntranscode   %.1f s of media in %.1f s: %.2fx real time, %lld segments retried after the kill\n",
-                transcode.media_seconds, transcode.wall_seconds, transcode.speed(),
-                static_cast<long long>(findings.gateway_retries));
-    std::printf("upscale     %.1f s of media in %.1f s\n\n", findings.upscale.media_seconds,
-                findings.upscale.wall_seconds);
+    std::printf(
+        "%-12s %8llu %9lld %9.2f %7s %10s\n", "upscaled 2x",
+        static_cast<unsigned long long>(findings.upscale.segments),
+        static_cast<long long>(findings.upscale_check.pictures), findings.upscale_check.psnr_db, "",
+        host::format_bytes(findings.upscale.bytes).c_str()
+    );
+    std::printf(
+        "\ntranscode   %.1f s of media in %.1f s: %.2fx real time, %lld segments retried after the kill\n",
+        transcode.media_seconds, transcode.wall_seconds, transcode.speed(),
+        static_cast<long long>(findings.gateway_retries)
+    );
+    std::printf(
+        "upscale     %.1f s of media in %.1f s\n\n", findings.upscale.media_seconds,
+        findings.upscale.wall_seconds
+    );
     for (const auto& check : findings.checks) {
-        std::printf("  %s  %-32s %s\n", check.passed ? colours.green("ok  ").c_str() : colours.red("FAIL").c_str(),
-                    check.what.c_str(), check.detail.c_str());
+        std::printf(
+            "  %s  %-32s %s\n", check.passed ? colours.green("ok  ").c_str() : colours.red("FAIL").c_str(),
+            check.what.c_str(), check.detail.c_str()
+        );
     }
-    std::printf("\n  %s   plays in any HLS player\n  %s\n  %s\n", (output / "hls/master.m3u8").c_str(),
-                (output / "upscaled.mp4").c_str(), (output / "before-after.png").c_str());
+    std::printf(
+        "\n  %s   plays in any HLS player\n  %s\n  %s\n", (output / "hls/master.m3u8").c_str(),
+        (output / "upscaled.mp4").c_str(), (output / "before-after.png").c_str()
+    );
 }
 
 void print_json(const Findings& findings) {
     boost::json::array checks;
     for (const auto& check : findings.checks) {
-        checks.push_back(boost::json::object{{"what", check.what}, {"passed", check.passed}, {"detail", check.detail}});
+        checks.push_back(
+            boost::json::object{{"what", check.what}, {"passed", check.passed}, {"detail", check.detail}}
+        );
     }
     const boost::json::object body{
-        {"passed", findings.passed()}, {"segments", findings.transcode.segments},
-        {"retries", findings.gateway_retries}, {"speed", findings.transcode.speed()}, {"killed", findings.killed},
+        {"passed", findings.passed()},
+        {"segments", findings.transcode.segments},
+        {"retries", findings.gateway_retries},
+        {"speed", findings.transcode.speed()},
+        {"killed", findings.killed},
         {"upscale_psnr_db", findings.upscale_check.psnr_db},
-        {"bicubic_psnr_db", findings.upscale_check.psnr_bicubic_db}, {"checks", std::move(checks)}
+        {"bicubic_psnr_db", findings.upscale_check.psnr_bicubic_db},
+        {"checks", std::move(checks)}
     };
     std::printf("%s\n", boost::json::serialize(body).c_str());
 }
@@ -250,8 +292,9 @@ Task<Result<int>> play(Session& session, LocalNetwork& network, DemoOptions opti
     TranscodeJobOptions job;
     job.input = options.input;
     job.output_dir = output / "hls";
-    job.profiles = {rung("720p", 1280, 720, 3'000'000), rung("480p", 854, 480, 1'500'000),
-                    rung("240p", 426, 240, 500'000)};
+    job.profiles = {
+        rung("720p", 1280, 720, 3'000'000), rung("480p", 854, 480, 1'500'000), rung("240p", 426, 240, 500'000)
+    };
     auto segmenter = media_ffmpeg::Segmenter::open(job.input.string());
     if (!segmenter) {
         co_return fail(std::move(segmenter.error()));
@@ -289,7 +332,8 @@ Task<Result<int>> demo(Session& session, DemoOptions options) {
     if (options.input.empty()) {
         options.input = (output / "source.mp4").string();
         std::fprintf(stderr, "demo: making a 20 s clip\n");
-        auto clip = co_await offload(session.pool, [&] { return media_ffmpeg::make_clip(options.input, {}); });
+        auto clip =
+            co_await offload(session.pool, [&] { return media_ffmpeg::make_clip(options.input, {}); });
         if (!clip) {
             co_return fail(std::move(clip.error()));
         }
@@ -306,8 +350,10 @@ Task<Result<int>> demo(Session& session, DemoOptions options) {
     if (!network) {
         co_return fail(std::move(network.error()));
     }
-    std::fprintf(stderr, "demo: 1 gateway, 2 orchestrators and 2 workers are up at %s\n",
-                 (*network)->gateway_url().c_str());
+    std::fprintf(
+        stderr, "demo: 1 gateway, 2 orchestrators and 2 workers are up at %s\n",
+        (*network)->gateway_url().c_str()
+    );
     Findings findings;
     co_return co_await with_cleanup<int>(play(session, **network, options, findings), (*network)->stop());
 }
@@ -316,7 +362,8 @@ Task<Result<int>> demo(Session& session, DemoOptions options) {
 
 void add_demo_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<DemoOptions>();
-    auto* command = app.add_subcommand("demo", "Transcode and upscale on a local network that loses an orchestrator");
+    auto* command =
+        app.add_subcommand("demo", "Transcode and upscale on a local network that loses an orchestrator");
     command->add_option("FILE", options->input, "a video; without it a 20 s clip is made");
     command->add_option("-o,--output", options->output, "where the results go")->capture_default_str();
     command->add_option("--x264-preset", options->preset, "effort of the encoders")->capture_default_str();

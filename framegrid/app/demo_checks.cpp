@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = std::size_t{4} << 30;
 constexpr int kSamplesPerSegment = 2;
-constexpr std::uint64_t kCompareEvery = 3;  // segments: decoding all of them again would take as long as the demo
+constexpr std::uint64_t kCompareEvery =
+    3;  // segments: decoding all of them again would take as long as the demo
 
 Result<Blob> read_blob(const host::Path& path) {
     FG_TRY(bytes, host::read_file(path, kFileBytesMax));

@@ -34,7 +34,8 @@ struct UpscaleCheck {
     double psnr_db = 0;          // against the source at this size
     double psnr_bicubic_db = 0;  // the same for a bicubic enlargement of the small rendition
 };
-// Blocking. Compares pictures of `small` and `upscaled` with `source`, and draws them side by side into `sheet`.
+// Blocking. Compares pictures of `small` and `upscaled` with `source`, and draws them side by side into
+// `sheet`.
 Result<UpscaleCheck> check_upscale(
     const host::Path& source, const host::Path& small, const host::Path& upscaled, const host::Path& sheet
 );

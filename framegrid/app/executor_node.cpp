@@ -22,7 +22,8 @@ struct ExecutorOptions {
     std::string memory = "2G";
 };
 
-// Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX Runtime.
+// Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX
+// Runtime.
 class Tools {
   public:
     explicit Tools(ExecutorOptions options) : options_(std::move(options)) {}
@@ -88,7 +89,9 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
         run = [options] {
             Tools tools(*options);
             sandbox::ExecutorService service;
-            service.run = [&](const api::Work& work, const api::StopFlag& stop) { return tools.run(work, stop); };
+            service.run = [&](const api::Work& work, const api::StopFlag& stop) {
+                return tools.run(work, stop);
+            };
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
             return sandbox::serve_executor(sandbox::kExecutorFd, std::move(service));
         };

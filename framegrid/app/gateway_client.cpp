@@ -1,7 +1,7 @@
 #include <framegrid/app/gateway_client.hpp>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <framegrid/http/multipart.hpp>
 
@@ -19,16 +19,19 @@ Error error_of(const http::Fetched& fetched) {
     boost::system::error_code bad;
     const auto body = boost::json::parse(fetched.body.text(), bad);
     if (!bad && body.is_object()) {
-        if (const auto* error = body.as_object().if_contains("error"); error != nullptr && error->is_object()) {
+        if (const auto* error = body.as_object().if_contains("error");
+            error != nullptr && error->is_object()) {
             const auto text = [&](const char* name) -> std::string {
                 const auto* value = error->as_object().if_contains(name);
-                return value != nullptr && value->is_string() ? std::string(value->as_string()) : std::string();
+                return value != nullptr && value->is_string() ? std::string(value->as_string())
+                                                              : std::string();
             };
             return make_error(code, text("message"), text("field"));
         }
     }
-    return make_error(code, fmt::format("the gateway answered {}: {}", fetched.status,
-                                        printable(fetched.body.text(), 300)));
+    return make_error(
+        code, fmt::format("the gateway answered {}: {}", fetched.status, printable(fetched.body.text(), 300))
+    );
 }
 
 bool worth_retrying(const Error& error) {
@@ -45,7 +48,8 @@ Task<Result<http::Fetched>> GatewayClient::send(http::Request request, std::size
         if (fetched && fetched->status == 200) {
             co_return std::move(*fetched);
         }
-        const bool busy = fetched && (fetched->status == 503 || fetched->status == 502 || fetched->status == 429);
+        const bool busy =
+            fetched && (fetched->status == 503 || fetched->status == 502 || fetched->status == 429);
         error = fetched ? error_of(*fetched) : std::move(fetched.error());
         if (!busy && (fetched || !worth_retrying(error))) {
             co_return fail(std::move(error));
@@ -62,9 +66,9 @@ Task<Result<http::Fetched>> GatewayClient::send(http::Request request, std::size
 
 Task<Result<std::vector<Rendition>>> GatewayClient::push(SegmentPush segment, Deadline deadline) {
     http::Request request;
-    auto url = http::parse_url(
-        fmt::format("{}/live/{}/{}{}", url_, segment.stream, segment.seq, media::extension_of(segment.container))
-    );
+    auto url = http::parse_url(fmt::format(
+        "{}/live/{}/{}{}", url_, segment.stream, segment.seq, media::extension_of(segment.container)
+    ));
     if (!url) {
         co_return fail(std::move(url.error()));
     }
@@ -85,7 +89,9 @@ Task<Result<std::vector<Rendition>>> GatewayClient::push(SegmentPush segment, De
     const auto type = fetched->headers.get("content-type").value_or("");
     auto boundary = http::boundary_of(type);
     if (!boundary) {
-        co_return fail(Errc::kProtocol, "the gateway's answer is not multipart; is this a Framegrid gateway?");
+        co_return fail(
+            Errc::kProtocol, "the gateway's answer is not multipart; is this a Framegrid gateway?"
+        );
     }
     auto parts = http::parse_multipart(fetched->body, *boundary);
     if (!parts) {
@@ -93,8 +99,10 @@ Task<Result<std::vector<Rendition>>> GatewayClient::push(SegmentPush segment, De
     }
     std::vector<Rendition> renditions;
     for (auto& part : *parts) {
-        renditions.push_back({std::string(part.headers.get("rendition-name").value_or("")),
-                              std::string(part.headers.get("content-type").value_or("")), part.body});
+        renditions.push_back(
+            {std::string(part.headers.get("rendition-name").value_or("")),
+             std::string(part.headers.get("content-type").value_or("")), part.body}
+        );
     }
     co_return renditions;
 }
@@ -113,9 +121,12 @@ Task<Result<Rendition>> GatewayClient::upscale(UpscaleRequest upscale, Deadline 
         parts.push_back(std::move(part));
     };
     http::Part file;
-    file.headers.add("content-disposition",
-                     fmt::format("form-data; name=\"{}\"; filename=\"{}\"", upscale.video ? "video" : "image",
-                                 upscale.video ? "segment" : "image"));
+    file.headers.add(
+        "content-disposition", fmt::format(
+                                   "form-data; name=\"{}\"; filename=\"{}\"",
+                                   upscale.video ? "video" : "image", upscale.video ? "segment" : "image"
+                               )
+    );
     file.headers.add("content-type", "application/octet-stream");
     file.body = upscale.bytes;
     parts.push_back(std::move(file));
@@ -133,7 +144,9 @@ Task<Result<Rendition>> GatewayClient::upscale(UpscaleRequest upscale, Deadline 
     if (!fetched) {
         co_return fail(std::move(fetched.error()));
     }
-    co_return Rendition{"upscaled", std::string(fetched->headers.get("content-type").value_or("")), fetched->body};
+    co_return Rendition{
+        "upscaled", std::string(fetched->headers.get("content-type").value_or("")), fetched->body
+    };
 }
 
 Task<int> GatewayClient::capacity() {

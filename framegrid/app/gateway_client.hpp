@@ -36,8 +36,8 @@ class GatewayClient {
   public:
     GatewayClient(Session& session, std::string url) : session_(session), url_(std::move(url)) {}
 
-    // Renditions in profile order. Retries with back-off while the gateway is unreachable or says 503/500, up to
-    // `deadline`; a 4xx is final and carries the gateway's own words.
+    // Renditions in profile order. Retries with back-off while the gateway is unreachable or says 503/500, up
+    // to `deadline`; a 4xx is final and carries the gateway's own words.
     Task<Result<std::vector<Rendition>>> push(SegmentPush segment, Deadline deadline);
     // The enlarged image or segment.
     Task<Result<Rendition>> upscale(UpscaleRequest request, Deadline deadline);

@@ -45,16 +45,22 @@ class Probe final : public rest::MediaProbe {
     WorkPool& pool_;
 };
 
-Result<std::unique_ptr<gateway::OrchestratorSource>> make_source(Session& session, const GatewayOptions& options) {
+Result<std::unique_ptr<gateway::OrchestratorSource>> make_source(
+    Session& session, const GatewayOptions& options
+) {
     if (!options.webhook.empty()) {
         FG_TRY(url, http::parse_url(options.webhook));
-        return std::make_unique<rest::WebhookSource>(session.client, session.clock, std::move(url), session.log);
+        return std::make_unique<rest::WebhookSource>(
+            session.client, session.clock, std::move(url), session.log
+        );
     }
     const auto uris = split_list(options.orchestrators);
     if (uris.empty()) {
-        return fail(Errc::kInvalidArgument,
-                    "no orchestrators: name some with --orchestrators, or a list with --orchestrator-webhook",
-                    "orchestrators");
+        return fail(
+            Errc::kInvalidArgument,
+            "no orchestrators: name some with --orchestrators, or a list with --orchestrator-webhook",
+            "orchestrators"
+        );
     }
     FG_TRY(fixed, rest::StaticSource::make(uris));
     return std::make_unique<rest::StaticSource>(std::move(fixed));
@@ -79,8 +85,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     client_settings.ping_period = std::chrono::seconds(2);
     client_settings.cleartext_http2 = true;
     http::Client client(session.loop.executor(), session.clock, client_settings, session.log);
-    wire::WireDirectory directory(
-        {client, session.clock, session.pool, session.random, key ? &*key : nullptr}
+    wire::WireDirectory directory({client, session.clock, session.pool, session.random, key ? &*key : nullptr}
     );
     gateway::Settings settings;
     settings.attempts_max = options.attempts;
@@ -140,7 +145,9 @@ void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run) {
         ->envname("FRAMEGRID_ORCHESTRATORS");
     command->add_option("--orchestrator-webhook", options->webhook, "URL that lists orchestrators as JSON")
         ->envname("FRAMEGRID_ORCHESTRATOR_WEBHOOK");
-    command->add_option("--public-url", options->public_url, "base of the URLs in answers; default: as requested");
+    command->add_option(
+        "--public-url", options->public_url, "base of the URLs in answers; default: as requested"
+    );
     command->add_option("--max-price-per-unit", options->price_wei, "wei per --pixels-per-unit; 0: any price")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
@@ -154,7 +161,9 @@ void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run) {
         ->capture_default_str();
     command->add_option("--key", options->key_file, "key file that signs requests (see 'framegrid key')");
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
-    command->footer("Example:\n  framegrid gateway --orchestrators https://a.example:8935,https://b.example:8935");
+    command->footer(
+        "Example:\n  framegrid gateway --orchestrators https://a.example:8935,https://b.example:8935"
+    );
     command->callback([options, &common, &run] {
         run = [options, &common] {
             Session session(common, "gateway", 2);

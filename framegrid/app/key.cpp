@@ -48,11 +48,14 @@ void add_key_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<KeyOptions>();
     auto* command = app.add_subcommand("key", "Make or show a key file (web3 secret storage v3)");
     command->require_subcommand(1);
-    const auto add = [&](const char* name, const char* what, int (*action)(const CommonOptions&, const KeyOptions&)) {
+    const auto add = [&](const char* name, const char* what,
+                         int (*action)(const CommonOptions&, const KeyOptions&)) {
         auto* sub = command->add_subcommand(name, what);
         sub->add_option("FILE", options->file, "the key file")->required();
-        sub->add_option("--password-file", options->password_file,
-                        "file with the password; without it $FRAMEGRID_KEY_PASSWORD");
+        sub->add_option(
+            "--password-file", options->password_file,
+            "file with the password; without it $FRAMEGRID_KEY_PASSWORD"
+        );
         sub->callback([options, &common, &run, action] {
             run = [options, &common, action] { return action(common, *options); };
         });

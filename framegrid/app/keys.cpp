@@ -18,8 +18,10 @@ Result<std::string> password(const std::string& password_file) {
     if (const char* value = std::getenv("FRAMEGRID_KEY_PASSWORD")) {
         return std::string(value);
     }
-    return fail(Errc::kInvalidArgument, "a key file needs a password: set FRAMEGRID_KEY_PASSWORD or name a file",
-                "password-file");
+    return fail(
+        Errc::kInvalidArgument, "a key file needs a password: set FRAMEGRID_KEY_PASSWORD or name a file",
+        "password-file"
+    );
 }
 
 }  // namespace

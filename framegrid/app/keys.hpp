@@ -8,8 +8,8 @@
 
 namespace framegrid::app {
 
-// Reads a web3 v3 key file. The password is the first line of `password_file`, or $FRAMEGRID_KEY_PASSWORD when that is
-// empty.
+// Reads a web3 v3 key file. The password is the first line of `password_file`, or $FRAMEGRID_KEY_PASSWORD
+// when that is empty.
 Result<crypto::PrivateKey> load_key(const std::string& file, const std::string& password_file);
 
 // Writes a new key (mode 0600). kInvalidArgument when the file exists.

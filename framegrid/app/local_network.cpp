@@ -166,8 +166,9 @@ Task<Result<bool>> Network::launch(Child& child) {
     options.argv.insert(options.argv.end(), child.args.begin(), child.args.end());
     // Through the environment, so that it shows in no process list.
     std::vector<std::string> env{"FRAMEGRID_SECRET=" + secret_};
-    for (const char* name : {"PATH", "HOME", "TMPDIR", "LANG", "FRAMEGRID_MODELS", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                             "TSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
+    for (const char* name :
+         {"PATH", "HOME", "TMPDIR", "LANG", "FRAMEGRID_MODELS", "ASAN_OPTIONS", "UBSAN_OPTIONS",
+          "TSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
         if (const char* value = std::getenv(name)) {
             env.push_back(std::string(name) + "=" + value);
         }
@@ -188,8 +189,10 @@ Task<Result<bool>> Network::launch(Child& child) {
         const auto status = child.process->poll();
         co_return fail(make_error(
             Errc::kUnavailable,
-            fmt::format("{} did not start ({}); its log is {}", child.name,
-                        status ? status->describe() : ready.error().message, child.log_file.string())
+            fmt::format(
+                "{} did not start ({}); its log is {}", child.name,
+                status ? status->describe() : ready.error().message, child.log_file.string()
+            )
         ));
     }
     co_return true;
@@ -218,7 +221,8 @@ Task<void> Network::watch(Child& child) {
         }
         child.last_exit = status.describe();
         log_.warn("up.child_ended", {{"child", child.name}, {"how", child.last_exit}});
-        pause = clock_.now() - started > kRestartPauseMax ? kRestartPauseMin : std::min(pause * 2, kRestartPauseMax);
+        pause = clock_.now() - started > kRestartPauseMax ? kRestartPauseMin
+                                                          : std::min(pause * 2, kRestartPauseMax);
         co_await sleep_for(clock_, pause);
         ++child.restarts;
         const std::string uri = child.uri;
@@ -235,8 +239,10 @@ std::vector<ChildView> Network::children() const {
     for (const auto& child : children_) {
         const bool running = child->process && !child->process->poll();
         const bool worker = child->name.starts_with("worker");
-        out.push_back({child->name, worker ? "" : child->uri, child->process ? child->process->pid() : 0, running,
-                       child->restarts, child->last_exit});
+        out.push_back(
+            {child->name, worker ? "" : child->uri, child->process ? child->process->pid() : 0, running,
+             child->restarts, child->last_exit}
+        );
     }
     return out;
 }
@@ -285,6 +291,8 @@ Task<Result<std::unique_ptr<LocalNetwork>>> LocalNetwork::start(
     co_return std::unique_ptr<LocalNetwork>(std::move(network));
 }
 
-std::string ready_line(const std::string& what) { return std::string(kReady) + what; }
+std::string ready_line(const std::string& what) {
+    return std::string(kReady) + what;
+}
 
 }  // namespace framegrid::app

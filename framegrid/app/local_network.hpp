@@ -17,14 +17,14 @@ namespace framegrid::app {
 
 struct LocalNetworkSettings {
     int orchestrators = 1;
-    int workers = 1;                  // spread over the orchestrators
-    int tasks_per_worker = 0;         // at once; 0: this machine's cores divided among the workers
-    std::uint16_t gateway_port = 0;   // 0: the system picks one
-    bool restart = true;              // bring back children that end by themselves
-    host::Path log_dir;               // <name>.log of each child
+    int workers = 1;                 // spread over the orchestrators
+    int tasks_per_worker = 0;        // at once; 0: this machine's cores divided among the workers
+    std::uint16_t gateway_port = 0;  // 0: the system picks one
+    bool restart = true;             // bring back children that end by themselves
+    host::Path log_dir;              // <name>.log of each child
     std::string child_log_level = "info";
     std::string log_format = "text";
-    std::vector<std::string> worker_args;   // passed on to every worker, for example --x264-preset
+    std::vector<std::string> worker_args;  // passed on to every worker, for example --x264-preset
     std::vector<std::string> gateway_args;
     Duration start_time_max = std::chrono::seconds(15);
 };
@@ -40,8 +40,8 @@ struct ChildView {
 
 class LocalNetwork {
   public:
-    // Starts everything and waits until each child has said that it is ready. On failure all children are gone, and
-    // the error names the child and its log file.
+    // Starts everything and waits until each child has said that it is ready. On failure all children are
+    // gone, and the error names the child and its log file.
     static Task<Result<std::unique_ptr<LocalNetwork>>> start(
         Executor executor, Clock& clock, Random& random, Logger log, LocalNetworkSettings settings
     );

@@ -21,7 +21,9 @@ struct ModelsOptions {
 Result<std::unique_ptr<infer_onnx::ModelStore>> open_store(const ModelsOptions& options) {
     const auto folders = model_directories(options.directories);
     if (folders.empty()) {
-        return fail(Errc::kNotFound, "no model directory found; name one with --models or FRAMEGRID_MODELS", "models");
+        return fail(
+            Errc::kNotFound, "no model directory found; name one with --models or FRAMEGRID_MODELS", "models"
+        );
     }
     infer_onnx::ModelStoreSettings settings;
     settings.directories.assign(folders.begin(), folders.end());
@@ -42,13 +44,19 @@ int list(const CommonOptions& common, const ModelsOptions& options) {
     for (const auto& model : (*store)->manifests()) {
         if (common.json) {
             rows.push_back(boost::json::object{
-                {"id", model.id}, {"pipeline", model.pipeline}, {"scale", model.image.scale},
-                {"memory_bytes", model.memory_bytes}, {"licence", model.licence}, {"description", model.description}
+                {"id", model.id},
+                {"pipeline", model.pipeline},
+                {"scale", model.image.scale},
+                {"memory_bytes", model.memory_bytes},
+                {"licence", model.licence},
+                {"description", model.description}
             });
         } else {
-            std::printf("%-20s %-10s %dx  %4lld MB  %-12s %s\n", model.id.c_str(), model.pipeline.c_str(),
-                        model.image.scale, static_cast<long long>(model.memory_bytes >> 20), model.licence.c_str(),
-                        model.description.c_str());
+            std::printf(
+                "%-20s %-10s %dx  %4lld MB  %-12s %s\n", model.id.c_str(), model.pipeline.c_str(),
+                model.image.scale, static_cast<long long>(model.memory_bytes >> 20), model.licence.c_str(),
+                model.description.c_str()
+            );
         }
     }
     if (common.json) {
@@ -71,19 +79,28 @@ int eval(const CommonOptions& common, const ModelsOptions& options) {
     }
     boost::json::array rows;
     if (!common.json) {
-        std::printf("%-20s %-14s %10s %10s %8s   (RGB PSNR, dB, pictures unseen in training)\n", "model", "pictures",
-                    "bicubic", "model", "gain");
+        std::printf(
+            "%-20s %-14s %10s %10s %8s   (RGB PSNR, dB, pictures unseen in training)\n", "model", "pictures",
+            "bicubic", "model", "gain"
+        );
     }
     auto all = report->pictures;
     all.insert(all.end(), report->rows.begin(), report->rows.end());
     for (const auto& row : all) {
         if (common.json) {
-            rows.push_back(boost::json::object{{"model", row.model}, {"picture", row.picture}, {"scale", row.scale},
-                                               {"psnr_bicubic", row.psnr_bicubic}, {"psnr_model", row.psnr_model},
-                                               {"delta", row.delta()}});
+            rows.push_back(boost::json::object{
+                {"model", row.model},
+                {"picture", row.picture},
+                {"scale", row.scale},
+                {"psnr_bicubic", row.psnr_bicubic},
+                {"psnr_model", row.psnr_model},
+                {"delta", row.delta()}
+            });
         } else {
-            std::printf("%-20s %-14s %10.3f %10.3f %+8.3f\n", row.model.c_str(), row.picture.c_str(),
-                        row.psnr_bicubic, row.psnr_model, row.delta());
+            std::printf(
+                "%-20s %-14s %10.3f %10.3f %+8.3f\n", row.model.c_str(), row.picture.c_str(),
+                row.psnr_bicubic, row.psnr_model, row.delta()
+            );
         }
     }
     if (common.json) {
@@ -98,7 +115,8 @@ void add_models_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<ModelsOptions>();
     auto* command = app.add_subcommand("models", "List or evaluate the models on this machine");
     command->require_subcommand(1);
-    const auto add = [&](const char* name, const char* what, int (*action)(const CommonOptions&, const ModelsOptions&)) {
+    const auto add = [&](const char* name, const char* what,
+                         int (*action)(const CommonOptions&, const ModelsOptions&)) {
         auto* sub = command->add_subcommand(name, what);
         sub->add_option("--models", options->directories, "model directories, separated by commas")
             ->envname("FRAMEGRID_MODELS");

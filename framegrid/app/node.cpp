@@ -14,7 +14,9 @@ namespace framegrid::app {
 void add_listen_options(CLI::App& command, ListenOptions& options, bool with_tls_switch) {
     command.add_option("--listen", options.listen, "host:port to listen on; port 0: any free one")
         ->capture_default_str();
-    command.add_option("--tls-certificate", options.certificate, "PEM file; without it an ephemeral certificate");
+    command.add_option(
+        "--tls-certificate", options.certificate, "PEM file; without it an ephemeral certificate"
+    );
     command.add_option("--tls-key", options.key, "PEM file of the certificate's key");
     if (with_tls_switch) {
         command.add_flag("--tls,!--no-tls", options.tls, "serve over TLS, or in clear text");
@@ -55,8 +57,10 @@ Result<std::string> resolve_secret(const std::string& secret, const std::string&
         return read_secret_file(secret_file);
     }
     if (secret.empty()) {
-        return fail(Errc::kInvalidArgument,
-                    "orchestrators and workers share a secret: set FRAMEGRID_SECRET or use --secret-file", "secret");
+        return fail(
+            Errc::kInvalidArgument,
+            "orchestrators and workers share a secret: set FRAMEGRID_SECRET or use --secret-file", "secret"
+        );
     }
     return secret;
 }

@@ -45,8 +45,10 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
         }
         key.emplace(std::move(*loaded));
     }
-    listen->ping_period = std::chrono::seconds(2);  // a silent worker is gone, and its tasks go to others at once
-    // The service URI holds the port, which is known only after listening; requests wait for the role until then.
+    listen->ping_period =
+        std::chrono::seconds(2);  // a silent worker is gone, and its tasks go to others at once
+    // The service URI holds the port, which is known only after listening; requests wait for the role until
+    // then.
     std::unique_ptr<orchestrator::Orchestrator> role;
     std::unique_ptr<wire::OrchestratorServer> routes;
     http::Server server(
@@ -93,7 +95,8 @@ void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& r
         ->envname("FRAMEGRID_SERVICE_URI");
     command->add_option("--secret", options->secret, "shared with workers")->envname("FRAMEGRID_SECRET");
     command->add_option("--secret-file", options->secret_file, "file whose first line is the secret");
-    command->add_option("--max-sessions", options->sessions_max, "streams served at once")->capture_default_str();
+    command->add_option("--max-sessions", options->sessions_max, "streams served at once")
+        ->capture_default_str();
     command->add_option("--price-per-unit", options->price_wei, "wei per --pixels-per-unit pixels")
         ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
@@ -104,8 +107,10 @@ void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& r
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
     command->add_option("--store", options->store, "memory for inputs and results that peers fetch")
         ->capture_default_str();
-    command->footer("Example:\n  FRAMEGRID_SECRET=... framegrid orchestrator --listen 0.0.0.0:8935 "
-                    "--service-uri https://node.example:8935");
+    command->footer(
+        "Example:\n  FRAMEGRID_SECRET=... framegrid orchestrator --listen 0.0.0.0:8935 "
+        "--service-uri https://node.example:8935"
+    );
     command->callback([options, &common, &run] {
         run = [options, &common] {
             Session session(common, "orchestrator", 2);

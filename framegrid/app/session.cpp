@@ -2,8 +2,8 @@
 
 #include <cstdio>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <framegrid/host/log_sink.hpp>
 #include <framegrid/host/terminal.hpp>
@@ -75,7 +75,9 @@ Task<Result<int>> Session::guarded(std::function<Task<Result<int>>()> main) {
         co_return kExitInterrupted;
     }
     if (!outcome->result) {
-        co_return fail(Errc::kInternal, "the command ended without a result; run it again with --log-level debug");
+        co_return fail(
+            Errc::kInternal, "the command ended without a result; run it again with --log-level debug"
+        );
     }
     co_return std::move(*outcome->result);
 }
@@ -91,7 +93,9 @@ void print_error(const CommonOptions& common, const Error& error) {
     }
     const host::Colours colours{host::has_colours(2)};
     const std::string field = error.field.empty() ? "" : " (" + error.field + ")";
-    std::fprintf(stderr, "%s %s%s\n", colours.red("framegrid:").c_str(), error.message.c_str(), field.c_str());
+    std::fprintf(
+        stderr, "%s %s%s\n", colours.red("framegrid:").c_str(), error.message.c_str(), field.c_str()
+    );
 }
 
 namespace {
@@ -110,7 +114,9 @@ Task<bool> answers(Session& session, std::string url) {
 
 }  // namespace
 
-Task<Result<GatewayAccess>> reach_gateway(Session& session, std::string wanted, LocalNetworkSettings settings) {
+Task<Result<GatewayAccess>> reach_gateway(
+    Session& session, std::string wanted, LocalNetworkSettings settings
+) {
     GatewayAccess access;
     if (!wanted.empty()) {
         if (auto parsed = http::parse_url(wanted); !parsed) {

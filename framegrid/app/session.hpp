@@ -26,8 +26,8 @@ struct Session {
     host::ThreadPool pool;
     http::Client client;
 
-    // Runs `main` until it ends or Ctrl-C/SIGTERM cancels it; prints an error for people (or as JSON) and returns the
-    // process's exit code.
+    // Runs `main` until it ends or Ctrl-C/SIGTERM cancels it; prints an error for people (or as JSON) and
+    // returns the process's exit code.
     int run(std::function<Task<Result<int>>()> main);
 
   private:
@@ -37,8 +37,8 @@ struct Session {
 // Prints an error as the command line shows it: one line, with the field when there is one.
 void print_error(const CommonOptions& common, const Error& error);
 
-// The gateway a client command uses: the one named, else one running at the default address, else a private network
-// that lives as long as this object.
+// The gateway a client command uses: the one named, else one running at the default address, else a private
+// network that lives as long as this object.
 struct GatewayAccess {
     std::string url;
     std::unique_ptr<LocalNetwork> network;  // null when the gateway is somebody else's
@@ -48,6 +48,8 @@ struct GatewayAccess {
 inline constexpr const char* kDefaultGateway = "http://127.0.0.1:9935";
 
 // `wanted`: the --gateway option, or empty.
-Task<Result<GatewayAccess>> reach_gateway(Session& session, std::string wanted, LocalNetworkSettings settings);
+Task<Result<GatewayAccess>> reach_gateway(
+    Session& session, std::string wanted, LocalNetworkSettings settings
+);
 
 }  // namespace framegrid::app

@@ -26,10 +26,12 @@ void print_table(const boost::json::object& status) {
     const host::Colours colours{host::has_colours(1)};
     if (const auto* jobs = status.if_contains("jobs"); jobs != nullptr && jobs->is_object()) {
         const auto& counts = jobs->as_object();
-        std::printf("jobs: %lld running, %lld done, %lld failed, %lld retried\n",
-                    static_cast<long long>(number(counts, "in_flight")), static_cast<long long>(number(counts, "done")),
-                    static_cast<long long>(number(counts, "failed")),
-                    static_cast<long long>(number(counts, "retries")));
+        std::printf(
+            "jobs: %lld running, %lld done, %lld failed, %lld retried\n",
+            static_cast<long long>(number(counts, "in_flight")),
+            static_cast<long long>(number(counts, "done")), static_cast<long long>(number(counts, "failed")),
+            static_cast<long long>(number(counts, "retries"))
+        );
     }
     const auto* pool = status.if_contains("orchestrators");
     if (pool == nullptr || !pool->is_array()) {
@@ -44,9 +46,11 @@ void print_table(const boost::json::object& status) {
         const std::string state = !truth(node, "known")      ? colours.yellow("unknown  ")
                                   : truth(node, "suspended") ? colours.red("suspended")
                                                              : colours.green("usable   ");
-        std::printf("  %s  %lld of %lld busy  %s\n", state.c_str(), static_cast<long long>(number(node, "in_flight")),
-                    static_cast<long long>(number(node, "capacity")),
-                    uri != nullptr && uri->is_string() ? uri->as_string().c_str() : "?");
+        std::printf(
+            "  %s  %lld of %lld busy  %s\n", state.c_str(), static_cast<long long>(number(node, "in_flight")),
+            static_cast<long long>(number(node, "capacity")),
+            uri != nullptr && uri->is_string() ? uri->as_string().c_str() : "?"
+        );
     }
 }
 

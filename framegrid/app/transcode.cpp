@@ -3,8 +3,8 @@
 
 #include <cstdio>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <framegrid/app/transcode_job.hpp>
 #include <framegrid/host/terminal.hpp>
@@ -45,27 +45,38 @@ void print_report(const CommonOptions& common, const TranscodeReport& report) {
         boost::json::array renditions;
         for (const auto& rendition : report.renditions) {
             renditions.push_back(boost::json::object{
-                {"name", rendition.name}, {"width", rendition.size.width}, {"height", rendition.size.height},
-                {"fps", rendition.fps}, {"bytes", rendition.bytes}, {"playlist", rendition.playlist.string()}
+                {"name", rendition.name},
+                {"width", rendition.size.width},
+                {"height", rendition.size.height},
+                {"fps", rendition.fps},
+                {"bytes", rendition.bytes},
+                {"playlist", rendition.playlist.string()}
             });
         }
         const boost::json::object body{
-            {"segments", report.segments}, {"retries", report.client_retries},
-            {"media_seconds", report.media_seconds}, {"wall_seconds", report.wall_seconds},
-            {"speed", report.speed()}, {"master_playlist", report.master_playlist.string()},
+            {"segments", report.segments},
+            {"retries", report.client_retries},
+            {"media_seconds", report.media_seconds},
+            {"wall_seconds", report.wall_seconds},
+            {"speed", report.speed()},
+            {"master_playlist", report.master_playlist.string()},
             {"renditions", std::move(renditions)}
         };
         std::printf("%s\n", boost::json::serialize(body).c_str());
         return;
     }
     for (const auto& rendition : report.renditions) {
-        std::printf("  %-24s %4dx%-4d  %6.2f fps  %10s  %s\n", rendition.name.c_str(), rendition.size.width,
-                    rendition.size.height, rendition.fps, host::format_bytes(rendition.bytes).c_str(),
-                    rendition.playlist.c_str());
+        std::printf(
+            "  %-24s %4dx%-4d  %6.2f fps  %10s  %s\n", rendition.name.c_str(), rendition.size.width,
+            rendition.size.height, rendition.fps, host::format_bytes(rendition.bytes).c_str(),
+            rendition.playlist.c_str()
+        );
     }
-    std::printf("%llu segments, %.1f s of media in %.1f s (%.2fx real time): %s\n",
-                static_cast<unsigned long long>(report.segments), report.media_seconds, report.wall_seconds,
-                report.speed(), report.master_playlist.c_str());
+    std::printf(
+        "%llu segments, %.1f s of media in %.1f s (%.2fx real time): %s\n",
+        static_cast<unsigned long long>(report.segments), report.media_seconds, report.wall_seconds,
+        report.speed(), report.master_playlist.c_str()
+    );
 }
 
 Task<Result<int>> transcode_with(Session& session, std::string url, TranscodeJobOptions options) {
@@ -123,12 +134,19 @@ void add_transcode_command(CLI::App& app, const CommonOptions& common, Run& run)
     auto options = std::make_shared<TranscodeOptions>();
     auto* command = app.add_subcommand("transcode", "Transcode a file into HLS renditions");
     command->add_option("IN", options->input, "any file FFmpeg can read")->required();
-    command->add_option("-o,--output", options->output, "folder for master.m3u8 and the renditions")->required();
+    command->add_option("-o,--output", options->output, "folder for master.m3u8 and the renditions")
+        ->required();
     command
-        ->add_option("--profiles", options->profiles, "a JSON file of profiles, or preset names separated by commas")
+        ->add_option(
+            "--profiles", options->profiles, "a JSON file of profiles, or preset names separated by commas"
+        )
         ->capture_default_str();
-    command->add_option("--gateway", options->gateway, "the gateway's URL; without it one on this machine, or a "
-                                                       "private network made for this call")
+    command
+        ->add_option(
+            "--gateway", options->gateway,
+            "the gateway's URL; without it one on this machine, or a "
+            "private network made for this call"
+        )
         ->envname("FRAMEGRID_GATEWAY");
     command->add_option("--parallel", options->job.parallel, "segments in flight; 0: what the network offers")
         ->check(CLI::Range(0, 256))

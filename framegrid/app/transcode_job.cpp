@@ -30,8 +30,10 @@ double fps_of(const MediaInfo& info) {
 
 class FileTranscode {
   public:
-    FileTranscode(Session& session, GatewayClient& gateway, TranscodeJobOptions options, Progress progress,
-                  OnSegment on_segment)
+    FileTranscode(
+        Session& session, GatewayClient& gateway, TranscodeJobOptions options, Progress progress,
+        OnSegment on_segment
+    )
         : session_(session),
           gateway_(gateway),
           options_(std::move(options)),
@@ -149,7 +151,8 @@ Task<Result<bool>> FileTranscode::process_or_fail(Segment segment) {
     push.stream = stream_;
     push.seq = seq;
     push.bytes = std::move(segment.bytes);
-    push.container = segment.content_type == "video/mp2t" ? media::Container::kMpegTs : media::Container::kMp4;
+    push.container =
+        segment.content_type == "video/mp2t" ? media::Container::kMpegTs : media::Container::kMp4;
     push.duration_ms = duration_ms;
     push.source = info_.upright_size();
     push.configuration = configuration_;
@@ -159,8 +162,12 @@ Task<Result<bool>> FileTranscode::process_or_fail(Segment segment) {
         co_return fail(std::move(renditions.error()).with_context(fmt::format("segment {}", seq)));
     }
     if (renditions->size() != options_.profiles.size()) {
-        co_return fail(Errc::kProtocol, fmt::format("segment {}: {} renditions for {} profiles", seq,
-                                                    renditions->size(), options_.profiles.size()));
+        co_return fail(
+            Errc::kProtocol,
+            fmt::format(
+                "segment {}: {} renditions for {} profiles", seq, renditions->size(), options_.profiles.size()
+            )
+        );
     }
     auto wrote = co_await offload(session_.pool, [&] { return write_segment(seq, *renditions); });
     if (!wrote) {
@@ -203,8 +210,12 @@ void FileTranscode::show_progress() {
     const double done = std::min(1.0, media_done_ms_ / total_ms);
     const double speed = media_done_ms_ / 1000 / std::max(wall, 1e-3);
     const double left = std::max(0.0, (total_ms - media_done_ms_) / 1000) / std::max(speed, 1e-3);
-    progress_(done, fmt::format("{:.0f} fps, {:.2f}x real time, ETA {}", speed * fps_of(info_), speed,
-                                host::format_seconds(left)));
+    progress_(
+        done,
+        fmt::format(
+            "{:.0f} fps, {:.2f}x real time, ETA {}", speed * fps_of(info_), speed, host::format_seconds(left)
+        )
+    );
 }
 
 Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index, media::HlsVariant& variant) {
@@ -212,8 +223,10 @@ Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index, media
     std::vector<media::HlsSegment> segments;
     RenditionReport report;
     for (const auto& [seq, written] : written_) {
-        segments.push_back({fmt::format("{}{}", seq, media::extension_of(profile.container)), written.duration_ms,
-                            written.bytes[index], false});
+        segments.push_back(
+            {fmt::format("{}{}", seq, media::extension_of(profile.container)), written.duration_ms,
+             written.bytes[index], false}
+        );
         report.bytes += static_cast<std::uint64_t>(written.bytes[index]);
     }
     report.name = profile.name;
@@ -253,7 +266,8 @@ Result<TranscodeReport> FileTranscode::finish() {
 }  // namespace
 
 Task<Result<TranscodeReport>> transcode_file(
-    Session& session, GatewayClient& gateway, TranscodeJobOptions options, Progress progress, OnSegment on_segment
+    Session& session, GatewayClient& gateway, TranscodeJobOptions options, Progress progress,
+    OnSegment on_segment
 ) {
     FileTranscode job(session, gateway, std::move(options), std::move(progress), std::move(on_segment));
     co_return co_await job.run();

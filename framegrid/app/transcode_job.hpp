@@ -15,8 +15,8 @@ struct TranscodeJobOptions {
     host::Path input;
     host::Path output_dir;
     std::vector<media::VideoProfile> profiles;
-    int parallel = 0;                      // segments in flight; 0: from what the network offers
-    std::int64_t segment_ms = 2'000;       // cut at the first keyframe after this long
+    int parallel = 0;                 // segments in flight; 0: from what the network offers
+    std::int64_t segment_ms = 2'000;  // cut at the first keyframe after this long
     Duration segment_time_max = std::chrono::minutes(5);  // for one segment, retries included
 };
 
@@ -46,7 +46,8 @@ using OnSegment = std::function<void(std::uint64_t segments_done)>;
 
 // On failure nothing more is sent; what has been written stays for inspection, without playlists.
 Task<Result<TranscodeReport>> transcode_file(
-    Session& session, GatewayClient& gateway, TranscodeJobOptions options, Progress progress, OnSegment on_segment
+    Session& session, GatewayClient& gateway, TranscodeJobOptions options, Progress progress,
+    OnSegment on_segment
 );
 
 }  // namespace framegrid::app

@@ -3,8 +3,8 @@
 
 #include <cstdio>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <framegrid/app/session.hpp>
 #include <framegrid/host/terminal.hpp>
@@ -83,11 +83,14 @@ Task<std::string> jobs_line(Session& session, std::string gateway) {
     }
     const auto number = [&](const char* name) -> std::int64_t {
         const auto* jobs = status.as_object().if_contains("jobs");
-        const auto* value = jobs != nullptr && jobs->is_object() ? jobs->as_object().if_contains(name) : nullptr;
+        const auto* value =
+            jobs != nullptr && jobs->is_object() ? jobs->as_object().if_contains(name) : nullptr;
         return value != nullptr && value->is_number() ? value->to_number<std::int64_t>() : 0;
     };
-    co_return fmt::format("jobs  {} running, {} done, {} failed, {} retried", number("in_flight"), number("done"),
-                          number("failed"), number("retries"));
+    co_return fmt::format(
+        "jobs  {} running, {} done, {} failed, {} retried", number("in_flight"), number("done"),
+        number("failed"), number("retries")
+    );
 }
 
 Task<Result<int>> up(Session& session, UpOptions options) {
@@ -108,14 +111,18 @@ Task<Result<int>> up(Session& session, UpOptions options) {
     if (session.common.json) {
         boost::json::array children;
         for (const auto& child : (*network)->children()) {
-            children.push_back(boost::json::object{{"name", child.name}, {"uri", child.uri}, {"pid", child.pid}});
+            children.push_back(
+                boost::json::object{{"name", child.name}, {"uri", child.uri}, {"pid", child.pid}}
+            );
         }
         const boost::json::object ready{{"gateway", gateway}, {"children", std::move(children)}};
         std::printf("%s\n", boost::json::serialize(ready).c_str());
         std::fflush(stdout);
     } else {
-        std::printf("Ready. Try:  framegrid transcode FILE -o out   (logs: %s, Ctrl-C stops)\n",
-                    options.network.log_dir.c_str());
+        std::printf(
+            "Ready. Try:  framegrid transcode FILE -o out   (logs: %s, Ctrl-C stops)\n",
+            options.network.log_dir.c_str()
+        );
     }
     // The signal cancels this task in its sleep; the network then stops its children in an orderly way.
     StatusView view;
@@ -146,18 +153,27 @@ void add_up_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option("--orchestrators", options->network.orchestrators, "how many orchestrators")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
-    command->add_option("--workers", options->network.workers, "how many workers, spread over the orchestrators")
+    command
+        ->add_option("--workers", options->network.workers, "how many workers, spread over the orchestrators")
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
-    command->add_option("--tasks-per-worker", options->network.tasks_per_worker, "tasks at once; 0: cores / workers")
+    command
+        ->add_option(
+            "--tasks-per-worker", options->network.tasks_per_worker, "tasks at once; 0: cores / workers"
+        )
         ->check(CLI::Range(0, 256))
         ->capture_default_str();
-    command->add_option("--gateway-port", options->network.gateway_port, "the gateway's HTTP port; 0: any free one")
+    command
+        ->add_option(
+            "--gateway-port", options->network.gateway_port, "the gateway's HTTP port; 0: any free one"
+        )
         ->envname("FRAMEGRID_GATEWAY_PORT")
         ->capture_default_str();
     command->add_option("--log-dir", options->log_dir, "where each process's log goes");
     command->add_flag("--no-restart", options->no_restart, "leave a process that ends by itself down");
-    command->add_option("--worker-arg", options->network.worker_args, "an argument for every worker (repeatable)");
+    command->add_option(
+        "--worker-arg", options->network.worker_args, "an argument for every worker (repeatable)"
+    );
     command->footer(
         "Examples:\n"
         "  framegrid up\n"

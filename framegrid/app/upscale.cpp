@@ -3,8 +3,8 @@
 
 #include <cstdio>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <framegrid/app/upscale_job.hpp>
 #include <framegrid/host/terminal.hpp>
@@ -27,27 +27,35 @@ Task<Result<int>> upscale_with(Session& session, std::string url, UpscaleJobOpti
     host::ProgressBar bar("upscale");
     const bool quiet = session.common.json;
     const std::string output = options.output.string();
-    auto report = co_await upscale_file(session, gateway, std::move(options),
-                                        [&](double done, const std::string& detail) {
-                                            if (!quiet) {
-                                                bar.update(done, detail);
-                                            }
-                                        });
+    auto report = co_await upscale_file(
+        session, gateway, std::move(options),
+        [&](double done, const std::string& detail) {
+            if (!quiet) {
+                bar.update(done, detail);
+            }
+        }
+    );
     if (!report) {
         co_return fail(std::move(report.error()));
     }
     if (quiet) {
         const boost::json::object body{
-            {"output", output}, {"video", report->video}, {"segments", report->segments},
-            {"retries", report->client_retries}, {"media_seconds", report->media_seconds},
-            {"wall_seconds", report->wall_seconds}, {"bytes", report->bytes}
+            {"output", output},
+            {"video", report->video},
+            {"segments", report->segments},
+            {"retries", report->client_retries},
+            {"media_seconds", report->media_seconds},
+            {"wall_seconds", report->wall_seconds},
+            {"bytes", report->bytes}
         };
         std::printf("%s\n", boost::json::serialize(body).c_str());
         co_return kExitOk;
     }
     bar.finish(host::format_seconds(report->wall_seconds));
-    std::printf("%s (%s) in %s\n", output.c_str(), host::format_bytes(report->bytes).c_str(),
-                host::format_seconds(report->wall_seconds).c_str());
+    std::printf(
+        "%s (%s) in %s\n", output.c_str(), host::format_bytes(report->bytes).c_str(),
+        host::format_seconds(report->wall_seconds).c_str()
+    );
     co_return kExitOk;
 }
 
@@ -80,12 +88,21 @@ void add_upscale_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto* command = app.add_subcommand("upscale", "Enlarge a picture or a video by super-resolution");
     command->add_option("IN", options->input, "a picture or video FFmpeg can read")->required();
     command->add_option("-o,--output", options->output, "PNG for pictures, MP4 for videos")->required();
-    command->add_option("--scale", options->scale, "2 or 4")->check(CLI::IsMember({2, 4}))->capture_default_str();
+    command->add_option("--scale", options->scale, "2 or 4")
+        ->check(CLI::IsMember({2, 4}))
+        ->capture_default_str();
     command->add_option("--model", options->job.model_id, "model id instead of the one that --scale names");
-    command->add_option("--gateway", options->gateway, "the gateway's URL; without it one on this machine, or a "
-                                                       "private network made for this call")
+    command
+        ->add_option(
+            "--gateway", options->gateway,
+            "the gateway's URL; without it one on this machine, or a "
+            "private network made for this call"
+        )
         ->envname("FRAMEGRID_GATEWAY");
-    command->add_option("--parallel", options->job.parallel, "video segments in flight; 0: what the network offers")
+    command
+        ->add_option(
+            "--parallel", options->job.parallel, "video segments in flight; 0: what the network offers"
+        )
         ->check(CLI::Range(0, 64))
         ->capture_default_str();
     command->footer(

@@ -24,7 +24,10 @@ constexpr std::size_t kSniffBytes = 4096;
 class VideoUpscale {
   public:
     VideoUpscale(Session& session, GatewayClient& gateway, UpscaleJobOptions options, Progress progress)
-        : session_(session), gateway_(gateway), options_(std::move(options)), progress_(std::move(progress)) {}
+        : session_(session),
+          gateway_(gateway),
+          options_(std::move(options)),
+          progress_(std::move(progress)) {}
 
     Task<Result<UpscaleReport>> run();
 
@@ -150,9 +153,13 @@ Task<Result<bool>> VideoUpscale::process_or_fail(Segment segment) {
         const double total_ms = std::max<double>(1, static_cast<double>(info.duration_ms));
         const double speed = media_done_ms_ / 1000 / std::max(wall, 1e-3);
         const double left = std::max(0.0, (total_ms - media_done_ms_) / 1000) / std::max(speed, 1e-3);
-        progress_(std::min(1.0, media_done_ms_ / total_ms),
-                  fmt::format("{:.1f} fps, {:.2f}x real time, ETA {}", speed * info.fps_num / std::max(1, info.fps_den), speed,
-                              host::format_seconds(left)));
+        progress_(
+            std::min(1.0, media_done_ms_ / total_ms),
+            fmt::format(
+                "{:.1f} fps, {:.2f}x real time, ETA {}", speed * info.fps_num / std::max(1, info.fps_den),
+                speed, host::format_seconds(left)
+            )
+        );
     }
     co_return true;
 }
@@ -160,17 +167,19 @@ Task<Result<bool>> VideoUpscale::process_or_fail(Segment segment) {
 Result<void> VideoUpscale::assemble() const {
     auto next = done_.begin();
     FG_TRY(written, media_ffmpeg::write_mp4(options_.output.string(), [&]() -> Result<std::optional<Blob>> {
-        if (next == done_.end()) {
-            return std::optional<Blob>();
-        }
-        FG_TRY(bytes, host::read_file(piece(*next++), std::size_t{4} << 30));
-        return std::optional<Blob>(Blob(std::move(bytes)));
-    }));
+               if (next == done_.end()) {
+                   return std::optional<Blob>();
+               }
+               FG_TRY(bytes, host::read_file(piece(*next++), std::size_t{4} << 30));
+               return std::optional<Blob>(Blob(std::move(bytes)));
+           }));
     (void)written;
     return {};
 }
 
-Task<Result<UpscaleReport>> upscale_image(Session& session, GatewayClient& gateway, UpscaleJobOptions options) {
+Task<Result<UpscaleReport>> upscale_image(
+    Session& session, GatewayClient& gateway, UpscaleJobOptions options
+) {
     const TimePoint started = session.clock.now();
     auto file = host::read_file(options.input, kImageBytesMax);
     if (!file) {

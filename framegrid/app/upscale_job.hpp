@@ -11,9 +11,9 @@ namespace framegrid::app {
 
 struct UpscaleJobOptions {
     host::Path input;
-    host::Path output;          // .png for pictures, .mp4 for videos
-    std::string model_id;       // "framegrid/sr-2x"
-    int parallel = 0;           // video segments in flight; 0: from what the network offers
+    host::Path output;     // .png for pictures, .mp4 for videos
+    std::string model_id;  // "framegrid/sr-2x"
+    int parallel = 0;      // video segments in flight; 0: from what the network offers
     std::int64_t segment_ms = 1'000;
     Duration item_time_max = std::chrono::minutes(15);  // for one picture or segment, retries included
 };

@@ -31,10 +31,11 @@ struct WorkerOptions {
 job::Capabilities transcode_capabilities(int capacity) {
     using job::Capability;
     auto capabilities = job::default_capabilities();
-    for (const auto extra : {Capability::kHevcDecode, Capability::kHevcEncode, Capability::kVp8Decode,
-                             Capability::kVp9Decode, Capability::kVp9Encode, Capability::kH264Decode444,
-                             Capability::kH264Decode422, Capability::kH264Decode444Depth10,
-                             Capability::kH264Decode422Depth10, Capability::kH264Decode420Depth10}) {
+    for (const auto extra :
+         {Capability::kHevcDecode, Capability::kHevcEncode, Capability::kVp8Decode, Capability::kVp9Decode,
+          Capability::kVp9Encode, Capability::kH264Decode444, Capability::kH264Decode422,
+          Capability::kH264Decode444Depth10, Capability::kH264Decode422Depth10,
+          Capability::kH264Decode420Depth10}) {
         capabilities.add(extra);
     }
     for (auto& [capability, count] : capabilities.capacities) {
@@ -56,13 +57,15 @@ job::Capabilities ai_capabilities(const std::vector<engine::ModelManifest>& mode
     return capabilities;
 }
 
-Result<sandbox::ExecutorSettings> pool_settings(const WorkerOptions& options, const std::vector<std::string>& models) {
+Result<sandbox::ExecutorSettings> pool_settings(
+    const WorkerOptions& options, const std::vector<std::string>& models
+) {
     FG_TRY(program, host::executable_path());
     FG_TRY(memory, parse_bytes(options.executor_memory, "executor-memory"));
     sandbox::ExecutorSettings settings;
     settings.executors = static_cast<std::size_t>(std::max(1, options.capacity + options.ai_capacity));
-    settings.argv = {program.string(), "executor", "--x264-preset", options.preset, "--hw", options.hw,
-                     "--memory", options.memory};
+    settings.argv = {program.string(), "executor", "--x264-preset", options.preset,
+                     "--hw",           options.hw, "--memory",      options.memory};
     for (const auto& folder : models) {
         settings.argv.push_back("--models");
         settings.argv.push_back(folder);
@@ -92,8 +95,10 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
             co_return fail(std::move(opened.error()));
         }
         for (const auto& problem : (*opened)->problems()) {
-            session.log.warn("worker.model_unusable",
-                             {{"directory", problem.directory.string()}, {"why", problem.error.message}});
+            session.log.warn(
+                "worker.model_unusable",
+                {{"directory", problem.directory.string()}, {"why", problem.error.message}}
+            );
         }
         models = (*opened)->manifests();
     }
@@ -143,9 +148,8 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
     };
     TaskGroup announcing(session.loop.executor(), 1, session.log);
     announcing.spawn(Ready::announce(*role, session.clock));
-    auto ended = co_await with_cleanup<void>(
-        with_group<void>(announcing, role->run()), Shut::down(client, executors)
-    );
+    auto ended =
+        co_await with_cleanup<void>(with_group<void>(announcing, role->run()), Shut::down(client, executors));
     if (!ended) {
         co_return fail(std::move(ended.error()));
     }
@@ -156,13 +160,17 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
 
 void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<WorkerOptions>();
-    auto* command = app.add_subcommand("worker", "Run tasks for an orchestrator in sandboxed executor processes");
+    auto* command =
+        app.add_subcommand("worker", "Run tasks for an orchestrator in sandboxed executor processes");
     command
-        ->add_option("--orchestrators", options->orchestrators,
-                     "the orchestrator's URI; more, separated by commas, are fallbacks")
+        ->add_option(
+            "--orchestrators", options->orchestrators,
+            "the orchestrator's URI; more, separated by commas, are fallbacks"
+        )
         ->envname("FRAMEGRID_ORCHESTRATORS")
         ->capture_default_str();
-    command->add_option("--secret", options->secret, "shared with the orchestrator")->envname("FRAMEGRID_SECRET");
+    command->add_option("--secret", options->secret, "shared with the orchestrator")
+        ->envname("FRAMEGRID_SECRET");
     command->add_option("--secret-file", options->secret_file, "file whose first line is the secret");
     command->add_option("--capacity", options->capacity, "transcode tasks at once; 0: one per core")
         ->check(CLI::Range(0, 1024))
@@ -172,10 +180,12 @@ void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
         ->capture_default_str();
     command->add_option("--models", options->models, "model directories, separated by commas")
         ->envname("FRAMEGRID_MODELS");
-    command->add_option("--memory", options->memory, "for loaded models, per executor")->capture_default_str();
+    command->add_option("--memory", options->memory, "for loaded models, per executor")
+        ->capture_default_str();
     command->add_option("--executor-memory", options->executor_memory, "limit of one executor process")
         ->capture_default_str();
-    command->add_option("--x264-preset", options->preset, "effort of the software encoders")->capture_default_str();
+    command->add_option("--x264-preset", options->preset, "effort of the software encoders")
+        ->capture_default_str();
     command->add_option("--hw", options->hw, "none, nvidia, vaapi or auto")
         ->check(CLI::IsMember({"none", "nvidia", "vaapi", "auto"}))
         ->capture_default_str();

@@ -11,7 +11,7 @@ constexpr double kUnmeasuredScore = 0.5;  // newcomers are tried before mediocre
 constexpr double kScoreAlpha = 0.3;       // weight of the newest measurement
 constexpr double kSessionBonus = 0.7;
 constexpr double kColdPenalty = 4.0;
-constexpr double kNoise = 0.2;            // equal nodes share the work
+constexpr double kNoise = 0.2;  // equal nodes share the work
 constexpr std::uint32_t kDoublingsMax = 16;
 
 bool contains(const std::vector<Slot>& slots, Slot slot) {
@@ -41,6 +41,7 @@ struct Pool::Entry {
     std::string uri;
     std::optional<api::OrchestratorInfo> info;
     TimePoint usable_from{};  // suspended or paused until then
+    bool reachable = true;    // the last poll or job got an answer
     std::uint32_t in_flight = 0;
     std::uint32_t capacity = 1;
     std::uint32_t failures = 0;
@@ -67,6 +68,7 @@ struct Pool::NeedsKind {
     job::Capabilities needs;
     std::vector<Slot> members;
     std::unordered_map<Slot, std::size_t> position;
+    std::optional<TimePoint> left_at;  // when a member last ceased to be one
 
     void insert(Slot slot) {
         if (position.try_emplace(slot, members.size()).second) {
@@ -90,9 +92,7 @@ struct Pool::Scored {
     Slot slot;
     bool full;
     double score;
-    bool operator<(const Scored& other) const {
-        return full != other.full ? !full : score < other.score;
-    }
+    bool operator<(const Scored& other) const { return full != other.full ? !full : score < other.score; }
 };
 
 Pool::Pool(PoolSettings settings) : settings_(std::move(settings)) {}
@@ -161,25 +161,30 @@ const std::string& Pool::uri(Slot slot) const {
     return slot < entries_.size() && entries_[slot] ? entries_[slot]->uri : kNone;
 }
 
-std::size_t Pool::size() const { return by_uri_.size(); }
+std::size_t Pool::size() const {
+    return by_uri_.size();
+}
 
-void Pool::on_info(Slot slot, api::OrchestratorInfo info, TimePoint) {
+bool Pool::on_info(Slot slot, api::OrchestratorInfo info, TimePoint now) {
     if (slot >= entries_.size() || !entries_[slot]) {
-        return;
+        return false;
     }
     Entry& entry = *entries_[slot];
+    const bool was_usable = entry.info && entry.reachable;
     const bool changed = !entry.info || entry.info->capabilities != info.capabilities ||
                          entry.info->service_uri.empty() != info.service_uri.empty();
     entry.capacity = capacity_of(info);
+    entry.reachable = true;
     entry.info = std::move(info);
     if (changed) {
-        reindex(slot);
+        reindex(slot, now);
     }
+    return changed || !was_usable;
 }
 
-void Pool::on_info_failed(Slot slot, TimePoint now, Random& random) {
+void Pool::on_info_failed(Slot slot) {
     if (slot < entries_.size() && entries_[slot]) {
-        suspend(*entries_[slot], now, random);
+        entries_[slot]->reachable = false;
     }
 }
 
@@ -202,6 +207,7 @@ void Pool::on_done(Slot slot, std::optional<job::Capability> capability, double 
     }
     Entry& entry = *entries_[slot];
     entry.failures = 0;
+    entry.reachable = true;
     if (double* known = entry.latency(capability)) {
         *known += kScoreAlpha * (latency_score - *known);
     } else {
@@ -246,8 +252,10 @@ void Pool::suspend(Entry& entry, TimePoint now, Random& random) {
 Pool::NeedsKind& Pool::kind_for(const job::Capabilities& needs) {
     for (std::size_t i = 0; i < kinds_.size(); ++i) {
         if (kinds_[i]->needs == needs) {
-            std::rotate(kinds_.begin(), kinds_.begin() + static_cast<std::ptrdiff_t>(i),
-                        kinds_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+            std::rotate(
+                kinds_.begin(), kinds_.begin() + static_cast<std::ptrdiff_t>(i),
+                kinds_.begin() + static_cast<std::ptrdiff_t>(i) + 1
+            );
             return *kinds_.front();
         }
     }
@@ -267,14 +275,15 @@ Pool::NeedsKind& Pool::kind_for(const job::Capabilities& needs) {
     return *kinds_.front();
 }
 
-void Pool::reindex(Slot slot) {
+void Pool::reindex(Slot slot, TimePoint now) {
     const Entry& entry = *entries_[slot];
     for (auto& kind : kinds_) {
         if (entry.info && !entry.info->service_uri.empty() &&
             job::compatible(kind->needs, entry.info->capabilities)) {
             kind->insert(slot);
-        } else {
+        } else if (kind->position.contains(slot)) {
             kind->erase(slot);
+            kind->left_at = now;
         }
     }
 }
@@ -295,7 +304,7 @@ bool Pool::affordable(const Entry& entry, const Demand& demand) const {
 }
 
 bool Pool::usable(const Entry& entry, const Demand& demand, TimePoint now) const {
-    return entry.usable_from <= now && entry.info && affordable(entry, demand);
+    return entry.reachable && entry.usable_from <= now && entry.info && affordable(entry, demand);
 }
 
 double Pool::score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const {
@@ -345,7 +354,8 @@ std::optional<Slot> Pool::pick(const Demand& demand, TimePoint now, Random& rand
             consider(kind.members[random.below(count)]);
         }
         if (!best || best->full) {
-            // The sample was unlucky (most are suspended, expensive or full): look at everybody, from a random start.
+            // The sample was unlucky (most are suspended, expensive or full): look at everybody, from a
+            // random start.
             const std::size_t start = random.below(count);
             for (std::size_t i = 0; i < count && (!best || best->full); ++i) {
                 consider(kind.members[(start + i) % count]);
@@ -359,11 +369,12 @@ std::optional<Slot> Pool::pick(const Demand& demand, TimePoint now, Random& rand
     return best->slot;
 }
 
-bool Pool::could_serve(const Demand& demand) {
+bool Pool::could_serve(const Demand& demand, TimePoint now) {
     const NeedsKind& kind = kind_for(demand.needs);
-    return std::any_of(kind.members.begin(), kind.members.end(), [&](Slot slot) {
-        return affordable(*entries_[slot], demand);
+    const bool somebody = std::any_of(kind.members.begin(), kind.members.end(), [&](Slot slot) {
+        return affordable(*entries_[slot], demand) && !contains(demand.exclude, slot);
     });
+    return somebody || (kind.left_at && now - *kind.left_at < settings_.memory);
 }
 
 std::optional<TimePoint> Pool::next_release(const Demand& demand, TimePoint now) {
@@ -380,26 +391,32 @@ std::optional<TimePoint> Pool::next_release(const Demand& demand, TimePoint now)
 }
 
 const api::OrchestratorInfo* Pool::info(Slot slot) const {
-    return slot < entries_.size() && entries_[slot] && entries_[slot]->info ? &*entries_[slot]->info : nullptr;
+    return slot < entries_.size() && entries_[slot] && entries_[slot]->info ? &*entries_[slot]->info
+                                                                            : nullptr;
 }
 
 std::vector<PoolEntryView> Pool::view(TimePoint now) const {
     std::vector<PoolEntryView> out;
-    std::size_t usable_count = 0;
     for (const auto& entry : entries_) {
         if (!entry) {
             continue;
         }
-        const bool suspended = entry->usable_from > now;
-        usable_count += entry->info && !suspended ? 1 : 0;
-        out.push_back({entry->uri, entry->info.has_value(), suspended, entry->in_flight, entry->capacity,
-                       entry->latency_or(std::nullopt, 0), entry->failures});
+        const bool suspended = entry->usable_from > now || !entry->reachable;
+        out.push_back(
+            {entry->uri, entry->info.has_value(), suspended, entry->in_flight, entry->capacity,
+             entry->latency_or(std::nullopt, 0), entry->failures}
+        );
     }
-    stats_.usable = usable_count;
     return out;
 }
 
-const PoolStats& Pool::stats() const { return stats_; }
+PoolStats Pool::stats(TimePoint now) const {
+    PoolStats out = stats_;
+    for (const auto& entry : entries_) {
+        out.usable += entry && entry->info && entry->reachable && entry->usable_from <= now ? 1 : 0;
+    }
+    return out;
+}
 
 void dump(MetricsWriter& out, const PoolStats& stats) {
     out.counter("framegrid_market_picks_total", stats.picks);

@@ -1,5 +1,5 @@
-// The gateway's view of the orchestrators it knows, and the choice of one for a job. Socket-free: fed with discovery
-// answers, job outcomes, time and randomness.
+// The gateway's view of the orchestrators it knows, and the choice of one for a job. Socket-free: fed with
+// discovery answers, job outcomes, time and randomness.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <framegrid/api/orchestrator.hpp>
+#include <framegrid/job/capabilities.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/random.hpp>
@@ -20,12 +21,15 @@ namespace framegrid::market {
 
 struct PoolSettings {
     std::size_t orchestrators_max = 20'000;
-    std::optional<Price> price_max;              // orchestrators that ask for more are never picked
-    Duration suspend_first = std::chrono::seconds(1);  // after the first failure; doubles with each further one
+    std::optional<Price> price_max;  // orchestrators that ask for more are never picked
+    Duration suspend_first =
+        std::chrono::seconds(1);  // after the first failure; doubles with each further one
     Duration suspend_max = std::chrono::seconds(60);
-    Duration busy_pause = std::chrono::milliseconds(150);  // after an honest "I am full": no reputation is lost
+    Duration busy_pause =
+        std::chrono::milliseconds(150);          // after an honest "I am full": no reputation is lost
     std::size_t sample_size = 24;                // candidates compared per pick
     std::size_t needs_kinds_max = 64;            // distinct job needs that stay indexed
+    Duration memory = std::chrono::seconds(10);  // how long somebody who could serve is hoped to come back
 };
 
 // Index of an orchestrator; stays valid until it is removed.
@@ -34,10 +38,10 @@ using Slot = std::uint32_t;
 // What a job asks of its orchestrator.
 struct Demand {
     job::Capabilities needs;
-    std::optional<Price> price_max;      // the client's own cap, on top of the pool's
-    std::vector<Slot> exclude;           // already tried for this job
-    std::vector<Slot> prefer;            // hold a session of the same stream: keep its codecs and caches warm
-    std::string model_id;                // AI jobs: a node that has it warm is preferred
+    std::optional<Price> price_max;  // the client's own cap, on top of the pool's
+    std::vector<Slot> exclude;       // already tried for this job
+    std::vector<Slot> prefer;        // hold a session of the same stream: keep its codecs and caches warm
+    std::string model_id;            // AI jobs: a node that has it warm is preferred
     std::optional<job::Capability> capability;
 };
 
@@ -46,18 +50,18 @@ struct PoolStats {
     std::uint64_t picks_empty = 0;  // nobody suitable
     std::uint64_t suspensions = 0;
     std::size_t orchestrators = 0;
-    std::size_t usable = 0;  // answered discovery and not suspended, at the last sweep
+    std::size_t usable = 0;  // answered discovery and not suspended
 };
 void dump(MetricsWriter& out, const PoolStats& stats);
 
 // A line of `framegrid status` and of the gateway's /status page.
 struct PoolEntryView {
     std::string uri;
-    bool known = false;      // has answered discovery
+    bool known = false;  // has answered discovery
     bool suspended = false;
     std::uint32_t in_flight = 0;
     std::uint32_t capacity = 0;
-    double latency_score = 0;  // transcoding: measured seconds per second of media; 0 = not measured
+    double latency_score = 0;    // transcoding: measured seconds per second of media; 0 = not measured
     std::uint32_t failures = 0;  // in a row
 };
 
@@ -67,15 +71,18 @@ class Pool {
     explicit Pool(PoolSettings settings);
     ~Pool();
 
-    // The current list of service URIs: new ones are added, vanished ones removed. Over the limit the rest is dropped.
+    // The current list of service URIs: new ones are added, vanished ones removed. Over the limit the rest is
+    // dropped.
     void set_list(const std::vector<std::string>& uris);
     std::vector<std::string> uris() const;
     std::optional<Slot> find(std::string_view uri) const;
     const std::string& uri(Slot slot) const;
     std::size_t size() const;
 
-    void on_info(Slot slot, api::OrchestratorInfo info, TimePoint now);
-    void on_info_failed(Slot slot, TimePoint now, Random& random);
+    // True when the node has become usable, or offers something else than before.
+    bool on_info(Slot slot, api::OrchestratorInfo info, TimePoint now);
+    // Not picked until a poll (or a job under way) gets an answer again; its reputation does not suffer.
+    void on_info_failed(Slot slot);
     void on_started(Slot slot);
     // latency_score: seconds taken per second of media, or per job for AI; kept apart for each capability.
     void on_done(Slot slot, std::optional<job::Capability> capability, double latency_score);
@@ -84,24 +91,26 @@ class Pool {
     // The caller gave up (cancelled, or the job was at fault): nothing is learned.
     void on_abandoned(Slot slot);
 
-    // The best of a random sample of suitable orchestrators; nullopt when there is none. Suspended, busy-paused,
-    // incompatible, excluded and too expensive ones are never returned; full ones only when nothing else is left.
+    // The best of a random sample of suitable orchestrators; nullopt when there is none. Suspended,
+    // busy-paused, incompatible, excluded and too expensive ones are never returned; full ones only when
+    // nothing else is left.
     std::optional<Slot> pick(const Demand& demand, TimePoint now, Random& random);
-    // True when somebody compatible and affordable exists, even if suspended or busy now: waiting may help.
-    bool could_serve(const Demand& demand);
+    // True when somebody compatible, affordable and not excluded exists, even if suspended or busy now, or
+    // did until a moment ago (nodes restart and come back with the same workers): waiting may help.
+    bool could_serve(const Demand& demand, TimePoint now);
     // The earliest time at which a suspended or paused candidate becomes usable again.
     std::optional<TimePoint> next_release(const Demand& demand, TimePoint now);
 
     const api::OrchestratorInfo* info(Slot slot) const;
     std::vector<PoolEntryView> view(TimePoint now) const;
-    const PoolStats& stats() const;
+    PoolStats stats(TimePoint now) const;
 
   private:
     struct Entry;
     struct NeedsKind;
     struct Scored;
     NeedsKind& kind_for(const job::Capabilities& needs);
-    void reindex(Slot slot);
+    void reindex(Slot slot, TimePoint now);
     bool usable(const Entry& entry, const Demand& demand, TimePoint now) const;
     double score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const;
     bool affordable(const Entry& entry, const Demand& demand) const;
@@ -113,7 +122,7 @@ class Pool {
     std::vector<Slot> free_;
     std::unordered_map<std::string, Slot> by_uri_;
     std::vector<std::unique_ptr<NeedsKind>> kinds_;  // most recently used first
-    mutable PoolStats stats_;
+    PoolStats stats_;
 };
 
 }  // namespace framegrid::market

@@ -49,7 +49,7 @@ TEST_F(PoolTest, NobodyIsPickedBeforeDiscoveryAnswered) {
     Pool pool({});
     pool.set_list({"https://a"});
     EXPECT_FALSE(pool.pick(demand(), now(), random_));
-    EXPECT_FALSE(pool.could_serve(demand()));
+    EXPECT_FALSE(pool.could_serve(demand(), now()));
     pool.on_info(*pool.find("https://a"), info(), now());
     EXPECT_TRUE(pool.pick(demand(), now(), random_));
 }
@@ -63,7 +63,7 @@ TEST_F(PoolTest, FailureSuspendsWithDoublingBackOff) {
         pool.on_started(slots[0]);
         pool.on_failed(slots[0], now(), random_);
         EXPECT_FALSE(pool.pick(demand(), now(), random_));
-        EXPECT_TRUE(pool.could_serve(demand()));
+        EXPECT_TRUE(pool.could_serve(demand(), now()));
         const auto release = pool.next_release(demand(), now());
         ASSERT_TRUE(release);
         EXPECT_GT(*release - now(), last);
@@ -100,7 +100,7 @@ TEST_F(PoolTest, PriceCapsExclude) {
     Demand frugal = demand();
     frugal.price_max = Price{9, 1};
     EXPECT_FALSE(pool.pick(frugal, now(), random_));
-    EXPECT_FALSE(pool.could_serve(frugal));
+    EXPECT_FALSE(pool.could_serve(frugal, now()));
 }
 
 TEST_F(PoolTest, ExcludedAndFullComeLast) {

@@ -1,4 +1,5 @@
-// An orchestrator that misbehaves on purpose, for end-to-end tests: it answers discovery like a good one and then
+// An orchestrator that misbehaves on purpose, for end-to-end tests: it answers discovery like a good one and
+// then
 //   lie      claims every capability and refuses all work
 //   hang     never answers a segment
 //   garbage  answers segments with renditions that are not media
@@ -33,7 +34,9 @@ class BadService final : public api::OrchestratorService {
         for (auto& [capability, count] : info.capabilities->capacities) {
             count = 64;  // more than anybody, to be asked first
         }
-        info.capabilities->add_model(job::Capability::kUpscale, "framegrid/sr-2x", {.warm = true, .capacity = 64});
+        info.capabilities->add_model(
+            job::Capability::kUpscale, "framegrid/sr-2x", {.warm = true, .capacity = 64}
+        );
         info.auth_token = {Bytes(32, 1), "bad-session", clock_.unix_ms() / 1000 + 1800};
         co_return info;
     }
@@ -63,7 +66,9 @@ class BadService final : public api::OrchestratorService {
     Task<Result<std::unique_ptr<api::TaskStream>>> register_worker(api::Registration, Deadline) override {
         co_return fail(Errc::kUnauthorized, "invalid secret");
     }
-    Task<Result<Blob>> fetch_input(std::string, Deadline) override { co_return fail(Errc::kNotFound, "none"); }
+    Task<Result<Blob>> fetch_input(std::string, Deadline) override {
+        co_return fail(Errc::kNotFound, "none");
+    }
     Task<Result<void>> submit(api::TaskReport, Deadline) override { co_return Result<void>{}; }
     Bytes sign_ping(BytesView) override { return {}; }
     Bytes sign_result(const std::vector<crypto::Hash32>&) override { return {}; }
