@@ -65,7 +65,8 @@ std::unexpected<Error> malformed(std::string_view why) {
 }
 
 std::size_t find_from(std::string_view text, std::string_view needle, std::size_t from) {
-    if (from > text.size()) {
+    // Also keeps the null pointer of an empty message away from memmem().
+    if (from > text.size() || text.size() - from < needle.size()) {
         return std::string_view::npos;
     }
     const void* at = ::memmem(text.data() + from, text.size() - from, needle.data(), needle.size());
