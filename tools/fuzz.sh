@@ -9,6 +9,7 @@ time_s=${1:-60}
 [[ "$time_s" =~ ^[0-9]+$ ]] || { echo "usage: tools/fuzz.sh [SECONDS [TARGET ...]]" >&2; exit 2; }
 export CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
 export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1
+[[ -x /usr/lib/llvm-19/bin/llvm-symbolizer ]] && export ASAN_SYMBOLIZER_PATH=/usr/lib/llvm-19/bin/llvm-symbolizer
 
 targets=("$@")
 if [[ ${#targets[@]} -eq 0 ]]; then
