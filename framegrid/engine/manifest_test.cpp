@@ -124,6 +124,9 @@ TEST(Manifest, NotTomlIsAnErrorWithTheLine) {
     EXPECT_FALSE(parse_manifest(std::string(kManifestBytesMax + 1, '\n')));
     EXPECT_FALSE(parse_manifest("a = " + std::string(30'000, '[')));  // deep nesting
     EXPECT_FALSE(parse_manifest("\xff\xfe\x00"));
+    for (const char* hostile : {"[#", "[[[1]]]", "[=", "[[#\na]]", "a.=1", "[a.#", "\xef\xba\xbf "}) {
+        EXPECT_FALSE(parse_manifest(hostile)) << hostile;
+    }
 }
 
 TEST(Manifest, NetworkMustMatchItsHashAndSize) {
