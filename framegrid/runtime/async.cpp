@@ -60,14 +60,40 @@ void Notifier::notify_all() {
     }
 }
 
-Task<void> Notifier::wait() {
-    const OneShot shot;
+void Notifier::add(const OneShot& shot) {
     if (waiters_.size() >= sweep_at_) {
         std::erase_if(waiters_, [](const auto& waiter) { return waiter.expired(); });
         sweep_at_ = std::max<std::size_t>(16, waiters_.size() * 2);
     }
     waiters_.push_back(shot.state_);
+}
+
+Task<void> Notifier::wait() {
+    const OneShot shot;
+    add(shot);
     co_await shot.wait();
+}
+
+Task<bool> Notifier::wait_until(Clock& clock, TimePoint at) {
+    const OneShot shot;
+    add(shot);
+    const bool notified = co_await shot.wait_until(clock, at);
+    co_return notified;
+}
+
+Task<bool> OneShot::wait_until(Clock& clock, TimePoint at) const {
+    const auto state = state_;
+    bool late = false;
+    const Timer timer = clock.call_at(at, [state, &late] {
+        if (!state->fired) {
+            late = true;
+            if (auto waiter = std::exchange(state->waiter, nullptr)) {
+                waiter({});
+            }
+        }
+    });
+    co_await wait();
+    co_return !late;
 }
 
 Task<void> sleep_until(Clock& clock, TimePoint at) {

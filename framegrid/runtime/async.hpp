@@ -1,5 +1,5 @@
-// Structured waiting: one-shot events, sleeping, deadlines, fan-out. Single-threaded: all parties share one executor
-// (a strand or a one-thread loop); only Offload crosses threads.
+// Structured waiting: one-shot events, sleeping, deadlines, fan-out. Single-threaded: all parties share one
+// executor (a strand or a one-thread loop); only Offload crosses threads.
 #pragma once
 
 #include <cstddef>
@@ -13,6 +13,8 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -30,6 +32,8 @@ class OneShot {
     bool fired() const { return state_->fired; }
     // Completes when fired; cancellation unwinds.
     Task<void> wait() const;
+    // Completes when fired (true) or at that time (false). Cheaper than with_deadline around wait().
+    Task<bool> wait_until(Clock& clock, TimePoint at) const;
 
   private:
     friend class Notifier;
@@ -46,8 +50,11 @@ class Notifier {
   public:
     void notify_all();
     Task<void> wait();
+    // True when notified, false when the time came first.
+    Task<bool> wait_until(Clock& clock, TimePoint at);
 
   private:
+    void add(const OneShot& shot);
     // Weak, so that a cancelled waiter leaves nothing behind but an entry that the next sweep drops.
     std::vector<std::weak_ptr<OneShot::State>> waiters_;
     std::size_t sweep_at_ = 16;
@@ -56,7 +63,8 @@ class Notifier {
 Task<void> sleep_until(Clock& clock, TimePoint at);
 Task<void> sleep_for(Clock& clock, Duration duration);
 
-// What an exception that left a Task means as a value: operation_aborted is kCancelled, anything else kInternal.
+// What an exception that left a Task means as a value: operation_aborted is kCancelled, anything else
+// kInternal.
 Error error_from(std::exception_ptr exception);
 
 namespace detail {
@@ -69,8 +77,9 @@ struct Child {
     std::move_only_function<void()> resume;
 };
 
-// Runs `work` as a child and suspends the caller until it has finished, whatever happens: the caller's frame, which
-// the child may refer to, outlives the child. A cancelled caller cancels the child and still waits for it.
+// Runs `work` as a child and suspends the caller until it has finished, whatever happens: the caller's frame,
+// which the child may refer to, outlives the child. A cancelled caller cancels the child and still waits for
+// it.
 template <class T>
 Task<void> run_child(std::shared_ptr<Child<T>> child, Task<Result<T>> work) {
     const Executor executor = co_await this_executor();
@@ -89,7 +98,8 @@ Task<void> run_child(std::shared_ptr<Child<T>> child, Task<Result<T>> work) {
             boost::asio::co_spawn(
                 executor, std::move(work),
                 boost::asio::bind_cancellation_slot(
-                    child->signal.slot(), [child](std::exception_ptr exception, Result<T> result) {
+                    child->signal.slot(),
+                    [child](std::exception_ptr exception, Result<T> result) {
                         if (exception) {
                             child->result.emplace(std::unexpected(error_from(exception)));
                         } else {
@@ -104,10 +114,17 @@ Task<void> run_child(std::shared_ptr<Child<T>> child, Task<Result<T>> work) {
     );
 }
 
+// Unwinds a coroutine that was cancelled while it waited for children: their results are nobody's then.
+inline void unwind_if_cancelled(bool throwing, const boost::asio::cancellation_state& state) {
+    if (throwing && state.cancelled() != boost::asio::cancellation_type::none) {
+        throw boost::system::system_error(boost::asio::error::operation_aborted);
+    }
+}
+
 }  // namespace detail
 
-// Runs `work` until it finishes or the deadline passes; then cancels it, waits for it to unwind and returns kDeadline.
-// T must be default constructible.
+// Runs `work` until it finishes or the deadline passes; then cancels it, waits for it to unwind and returns
+// kDeadline. T must be default constructible.
 template <class T>
 Task<Result<T>> with_deadline(Clock& clock, Deadline deadline, Task<Result<T>> work) {
     auto child = std::make_shared<detail::Child<T>>();
@@ -118,6 +135,8 @@ Task<Result<T>> with_deadline(Clock& clock, Deadline deadline, Task<Result<T>> w
         }
     });
     co_await detail::run_child<T>(child, std::move(work));
+    const bool throwing = co_await boost::asio::this_coro::throw_if_cancelled();
+    detail::unwind_if_cancelled(throwing, co_await boost::asio::this_coro::cancellation_state);
     if (child->timed_out && !child->result->has_value()) {
         co_return fail(Errc::kDeadline, "the deadline passed");
     }
@@ -179,6 +198,8 @@ Task<std::vector<Result<T>>> all_of(std::vector<Task<Result<T>>> tasks) {
             boost::asio::use_awaitable
         );
     }
+    const bool throwing = co_await boost::asio::this_coro::throw_if_cancelled();
+    detail::unwind_if_cancelled(throwing, co_await boost::asio::this_coro::cancellation_state);
     std::vector<Result<T>> results;
     results.reserve(shared->children.size());
     for (auto& child : shared->children) {
