@@ -6,7 +6,9 @@ namespace {
 constexpr std::size_t kFileOverhead = 256;  // list and map nodes, the path twice, allocator slack
 }
 
-std::size_t MemoryStore::cost(const File& file) { return file.bytes.size() + file.path.size() + kFileOverhead; }
+std::size_t MemoryStore::cost(const File& file) {
+    return file.bytes.size() + file.path.size() + kFileOverhead;
+}
 
 void MemoryStore::put(std::string path, Blob bytes) {
     if (const auto known = by_path_.find(path); known != by_path_.end()) {

@@ -15,8 +15,8 @@ namespace framegrid::orchestrator {
 class MemoryStore {
   public:
     explicit MemoryStore(std::size_t bytes_max) : bytes_max_(bytes_max) {}
-    // Replaces what was stored under the path. A file larger than the whole store is kept alone. Each file counts with
-    // its path and a fixed overhead, so that many tiny files are bounded as well.
+    // Replaces what was stored under the path. A file larger than the whole store is kept alone. Each file
+    // counts with its path and a fixed overhead, so that many tiny files are bounded as well.
     void put(std::string path, Blob bytes);
     std::optional<Blob> get(std::string_view path) const;
     void erase_prefix(std::string_view prefix);
@@ -33,7 +33,7 @@ class MemoryStore {
 
     std::size_t bytes_max_;
     std::size_t bytes_ = 0;
-    std::list<File> order_;  // oldest first
+    std::list<File> order_;                                                  // oldest first
     std::map<std::string, std::list<File>::iterator, std::less<>> by_path_;  // ordered: prefixes are ranges
 };
 

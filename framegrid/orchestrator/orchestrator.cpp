@@ -20,7 +20,8 @@ constexpr int kTimeoutsMax = 2;                 // in a row, then a worker is ta
 Result<void> check_form(const api::Work& work, const api::WorkOutput& output) {
     const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind);
     if (transcode == nullptr) {
-        return output.artifacts.empty() ? fail(Errc::kProtocol, "the worker's answer holds no file") : Result<void>{};
+        return output.artifacts.empty() ? fail(Errc::kProtocol, "the worker's answer holds no file")
+                                        : Result<void>{};
     }
     if (output.artifacts.size() != transcode->profiles.size()) {
         return fail(Errc::kProtocol, kTextMismatched);
@@ -83,6 +84,7 @@ class Role final : public Orchestrator {
     Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
     Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
     Result<void> admit(const api::Job& head) override;
+    bool is_worker_secret(std::string_view secret) const override { return secret_matches(secret); }
     Bytes sign_ping(BytesView value) override;
     Bytes sign_result(const std::vector<crypto::Hash32>& rendition_hashes) override;
     std::string store(const std::string& session_id, const std::string& name, Blob bytes) override;
@@ -107,8 +109,9 @@ class Role final : public Orchestrator {
     Deadline work_deadline(const api::Work& work, Deadline deadline) const;
     Task<Result<WorkerId>> worker_for(const WorkerDemand& demand, Deadline deadline);
     Task<Result<api::WorkOutput>> dispatch(const api::Job& job, Deadline deadline);
-    Task<Result<api::WorkOutput>> run_on(WorkerId worker, const WorkerDemand& demand, const api::Work& work,
-                                         Deadline deadline, bool& vanished);
+    Task<Result<api::WorkOutput>> run_on(
+        WorkerId worker, const WorkerDemand& demand, const api::Work& work, Deadline deadline, bool& vanished
+    );
 
     Ports ports_;
     Settings settings_;
@@ -129,7 +132,9 @@ class Role final : public Orchestrator {
 // A worker's registration as the adapter holds it: gone when destroyed.
 class Registered final : public api::TaskStream {
   public:
-    Registered(Role& role, std::weak_ptr<int> alive, WorkerId id, std::shared_ptr<Role::Registration> registration)
+    Registered(
+        Role& role, std::weak_ptr<int> alive, WorkerId id, std::shared_ptr<Role::Registration> registration
+    )
         : role_(role), alive_(std::move(alive)), id_(id), registration_(std::move(registration)) {}
     ~Registered() override {
         if (!alive_.expired()) {
@@ -255,10 +260,12 @@ Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
     auto result = co_await dispatch(job, work_deadline(job.work, deadline));
     if (!result) {
         ++stats_.jobs_failed;
-        ports_.log.warn("orchestrator.job_failed", {{"manifest", job.manifest_id},
-                                                    {"seq", job.seq},
-                                                    {"code", to_string(result.error().code)},
-                                                    {"error", result.error().message}});
+        ports_.log.warn(
+            "orchestrator.job_failed", {{"manifest", job.manifest_id},
+                                        {"seq", job.seq},
+                                        {"code", to_string(result.error().code)},
+                                        {"error", result.error().message}}
+        );
         co_return fail(std::move(result.error()));
     }
     ++stats_.jobs_done;
@@ -292,8 +299,10 @@ Task<Result<api::WorkOutput>> Role::dispatch(const api::Job& job, Deadline deadl
             co_return std::move(result);
         }
         last = std::move(result.error());
-        ports_.log.info("orchestrator.task_redispatched",
-                        {{"worker", worker->value}, {"vanished", vanished ? "yes" : "no"}, {"error", last.message}});
+        ports_.log.info(
+            "orchestrator.task_redispatched",
+            {{"worker", worker->value}, {"vanished", vanished ? "yes" : "no"}, {"error", last.message}}
+        );
         demand.exclude.push_back(*worker);
     }
     co_return fail(std::move(last));
@@ -312,14 +321,7 @@ Task<Result<WorkerId>> Role::worker_for(const WorkerDemand& demand, Deadline dea
         }
         ++waiting_;
         const AtExit count([this] { --waiting_; });
-        struct Wait {
-            static Task<Result<bool>> once(Notifier& notifier) {
-                co_await notifier.wait();
-                co_return true;
-            }
-        };
-        auto waited = co_await with_deadline<bool>(ports_.clock, deadline, Wait::once(room_changed_));
-        if (!waited) {
+        if (!co_await room_changed_.wait_until(ports_.clock, deadline.at)) {
             co_return fail(full());
         }
     }
@@ -347,23 +349,20 @@ Task<Result<api::WorkOutput>> Role::run_on(
         workers_.finished(worker, demand);
         room_changed_.notify_all();
     });
-    struct Wait {
-        static Task<Result<bool>> done(std::shared_ptr<PendingTask> task) {
-            co_await task->done.wait();
-            co_return true;
-        }
-    };
     const TimePoint started = ports_.clock.now();
-    auto waited = co_await with_deadline<bool>(ports_.clock, deadline, Wait::done(pending));
+    (void)co_await pending->done.wait_until(ports_.clock, deadline.at);
     vanished = pending->vanished;
-    if (!waited && !pending->outcome) {
-        // A short deadline of the caller's says nothing about the worker; its full time without an answer does.
-        if (waited.error().code == Errc::kDeadline && ports_.clock.now() - started >= settings_.transcode_time_min &&
+    if (!pending->outcome) {
+        // A short deadline of the caller's says nothing about the worker; its full time without an answer
+        // does.
+        if (ports_.clock.now() - started >= settings_.transcode_time_min &&
             workers_.timed_out(worker, kTimeoutsMax)) {
-            ports_.log.warn("orchestrator.worker_dropped", {{"worker", worker.value}, {"why", "it does not answer"}});
+            ports_.log.warn(
+                "orchestrator.worker_dropped", {{"worker", worker.value}, {"why", "it does not answer"}}
+            );
             worker_gone(worker);
         }
-        co_return fail(std::move(waited.error()));
+        co_return fail(Errc::kDeadline, "the worker did not answer in time");
     }
     if (*pending->outcome) {
         if (auto form = check_form(work, **pending->outcome); !form) {
@@ -387,12 +386,15 @@ void Role::drop_session(const std::string& session_id) {
         if (const auto registration = registrations_.find(*worker); registration != registrations_.end()) {
             api::WorkerTask notice;
             notice.session_ended = session_id;
-            (void)registration->second->tasks.try_send(std::move(notice));  // only a hint: full queues may drop it
+            (void)registration->second->tasks.try_send(std::move(notice)
+            );  // only a hint: full queues may drop it
         }
     }
 }
 
-Task<Result<std::unique_ptr<api::TaskStream>>> Role::register_worker(api::Registration registration, Deadline) {
+Task<Result<std::unique_ptr<api::TaskStream>>> Role::register_worker(
+    api::Registration registration, Deadline
+) {
     if (!secret_matches(registration.secret)) {
         ++stats_.registrations_refused;
         ports_.log.warn("orchestrator.worker_refused", {{"why", "wrong secret"}});
@@ -410,11 +412,13 @@ Task<Result<std::unique_ptr<api::TaskStream>>> Role::register_worker(api::Regist
     // A worker never has more tasks than its capacity; session notices share the queue.
     auto entry = std::make_shared<Registration>(static_cast<std::size_t>(registration.capacity) * 2 + 16);
     registrations_.emplace(id, entry);
-    ports_.log.info("orchestrator.worker_registered",
-                    {{"worker", id.value},
-                     {"kind", registration.kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
-                     {"capacity", registration.capacity},
-                     {"workers", workers_.size()}});
+    ports_.log.info(
+        "orchestrator.worker_registered",
+        {{"worker", id.value},
+         {"kind", registration.kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
+         {"capacity", registration.capacity},
+         {"workers", workers_.size()}}
+    );
     workers_changed();
     co_return std::make_unique<Registered>(*this, alive_, id, std::move(entry));
 }
@@ -437,8 +441,10 @@ void Role::worker_gone(WorkerId id) {
             ++interrupted;
         }
     }
-    ports_.log.info("orchestrator.worker_gone",
-                    {{"worker", id.value}, {"interrupted", interrupted}, {"workers", workers_.size()}});
+    ports_.log.info(
+        "orchestrator.worker_gone",
+        {{"worker", id.value}, {"interrupted", interrupted}, {"workers", workers_.size()}}
+    );
     workers_changed();
 }
 

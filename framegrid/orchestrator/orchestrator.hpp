@@ -28,16 +28,16 @@ inline constexpr const char* kTextZero = "ZeroSegments";
 inline constexpr const char* kTextNoCapacity = "insufficient capacity";
 
 struct Settings {
-    std::string service_uri;              // as gateways and workers reach this node
-    std::string secret;                   // shared with workers; never empty
+    std::string service_uri;  // as gateways and workers reach this node
+    std::string secret;       // shared with workers; never empty
     Price price{0, 1};
-    std::string version = "0.9.1";        // protocol version that is spoken
+    std::string version = "0.9.1";  // protocol version that is spoken
     SessionSettings sessions;
     std::size_t workers_max = 1'000;
-    std::size_t waiting_max = 1'000;      // jobs waiting for a worker with room
+    std::size_t waiting_max = 1'000;  // jobs waiting for a worker with room
     std::size_t store_bytes_max = 512u << 20;
-    int attempts_max = 3;                 // workers tried for one job
-    Duration transcode_time_min = std::chrono::seconds(8);   // max(this, 4 x duration), protocol section 7
+    int attempts_max = 3;                                   // workers tried for one job
+    Duration transcode_time_min = std::chrono::seconds(8);  // max(this, 4 x duration), protocol section 7
     Duration ai_time_max = std::chrono::minutes(15);
 };
 
@@ -52,10 +52,10 @@ struct Ports {
 struct Stats {
     std::uint64_t jobs_done = 0;
     std::uint64_t jobs_failed = 0;
-    std::uint64_t jobs_refused = 0;       // before any worker saw them
-    std::uint64_t redispatched = 0;       // given to another worker after one vanished or failed
-    std::uint64_t results_late = 0;       // for tasks that nobody waits for any more
-    std::uint64_t results_refused = 0;    // wrong secret
+    std::uint64_t jobs_refused = 0;     // before any worker saw them
+    std::uint64_t redispatched = 0;     // given to another worker after one vanished or failed
+    std::uint64_t results_late = 0;     // for tasks that nobody waits for any more
+    std::uint64_t results_refused = 0;  // wrong secret
     std::uint64_t registrations_refused = 0;
     std::size_t workers = 0;
     std::size_t in_flight = 0;

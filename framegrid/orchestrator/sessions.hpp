@@ -14,11 +14,11 @@
 namespace framegrid::orchestrator {
 
 struct SessionSettings {
-    std::size_t sessions_max = 10;                     // transcode sessions alive at once
-    std::uint32_t queue_max = 4;                       // jobs of one session at once (protocol section 3.3)
-    Duration idle_max = std::chrono::seconds(70);      // protocol section 6.7
-    Duration yield_after = std::chrono::seconds(3);    // idle for so long, a session makes room for a new one
-    Duration token_life = std::chrono::minutes(30);    // protocol section 5.1
+    std::size_t sessions_max = 10;                   // transcode sessions alive at once
+    std::uint32_t queue_max = 4;                     // jobs of one session at once (protocol section 3.3)
+    Duration idle_max = std::chrono::seconds(70);    // protocol section 6.7
+    Duration yield_after = std::chrono::seconds(3);  // idle for so long, a session makes room for a new one
+    Duration token_life = std::chrono::minutes(30);  // protocol section 5.1
 };
 
 class Sessions {
@@ -40,8 +40,8 @@ class Sessions {
         std::uint64_t opened = 0;
         std::optional<std::string> evicted{};
     };
-    // Counts a job in. kCapacity "OrchestratorCapped" (no room for a new session) or "OrchestratorBusy" (its queue is
-    // full).
+    // Counts a job in. kCapacity "OrchestratorCapped" (no room for a new session) or "OrchestratorBusy" (its
+    // queue is full).
     Result<Visit> enter(const std::string& session_id, TimePoint now);
     // Counts it out, unless that session has ended meanwhile (even if one of the same id was opened again).
     void leave(const std::string& session_id, const Visit& visit, TimePoint now);

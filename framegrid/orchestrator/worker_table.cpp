@@ -7,7 +7,8 @@ namespace framegrid::orchestrator {
 namespace {
 constexpr std::size_t kStickyMax = 10'000;
 
-// For a transcode task only the codec bits matter: storage, tokens and slicing are the orchestrator's own business.
+// For a transcode task only the codec bits matter: storage, tokens and slicing are the orchestrator's own
+// business.
 job::Capabilities codec_needs(const job::Capabilities& needs) {
     job::Capabilities out = needs;
     out.constraints.clear();
@@ -37,7 +38,8 @@ std::int64_t WorkerTable::room(const Worker& worker, const WorkerDemand& demand)
     if (model == nullptr) {
         return 0;
     }
-    const auto used = worker.model_in_flight.find({static_cast<std::uint32_t>(*demand.capability), demand.model_id});
+    const auto used =
+        worker.model_in_flight.find({static_cast<std::uint32_t>(*demand.capability), demand.model_id});
     const std::int64_t in_use = used == worker.model_in_flight.end() ? 0 : used->second;
     return std::min<std::int64_t>(model->capacity - in_use, worker.registration.capacity - worker.in_flight);
 }

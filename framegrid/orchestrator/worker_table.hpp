@@ -30,8 +30,8 @@ class WorkerTable {
     // Forgets the worker and the sessions that stuck to it.
     void remove(WorkerId id);
 
-    // Sticky by session, else the compatible worker with the lowest load per capacity; nullopt when all are full,
-    // excluded or incompatible.
+    // Sticky by session, else the compatible worker with the lowest load per capacity; nullopt when all are
+    // full, excluded or incompatible.
     std::optional<WorkerId> pick(const WorkerDemand& demand) const;
     // True when some registered, not excluded worker could do it once it has room.
     bool could_serve(const WorkerDemand& demand) const;
