@@ -1,24 +1,31 @@
 #include <framegrid/gateway/discovery.hpp>
 
+#include <algorithm>
+
 namespace framegrid::gateway {
 
 namespace {
 // In very large pools the period stretches so that polling stays under this rate.
 constexpr double kPollsPerSecondMax = 200;
-constexpr Duration kTick = std::chrono::milliseconds(50);
 }  // namespace
 
 Discovery::Discovery(const Ports& ports, DiscoverySettings settings, market::Pool& pool, Notifier& changed)
     : ports_(ports), settings_(settings), pool_(pool), changed_(changed) {}
 
 Duration Discovery::period() const {
-    const double stretched = static_cast<double>(due_.size()) / kPollsPerSecondMax * 1e9;
-    const double base = std::max(static_cast<double>(settings_.info_period.count()), stretched);
-    return Duration(static_cast<Duration::rep>(base * (0.8 + 0.4 * ports_.random.unit())));
+    const double stretched = static_cast<double>(known_.size()) / kPollsPerSecondMax * 1e9;
+    return Duration(
+        static_cast<Duration::rep>(std::max(static_cast<double>(settings_.info_period.count()), stretched))
+    );
+}
+
+Duration Discovery::jittered(Duration duration) const {
+    const double factor = 0.8 + 0.4 * ports_.random.unit();
+    return Duration(static_cast<Duration::rep>(static_cast<double>(duration.count()) * factor));
 }
 
 Task<Result<bool>> Discovery::serve() {
-    TaskGroup polls(ports_.executor, settings_.polls_max + 1, ports_.log);
+    TaskGroup polls(ports_.executor, settings_.polls_max + 1, ports_.log);  // and the list
     co_return co_await with_group<bool>(polls, loop(polls));
 }
 
@@ -30,53 +37,68 @@ Task<Result<bool>> Discovery::loop(TaskGroup& polls) {
             list_at = now + settings_.list_period;
             polls.spawn(refresh_list());
         }
-        TimePoint next = list_at;
-        bool all_answered = listed_;
-        for (auto& [uri, due] : due_) {
-            all_answered = all_answered && due.answered;
-            if (due.polling) {
-                continue;
-            }
-            if (due.at > now) {
-                next = std::min(next, due.at);
-                continue;
-            }
-            due.polling = polls.spawn(poll(uri));
-            if (!due.polling) {
-                next = now + kTick;  // all pollers are busy
-                break;
-            }
-        }
-        if (all_answered && !settled_) {
-            settled_ = true;
-            changed_.notify_all();
-        }
-        struct Wait {
-            static Task<Result<bool>> once(Notifier& notifier) {
-                co_await notifier.wait();
-                co_return true;
-            }
-        };
-        (void)co_await with_deadline<bool>(ports_.clock, Deadline{next}, Wait::once(wake_));
+        // With all pollers busy the end of a poll wakes this up.
+        const bool more = start_polls(polls, now);
+        const TimePoint next = more || queue_.empty() ? list_at : std::min(list_at, queue_.begin()->first);
+        (void)co_await wake_.wait_until(ports_.clock, next);
     }
+}
+
+// Starts what is due, earliest first. True when something due had to wait for a poller.
+bool Discovery::start_polls(TaskGroup& polls, TimePoint now) {
+    while (!queue_.empty() && queue_.begin()->first <= now) {
+        if (polling_ >= settings_.polls_max) {
+            return true;
+        }
+        const std::string uri = queue_.begin()->second;
+        queue_.erase(queue_.begin());
+        known_[uri].polling = true;
+        ++polling_;
+        polls.spawn(poll(uri));
+    }
+    return false;
 }
 
 Task<void> Discovery::refresh_list() {
     auto uris = co_await ports_.source.list(Deadline::after(ports_.clock, settings_.list_time_max));
     if (!uris) {
-        ports_.log.warn("gateway.list_failed", {{"error", uris.error().message}, {"kept", due_.size()}});
+        ports_.log.warn("gateway.list_failed", {{"error", uris.error().message}, {"kept", known_.size()}});
     } else {
-        pool_.set_list(*uris);
-        std::map<std::string, Due> fresh;
-        for (const auto& uri : pool_.uris()) {
-            const auto known = due_.find(uri);
-            fresh[uri] = known == due_.end() ? Due{ports_.clock.now(), settings_.info_retry, false, false}
-                                             : known->second;
-        }
-        due_ = std::move(fresh);
+        apply(*uris);
     }
     listed_ = true;
+    check_settled();
     wake_.notify_all();
+}
+
+void Discovery::apply(const std::vector<std::string>& uris) {
+    pool_.set_list(uris);
+    std::map<std::string, Known> before = std::exchange(known_, {});
+    queue_.clear();
+    unanswered_ = 0;
+    for (const auto& uri : pool_.uris()) {
+        const auto old = before.find(uri);
+        Known& known = known_[uri];
+        known = old == before.end() ? Known{ports_.clock.now(), settings_.info_retry, false, false, true}
+                                    : old->second;
+        unanswered_ += known.answered ? 0 : 1;
+        if (!known.polling) {
+            queue_.emplace(known.due, uri);
+        }
+    }
+}
+
+void Discovery::schedule(const std::string& uri, Known& known, TimePoint at) {
+    queue_.erase({known.due, uri});  // listed again while an older poll was under way
+    known.due = at;
+    queue_.emplace(at, uri);
+}
+
+void Discovery::check_settled() {
+    if (!settled_ && listed_ && unanswered_ == 0) {
+        settled_ = true;
+        changed_.notify_all();
+    }
 }
 
 Task<void> Discovery::poll(std::string uri) {
@@ -85,29 +107,40 @@ Task<void> Discovery::poll(std::string uri) {
     auto info = co_await with_deadline<api::OrchestratorInfo>(
         ports_.clock, deadline, orchestrator->get_info({}, deadline)
     );
-    const auto due = due_.find(uri);
+    --polling_;
+    wake_.notify_all();
+    const auto entry = known_.find(uri);
     const auto slot = pool_.find(uri);
-    if (due == due_.end() || !slot) {
+    if (entry == known_.end() || !slot) {
         co_return;  // left the list meanwhile
     }
+    Known& known = entry->second;
     const TimePoint now = ports_.clock.now();
-    due->second.polling = false;
+    known.polling = false;
+    bool changed = true;
     if (info) {
-        due->second.retry = settings_.info_retry;
-        due->second.at = now + period();
-        pool_.on_info(*slot, std::move(*info), now);
+        changed = pool_.on_info(*slot, std::move(*info), now);
     } else {
-        if (!due->second.answered) {
-            ports_.log.warn("gateway.orchestrator_unreachable", {{"uri", uri}, {"error", info.error().message}});
+        // Only the first failure in a row is news: the node is asked again soon, then less and less often.
+        changed = known.reachable;
+        if (!known.answered) {
+            ports_.log.warn(
+                "gateway.orchestrator_unreachable", {{"uri", uri}, {"error", info.error().message}}
+            );
         }
-        // Polls come back sooner than jobs: a node that recovers is known again before anybody needs it.
-        due->second.at = now + due->second.retry;
-        due->second.retry = std::min(due->second.retry * 2, settings_.info_period);
-        pool_.on_info_failed(*slot, now, ports_.random);
+        pool_.on_info_failed(*slot);
     }
-    due->second.answered = true;
+    known.reachable = info.has_value();
+    // A node that has just started gets its workers one by one, and one that recovers is wanted back: look
+    // again soon.
+    const Duration soon =
+        std::max(settings_.info_retry, period() / 20);  // in a large pool as well not too often
+    known.pause = changed ? soon : std::min(known.pause * 2, period());
+    schedule(uri, known, now + jittered(known.pause));
+    unanswered_ -= known.answered ? 0 : 1;
+    known.answered = true;
+    check_settled();
     changed_.notify_all();
-    wake_.notify_all();
 }
 
 }  // namespace framegrid::gateway

@@ -1,5 +1,12 @@
-// Keeps the pool's knowledge fresh: reads the list, polls each orchestrator, so that no job has to ask the network.
+// Keeps the pool's knowledge fresh: reads the list, polls each orchestrator, so that no job has to ask the
+// network.
 #pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/runtime/task_group.hpp>
@@ -16,23 +23,32 @@ class Discovery {
     bool settled() const { return settled_; }
 
   private:
-    struct Due {
-        TimePoint at{};
-        Duration retry{};
+    struct Known {
+        TimePoint due{};   // of the next poll; meaningless while polling
+        Duration pause{};  // before the next poll; short after a change or a failure, then doubling
         bool polling = false;
-        bool answered = false;
+        bool answered = false;  // or failed, once
+        bool reachable = true;  // the last poll got an answer
     };
     Task<Result<bool>> loop(TaskGroup& polls);
+    bool start_polls(TaskGroup& polls, TimePoint now);
     Task<void> poll(std::string uri);
     Task<void> refresh_list();
+    void apply(const std::vector<std::string>& uris);
+    void schedule(const std::string& uri, Known& known, TimePoint at);
+    void check_settled();
     Duration period() const;
+    Duration jittered(Duration duration) const;
 
     const Ports& ports_;
     DiscoverySettings settings_;
     market::Pool& pool_;
     Notifier& changed_;
     Notifier wake_;
-    std::map<std::string, Due> due_;
+    std::map<std::string, Known> known_;
+    std::set<std::pair<TimePoint, std::string>> queue_;  // of those that are not being polled
+    std::size_t unanswered_ = 0;
+    std::size_t polling_ = 0;
     bool listed_ = false;
     bool settled_ = false;
 };

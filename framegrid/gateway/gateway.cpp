@@ -1,5 +1,7 @@
 #include <framegrid/gateway/gateway.hpp>
 
+#include <algorithm>
+
 #include <framegrid/gateway/discovery.hpp>
 #include <framegrid/gateway/result_check.hpp>
 #include <framegrid/gateway/stream_sessions.hpp>
@@ -17,10 +19,24 @@ constexpr Duration kRetryTick = std::chrono::milliseconds(20);
 struct Progress {
     market::Demand demand;
     int attempts = 0;
-    int rejects = 0;          // nodes that called the input bad
-    bool token_renewed = false;
+    Deadline patience{};                 // for finding somebody; starts again after each real attempt
+    std::vector<market::Slot> rejected;  // nodes that called the input bad
+    std::vector<market::Slot> renewed;   // nodes that were asked for a new token
+    std::optional<Error> reject;         // what the first of them said
     std::optional<Error> last;
 };
+
+bool contains(const std::vector<market::Slot>& slots, market::Slot slot) {
+    return std::find(slots.begin(), slots.end(), slot) != slots.end();
+}
+
+// A node's refusal of our token is not the client's fault: it must not read like one.
+Error for_client(Error error) {
+    if (error.code == Errc::kForbidden || error.code == Errc::kUnauthorized) {
+        return make_error(Errc::kUnavailable, "the orchestrators refused: " + error.message);
+    }
+    return error;
+}
 
 class Role final : public Gateway {
   public:
@@ -41,10 +57,11 @@ class Role final : public Gateway {
     market::Demand demand_of(const JobRequest& request) const;
     Deadline attempt_deadline(const api::Work& work, Deadline deadline) const;
     Task<Result<JobResult>> attempt_all(JobRequest request, Deadline deadline);
-    Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id, Deadline deadline);
+    Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id);
     Task<Result<api::JobOutput>> attempt(const JobRequest& request, market::Slot slot, Deadline deadline);
     Task<Result<api::AuthToken>> token_for(const JobRequest& request, market::Slot slot, Deadline deadline);
     void learn(const JobRequest& request, market::Slot slot, Duration took);
+    void renew_token(const std::string& manifest_id, market::Slot slot, TimePoint now);
     bool settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress);
     Task<Result<bool>> sweep(TaskGroup& tasks);
     Task<void> end_sessions(std::vector<SessionAt> sessions);
@@ -88,11 +105,6 @@ class Counted {
     std::size_t& count_;
 };
 
-Task<Result<bool>> wait_once(Notifier& notifier) {
-    co_await notifier.wait();
-    co_return true;
-}
-
 Task<Result<bool>> Role::serve() {
     TaskGroup tasks(ports_.executor, 64, ports_.log);
     std::vector<Task<Result<bool>>> services;
@@ -116,11 +128,14 @@ Task<void> Role::end_sessions(std::vector<SessionAt> sessions) {
     for (auto& session : sessions) {
         const auto orchestrator = ports_.orchestrators.at(session.uri);
         const Deadline deadline = Deadline::after(ports_.clock, settings_.discovery.info_time_max);
-        (void)co_await orchestrator->end_session(std::move(session.token), deadline);  // it expires there anyway
+        (void
+        )co_await orchestrator->end_session(std::move(session.token), deadline);  // it expires there anyway
     }
 }
 
-Task<void> Role::end_stream(std::string manifest_id) { co_await end_sessions(sessions_.end(manifest_id)); }
+Task<void> Role::end_stream(std::string manifest_id) {
+    co_await end_sessions(sessions_.end(manifest_id));
+}
 
 market::Demand Role::demand_of(const JobRequest& request) const {
     market::Demand demand;
@@ -155,10 +170,11 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
 Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline) {
     Progress progress;
     progress.demand = demand_of(request);
+    progress.patience = deadline.at_most(ports_.clock, settings_.wait_max);
     while (progress.attempts < settings_.attempts_max) {
-        auto slot = co_await choose(progress, request.manifest_id, deadline);
+        auto slot = co_await choose(progress, request.manifest_id);
         if (!slot) {
-            co_return fail(std::move(slot.error()));
+            co_return fail(for_client(std::move(slot.error())));
         }
         ++progress.attempts;
         stats_.retries += progress.attempts > 1 ? 1 : 0;
@@ -169,55 +185,70 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         in_flight.settled();
         if (output) {
             learn(request, *slot, ports_.clock.now() - started);
+            for (const market::Slot liar : progress.rejected) {
+                pool_.on_failed(liar, ports_.clock.now(), ports_.random);  // it called good input bad
+            }
             co_return JobResult{std::move(output->output), uri, progress.attempts};
         }
-        ports_.log.warn("gateway.attempt_failed", {{"manifest", request.manifest_id},
-                                                   {"seq", request.seq},
-                                                   {"orchestrator", uri},
-                                                   {"attempt", progress.attempts},
-                                                   {"code", to_string(output.error().code)},
-                                                   {"error", output.error().message}});
+        ports_.log.warn(
+            "gateway.attempt_failed", {{"manifest", request.manifest_id},
+                                       {"seq", request.seq},
+                                       {"orchestrator", uri},
+                                       {"attempt", progress.attempts},
+                                       {"code", to_string(output.error().code)},
+                                       {"error", output.error().message}}
+        );
         if (!settle_failure(request, *slot, std::move(output.error()), progress)) {
             break;
         }
         if (deadline.passed(ports_.clock)) {
-            co_return fail(make_error(Errc::kDeadline, "the deadline passed").with_context(progress.last->message));
+            co_return fail(
+                make_error(Errc::kDeadline, "the deadline passed").with_context(progress.last->message)
+            );
         }
     }
-    co_return fail(std::move(*progress.last));
+    co_return fail(for_client(std::move(progress.reject ? *progress.reject : *progress.last)));
 }
 
-Task<Result<market::Slot>> Role::choose(Progress& progress, const std::string& manifest_id, Deadline deadline) {
-    const Deadline patience = deadline.at_most(ports_.clock, settings_.wait_max);
+Task<Result<market::Slot>> Role::choose(Progress& progress, const std::string& manifest_id) {
     for (;;) {
         progress.demand.prefer = sessions_.holders(manifest_id);
         const TimePoint now = ports_.clock.now();
         if (const auto slot = pool_.pick(progress.demand, now, ports_.random)) {
             co_return *slot;
         }
-        const bool somebody = pool_.could_serve(progress.demand);
-        if (progress.rejects > 0) {
-            co_return fail(std::move(*progress.last));  // nobody else can confirm; believe the one that answered
+        // Everybody suitable was tried or is resting: the tried ones may be asked again once they have
+        // rested, but those that called the input bad have had their say.
+        progress.demand.exclude = progress.rejected;
+        const bool somebody = pool_.could_serve(progress.demand, now);
+        const bool give_up = progress.patience.passed(ports_.clock);
+        const bool nobody = !somebody && discovery_.settled();
+        if (progress.reject && nobody) {
+            co_return fail(std::move(*progress.reject)
+            );  // nobody else can confirm; believe the one that answered
         }
-        if (!somebody && discovery_.settled() && !progress.last) {
+        if (progress.reject && give_up) {
+            co_return fail(
+                make_error(Errc::kCapacity, "no second opinion could be had on: " + progress.reject->message)
+            );
+        }
+        if (nobody && !progress.last) {
             co_return fail(make_error(
                 Errc::kUnavailable, pool_.size() == 0 ? "no orchestrators are known"
                                                       : "no orchestrator offers what this job needs"
             ));
         }
-        if (patience.passed(ports_.clock)) {
+        if (give_up) {
             co_return fail(
-                progress.last ? std::move(*progress.last)
-                              : make_error(somebody ? Errc::kCapacity : Errc::kUnavailable, "No sessions available")
+                progress.last
+                    ? std::move(*progress.last)
+                    : make_error(somebody ? Errc::kCapacity : Errc::kUnavailable, "No sessions available")
             );
         }
-        // Everybody suitable was tried or is resting: the tried ones may be asked again once they have rested.
-        progress.demand.exclude.clear();
+        const TimePoint limit = progress.patience.at;
         const auto release = pool_.next_release(progress.demand, now);
-        const TimePoint wake = std::max(release.value_or(patience.at), now + kRetryTick);
-        (void)co_await with_deadline<bool>(
-            ports_.clock, Deadline{std::min(wake, patience.at)}, wait_once(changed_)
-        );
+        const TimePoint wake = std::max(release.value_or(limit), now + kRetryTick);
+        (void)co_await changed_.wait_until(ports_.clock, std::min(wake, limit));
     }
 }
 
@@ -237,8 +268,9 @@ Task<Result<api::JobOutput>> Role::attempt(const JobRequest& request, market::Sl
     const auto* info = pool_.info(slot);
     const auto orchestrator =
         ports_.orchestrators.at(info != nullptr && !info->service_uri.empty() ? info->service_uri : uri);
-    auto output =
-        co_await with_deadline<api::JobOutput>(ports_.clock, deadline, orchestrator->run(std::move(job), deadline));
+    auto output = co_await with_deadline<api::JobOutput>(
+        ports_.clock, deadline, orchestrator->run(std::move(job), deadline)
+    );
     if (output) {
         if (auto form = check_result(request.work, output->output); !form) {
             ++stats_.results_rejected;
@@ -248,7 +280,9 @@ Task<Result<api::JobOutput>> Role::attempt(const JobRequest& request, market::Sl
     co_return output;
 }
 
-Task<Result<api::AuthToken>> Role::token_for(const JobRequest& request, market::Slot slot, Deadline deadline) {
+Task<Result<api::AuthToken>> Role::token_for(
+    const JobRequest& request, market::Slot slot, Deadline deadline
+) {
     const std::int64_t unix_ms = ports_.clock.unix_ms();
     const bool stream = std::holds_alternative<api::TranscodeWork>(request.work.kind);
     if (stream) {
@@ -272,7 +306,8 @@ Task<Result<api::AuthToken>> Role::token_for(const JobRequest& request, market::
     if (!info) {
         co_return fail(std::move(info.error()).with_context("get a session"));
     }
-    // Another segment of the stream may have opened a session while this one was asking: use one and the same.
+    // Another segment of the stream may have opened a session while this one was asking: use one and the
+    // same.
     if (stream) {
         if (auto token = sessions_.token(request.manifest_id, slot, unix_ms, kTokenLifeMinSeconds)) {
             co_return std::move(*token);
@@ -297,6 +332,18 @@ void Role::learn(const JobRequest& request, market::Slot slot, Duration took) {
     changed_.notify_all();
 }
 
+// A node's secret changed (a restart), or what it offers did: it is asked again with a new token before it is
+// blamed.
+void Role::renew_token(const std::string& manifest_id, market::Slot slot, TimePoint now) {
+    sessions_.drop(manifest_id, slot);
+    pool_.on_abandoned(slot);
+    if (const auto* info = pool_.info(slot)) {
+        auto without = *info;
+        without.auth_token = {};
+        pool_.on_info(slot, std::move(without), now);
+    }
+}
+
 // Tells the pool what a failed attempt says about the node, and decides whether to go on.
 bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress) {
     const TimePoint now = ports_.clock.now();
@@ -309,18 +356,13 @@ bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error er
             stats_.retries -= progress.attempts > 0 ? 1 : 0;
             break;
         case Errc::kForbidden:
-            sessions_.drop(request.manifest_id, slot);
-            if (!progress.token_renewed) {
-                progress.token_renewed = true;  // its secret changed (a restart): ask for a new token and try again
-                pool_.on_abandoned(slot);
-                if (const auto* info = pool_.info(slot)) {
-                    auto without = *info;
-                    without.auth_token = {};
-                    pool_.on_info(slot, std::move(without), now);
-                }
+            if (!contains(progress.renewed, slot)) {
+                progress.renewed.push_back(slot);
+                renew_token(request.manifest_id, slot, now);
                 break;
             }
             pool_.on_failed(slot, now, ports_.random);
+            sessions_.drop(request.manifest_id, slot);
             progress.demand.exclude.push_back(slot);
             break;
         case Errc::kInvalidArgument:
@@ -330,13 +372,20 @@ bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error er
             // One node may lie or lack a codec; a second opinion settles it.
             pool_.on_abandoned(slot);
             progress.demand.exclude.push_back(slot);
-            go_on = ++progress.rejects < settings_.confirmations;
+            progress.rejected.push_back(slot);
+            if (!progress.reject) {
+                progress.reject = error;
+            }
+            go_on = static_cast<int>(progress.rejected.size()) < settings_.confirmations;
             break;
         default:
             pool_.on_failed(slot, now, ports_.random);
             sessions_.drop(request.manifest_id, slot);
             progress.demand.exclude.push_back(slot);
             break;
+    }
+    if (error.code != Errc::kCapacity) {
+        progress.patience = Deadline::after(ports_.clock, settings_.wait_max);
     }
     progress.last = std::move(error);
     return go_on;
@@ -345,8 +394,7 @@ bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error er
 Stats Role::stats() const {
     Stats out = stats_;
     out.streams = sessions_.size();
-    (void)pool_.view(ports_.clock.now());
-    out.pool = pool_.stats();
+    out.pool = pool_.stats(ports_.clock.now());
     return out;
 }
 

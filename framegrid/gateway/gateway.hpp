@@ -1,4 +1,5 @@
-// The gateway role: knows orchestrators, gives each job to a suitable one, and goes on to the next when one fails.
+// The gateway role: knows orchestrators, gives each job to a suitable one, and goes on to the next when one
+// fails.
 #pragma once
 
 #include <cstdint>
@@ -29,20 +30,21 @@ class OrchestratorSource {
 struct DiscoverySettings {
     Duration list_period = std::chrono::seconds(60);
     Duration list_time_max = std::chrono::seconds(3);
-    Duration info_period = std::chrono::seconds(10);     // per orchestrator, jittered; longer in very large pools
+    Duration info_period =
+        std::chrono::seconds(10);  // per orchestrator, jittered; longer in very large pools
     Duration info_retry = std::chrono::milliseconds(500);  // after a failed poll, doubling up to info_period
     Duration info_time_max = std::chrono::seconds(3);
-    std::size_t polls_max = 64;                          // at once
+    std::size_t polls_max = 64;  // at once
 };
 
 struct Settings {
     market::PoolSettings pool;
     DiscoverySettings discovery;
-    std::size_t jobs_max = 1'000;           // at once; more are refused with kCapacity
-    std::size_t streams_max = 10'000;       // streams whose sessions are remembered
+    std::size_t jobs_max = 1'000;      // at once; more are refused with kCapacity
+    std::size_t streams_max = 10'000;  // streams whose sessions are remembered
     Duration stream_idle_max = std::chrono::seconds(60);
-    int attempts_max = 6;                   // orchestrators asked for one job
-    int confirmations = 2;                  // nodes that must call a job's input bad before the client is told so
+    int attempts_max = 6;   // orchestrators asked for one job
+    int confirmations = 2;  // nodes that must call a job's input bad before the client is told so
     Duration wait_max = std::chrono::seconds(10);           // for an orchestrator to become available
     Duration transcode_time_min = std::chrono::seconds(8);  // per attempt: max(this, 4 x duration)
     Duration ai_time_max = std::chrono::minutes(10);        // per attempt

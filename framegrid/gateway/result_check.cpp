@@ -31,8 +31,12 @@ Result<void> check_result(const api::Work& work, const api::WorkOutput& output) 
         return {};
     }
     if (output.artifacts.size() != transcode->profiles.size()) {
-        return fail(Errc::kProtocol, fmt::format("MismatchedSegments: {} renditions for {} profiles",
-                                                 output.artifacts.size(), transcode->profiles.size()));
+        return fail(
+            Errc::kProtocol, fmt::format(
+                                 "MismatchedSegments: {} renditions for {} profiles", output.artifacts.size(),
+                                 transcode->profiles.size()
+                             )
+        );
     }
     for (std::size_t i = 0; i < output.artifacts.size(); ++i) {
         const auto bytes = output.artifacts[i].bytes.view();

@@ -5,8 +5,8 @@
 
 namespace framegrid::gateway {
 
-// kProtocol, to be held against the peer: a rendition is missing, misnamed in number, too small to be one (25 bytes,
-// protocol section 3.3) or not the container that was asked for; an AI answer without a file.
+// kProtocol, to be held against the peer: a rendition is missing, misnamed in number, too small to be one (25
+// bytes, protocol section 3.3) or not the container that was asked for; an AI answer without a file.
 Result<void> check_result(const api::Work& work, const api::WorkOutput& output);
 
 }  // namespace framegrid::gateway

@@ -31,6 +31,9 @@ std::optional<api::AuthToken> StreamSessions::token(
 
 void StreamSessions::put(const std::string& manifest_id, SessionAt session, TimePoint now) {
     drop(manifest_id, session.slot);
+    if (streams_.size() >= streams_max_ && !streams_.contains(manifest_id)) {
+        return;  // not remembered: its next segment opens another session; expire() makes room
+    }
     auto& stream = streams_[manifest_id];
     stream.sessions.push_back(std::move(session));
     stream.last_used = now;
@@ -44,7 +47,9 @@ void StreamSessions::touch(const std::string& manifest_id, TimePoint now) {
 
 void StreamSessions::drop(const std::string& manifest_id, market::Slot slot) {
     if (const auto stream = streams_.find(manifest_id); stream != streams_.end()) {
-        std::erase_if(stream->second.sessions, [slot](const SessionAt& session) { return session.slot == slot; });
+        std::erase_if(stream->second.sessions, [slot](const SessionAt& session) {
+            return session.slot == slot;
+        });
     }
 }
 
@@ -66,10 +71,11 @@ std::vector<SessionAt> StreamSessions::expire(TimePoint now) {
             idle.push_back(manifest_id);
         }
     }
-    while (streams_.size() - idle.size() > streams_max_) {
-        const auto oldest = std::min_element(streams_.begin(), streams_.end(), [](const auto& a, const auto& b) {
-            return a.second.last_used < b.second.last_used;
-        });
+    while (streams_.size() - idle.size() >= streams_max_) {
+        const auto oldest =
+            std::min_element(streams_.begin(), streams_.end(), [](const auto& a, const auto& b) {
+                return a.second.last_used < b.second.last_used;
+            });
         idle.push_back(oldest->first);
         oldest->second.last_used = now;  // not chosen again by this loop
     }

@@ -22,7 +22,8 @@ struct SessionAt {
 
 class StreamSessions {
   public:
-    StreamSessions(std::size_t streams_max, Duration idle_max) : streams_max_(streams_max), idle_max_(idle_max) {}
+    StreamSessions(std::size_t streams_max, Duration idle_max)
+        : streams_max_(streams_max), idle_max_(idle_max) {}
 
     // The orchestrators that hold a session of this stream.
     std::vector<market::Slot> holders(const std::string& manifest_id) const;
@@ -30,12 +31,13 @@ class StreamSessions {
     std::optional<api::AuthToken> token(
         const std::string& manifest_id, market::Slot slot, std::int64_t unix_ms, std::int64_t life_min_s
     ) const;
+    // Remembers a session, unless `streams_max` other streams are known.
     void put(const std::string& manifest_id, SessionAt session, TimePoint now);
     void touch(const std::string& manifest_id, TimePoint now);
     void drop(const std::string& manifest_id, market::Slot slot);
     // Forgets the stream and returns its sessions, which are then ended at their orchestrators.
     std::vector<SessionAt> end(const std::string& manifest_id);
-    // The same for all streams idle for too long, and for the oldest when there are too many.
+    // The same for all streams idle for too long, and for the oldest when there is no room for a new one.
     std::vector<SessionAt> expire(TimePoint now);
     std::size_t size() const { return streams_.size(); }
 
