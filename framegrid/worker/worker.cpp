@@ -6,6 +6,9 @@ namespace framegrid::worker {
 
 namespace {
 
+constexpr std::size_t kTasksPerSlot = 2;
+constexpr std::size_t kRefusalsMax = 16;  // under way at once
+
 class Role final : public Worker {
   public:
     Role(Ports ports, Settings settings) : ports_(std::move(ports)), settings_(std::move(settings)) {}
@@ -17,11 +20,13 @@ class Role final : public Worker {
     Task<Result<bool>> serve(api::WorkerKind kind);
     Task<Result<bool>> serve_once(std::string uri, api::WorkerKind kind);
     Task<Result<bool>> take_tasks(
-        std::shared_ptr<api::WorkerHost> host, api::TaskStream& stream, TaskGroup& tasks, api::WorkerKind kind
+        std::shared_ptr<api::WorkerHost> host, api::TaskStream& stream, TaskGroup& tasks,
+        api::WorkerKind kind, std::size_t capacity
     );
     Task<void> handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind);
     Task<Result<api::WorkOutput>> perform(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task);
     Task<void> deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport report);
+    api::TaskReport report_for(const api::WorkerTask& task, api::WorkerKind kind) const;
     api::Registration registration(api::WorkerKind kind) const;
 
     Ports ports_;
@@ -68,7 +73,9 @@ Task<Result<void>> Role::run() {
         services.push_back(serve(api::WorkerKind::kAi));
     }
     if (services.empty()) {
-        co_return fail(Errc::kInvalidArgument, "nothing to offer: no transcoding capacity and no models", "capacity");
+        co_return fail(
+            Errc::kInvalidArgument, "nothing to offer: no transcoding capacity and no models", "capacity"
+        );
     }
     auto results = co_await all_of(std::move(services));
     for (auto& result : results) {
@@ -96,10 +103,12 @@ Task<Result<bool>> Role::serve(api::WorkerKind kind) {
         const Duration jittered{static_cast<Duration::rep>(
             static_cast<double>(pause.count()) * (0.5 + ports_.random.unit() * 0.5)
         )};
-        ports_.log.info("worker.reconnecting",
-                        {{"orchestrator", uri},
-                         {"why", ended.error().message},
-                         {"in_ms", std::chrono::duration_cast<std::chrono::milliseconds>(jittered).count()}});
+        ports_.log.info(
+            "worker.reconnecting",
+            {{"orchestrator", uri},
+             {"why", ended.error().message},
+             {"in_ms", std::chrono::duration_cast<std::chrono::milliseconds>(jittered).count()}}
+        );
         co_await sleep_for(ports_.clock, jittered);
     }
 }
@@ -116,17 +125,23 @@ Task<Result<bool>> Role::serve_once(std::string uri, api::WorkerKind kind) {
     }
     ++stats_.registrations;
     const Counted counted(stats_.registered);
-    ports_.log.info("worker.registered", {{"orchestrator", uri},
-                                          {"kind", kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
-                                          {"capacity", capacity}});
+    ports_.log.info(
+        "worker.registered", {{"orchestrator", uri},
+                              {"kind", kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
+                              {"capacity", capacity}}
+    );
     // Tasks of a registration end with it: the orchestrator has already given them to somebody else.
-    TaskGroup tasks(ports_.executor, capacity * 2 + 1, ports_.log);
-    co_return co_await with_group<bool>(tasks, take_tasks(host, **stream, tasks, kind));
+    TaskGroup tasks(ports_.executor, capacity * kTasksPerSlot + kRefusalsMax, ports_.log);
+    co_return co_await with_group<bool>(tasks, take_tasks(host, **stream, tasks, kind, capacity));
 }
 
 Task<Result<bool>> Role::take_tasks(
-    std::shared_ptr<api::WorkerHost> host, api::TaskStream& stream, TaskGroup& tasks, api::WorkerKind kind
+    std::shared_ptr<api::WorkerHost> host, api::TaskStream& stream, TaskGroup& tasks, api::WorkerKind kind,
+    std::size_t capacity
 ) {
+    // Tasks that the orchestrator has given up may still be running here, so it may send more than the
+    // capacity.
+    const std::size_t limit = capacity * kTasksPerSlot;
     for (;;) {
         auto task = co_await stream.next();
         if (!task) {
@@ -134,14 +149,20 @@ Task<Result<bool>> Role::take_tasks(
         }
         if (task->session_ended) {
             ports_.work.end_session(*task->session_ended);
-        } else if (!tasks.spawn(handle(host, std::move(*task), kind))) {
-            ++stats_.tasks_refused;
+            continue;
         }
+        if (tasks.size() < limit) {
+            tasks.spawn(handle(host, std::move(*task), kind));
+            continue;
+        }
+        ++stats_.tasks_refused;
+        api::TaskReport report = report_for(*task, kind);
+        report.outcome = fail(Errc::kCapacity, "the worker is full");
+        tasks.spawn(deliver(host, std::move(report)));
     }
 }
 
-Task<void> Role::handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind) {
-    const Counted counted(stats_.tasks_running);
+api::TaskReport Role::report_for(const api::WorkerTask& task, api::WorkerKind kind) const {
     api::TaskReport report;
     report.kind = kind;
     report.id = task.id;
@@ -149,14 +170,22 @@ Task<void> Role::handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask t
     if (const auto* ai = std::get_if<api::AiWork>(&task.work.kind)) {
         report.pipeline = ai->pipeline;
     }
+    return report;
+}
+
+Task<void> Role::handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind) {
+    const Counted counted(stats_.tasks_running);
+    api::TaskReport report = report_for(task, kind);
     report.outcome = co_await perform(host, std::move(task));
     if (report.outcome) {
         ++stats_.tasks_done;
     } else {
         ++stats_.tasks_failed;
-        ports_.log.warn("worker.task_failed", {{"task", report.id.value},
-                                               {"code", to_string(report.outcome.error().code)},
-                                               {"error", report.outcome.error().message}});
+        ports_.log.warn(
+            "worker.task_failed", {{"task", report.id.value},
+                                   {"code", to_string(report.outcome.error().code)},
+                                   {"error", report.outcome.error().message}}
+        );
     }
     co_await deliver(std::move(host), std::move(report));
 }
@@ -166,13 +195,17 @@ Task<Result<api::WorkOutput>> Role::perform(std::shared_ptr<api::WorkerHost> hos
         const Deadline deadline = Deadline::after(ports_.clock, settings_.fetch_time_max);
         auto input = co_await host->fetch_input(task.input_url, deadline);
         if (!input) {
-            co_return fail(std::move(input.error()).with_context("fetch input").with_disposition(Disposition::kRetry));
+            co_return fail(
+                std::move(input.error()).with_context("fetch input").with_disposition(Disposition::kRetry)
+            );
         }
         task.work.input = std::move(*input);
     }
     Duration limit = settings_.ai_time_max;
     if (const auto* transcode = std::get_if<api::TranscodeWork>(&task.work.kind)) {
-        limit = std::max(settings_.transcode_time_min, Duration(4 * std::chrono::milliseconds(transcode->duration_ms)));
+        limit = std::max(
+            settings_.transcode_time_min, Duration(4 * std::chrono::milliseconds(transcode->duration_ms))
+        );
     }
     const Deadline deadline = Deadline::after(ports_.clock, limit);
     co_return co_await ports_.work.run(std::move(task.work), deadline);
@@ -188,7 +221,9 @@ Task<void> Role::deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport 
         }
         if (is_final(sent.error()) || attempt >= settings_.submit_attempts) {
             ++stats_.reports_lost;
-            ports_.log.warn("worker.report_lost", {{"task", report.id.value}, {"error", sent.error().message}});
+            ports_.log.warn(
+                "worker.report_lost", {{"task", report.id.value}, {"error", sent.error().message}}
+            );
             co_return;
         }
         co_await sleep_for(ports_.clock, pause);

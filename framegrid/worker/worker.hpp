@@ -16,12 +16,13 @@
 namespace framegrid::worker {
 
 struct Settings {
-    std::vector<std::string> orchestrators;  // in order of preference; the next one is tried when one is unreachable
+    std::vector<std::string>
+        orchestrators;  // in order of preference; the next one is tried when one is unreachable
     std::string secret;
-    std::int64_t transcode_capacity = 1;     // 0: do not register as a transcoder
+    std::int64_t transcode_capacity = 1;  // 0: do not register as a transcoder
     job::Capabilities transcode_capabilities;
-    std::int64_t ai_capacity = 1;            // 0, or no models: do not register as an AI worker
-    job::Capabilities ai_capabilities;       // models under their capabilities
+    std::int64_t ai_capacity = 1;       // 0, or no models: do not register as an AI worker
+    job::Capabilities ai_capabilities;  // models under their capabilities
     std::vector<api::HardwareInfo> hardware;
     Duration register_time_max = std::chrono::seconds(5);
     Duration fetch_time_max = std::chrono::seconds(30);
@@ -45,11 +46,11 @@ struct Ports {
 struct Stats {
     std::uint64_t tasks_done = 0;
     std::uint64_t tasks_failed = 0;
-    std::uint64_t tasks_refused = 0;   // over capacity
+    std::uint64_t tasks_refused = 0;  // over capacity
     std::uint64_t registrations = 0;
-    std::uint64_t reports_lost = 0;    // results that could not be delivered
+    std::uint64_t reports_lost = 0;  // results that could not be delivered
     std::size_t tasks_running = 0;
-    std::size_t registered = 0;        // registrations that stand now
+    std::size_t registered = 0;  // registrations that stand now
 };
 void dump(MetricsWriter& out, const Stats& stats);
 
@@ -57,8 +58,8 @@ void dump(MetricsWriter& out, const Stats& stats);
 class Worker {
   public:
     virtual ~Worker() = default;
-    // Serves until cancelled. Returns only with an error that coming back cannot mend: a wrong secret, or a refused
-    // registration.
+    // Serves until cancelled. Returns only with an error that coming back cannot mend: a wrong secret, or a
+    // refused registration.
     virtual Task<Result<void>> run() = 0;
     virtual Stats stats() const = 0;
 };
