@@ -1,0 +1,90 @@
+#include <sim/device.hpp>
+
+#include <algorithm>
+
+#include <framegrid/runtime/async.hpp>
+#include <sim/payload.hpp>
+
+namespace framegrid::sim {
+
+namespace {
+
+class Running {
+  public:
+    explicit Running(DeviceStats& stats) : stats_(stats) {
+        stats_.running_max = std::max(stats_.running_max, ++stats_.running);
+    }
+    ~Running() { --stats_.running; }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+  private:
+    DeviceStats& stats_;
+};
+
+}  // namespace
+
+Duration Device::duration_of(const api::Work& work) {
+    double seconds = 1;
+    if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
+        seconds = static_cast<double>(transcode->duration_ms) / 1000;
+    }
+    seconds *= speed_ * (0.8 + 0.4 * random_.unit());
+    return Duration(static_cast<Duration::rep>(seconds * 1e9));
+}
+
+Task<Result<api::WorkOutput>> Device::run(api::Work work, Deadline deadline) {
+    const Running running(stats_);
+    Duration duration = duration_of(work);
+    const bool hangs = sick || random_.chance(faults_.hang);
+    const bool crashes = random_.chance(faults_.crash);
+    if (random_.chance(faults_.slow)) {
+        duration *= 10;
+    }
+    if (hangs || clock_.now() + duration > deadline.at) {
+        co_await sleep_until(clock_, deadline.at);
+        ++stats_.failed;
+        co_return fail(Errc::kDeadline, "the executor did not finish in time");
+    }
+    if (crashes) {
+        co_await sleep_for(clock_, duration / 2);
+        ++stats_.failed;
+        co_return fail(Errc::kUnavailable, "the executor died");
+    }
+    co_await sleep_for(clock_, work.input.text().starts_with(kPoison) ? duration / 10 : duration);
+    if (work.input.text().starts_with(kPoison)) {
+        ++stats_.rejected;
+        co_return fail(Errc::kUnprocessable, "this is not media");
+    }
+    ++stats_.done;
+    auto output = make_output(work);
+    if (random_.chance(faults_.garbage)) {
+        co_return garbage(std::move(output), random_.below(4));
+    }
+    co_return output;
+}
+
+api::WorkOutput Device::garbage(api::WorkOutput honest, std::uint64_t kind) {
+    // Only transcoding promises a form; what is in a picture is looked at by nobody yet.
+    if (honest.artifacts.front().content_type != "video/mp2t") {
+        kind = 0;
+    }
+    switch (kind) {
+        case 0:
+            honest.artifacts.clear();
+            break;
+        case 1:
+            honest.artifacts.front().bytes = Blob::copy_of("no");
+            break;
+        case 2:
+            honest.artifacts.pop_back();
+            break;
+        default:
+            honest.artifacts.front().bytes =
+                Blob::copy_of("half a packet of something that is no video at all");
+            break;
+    }
+    return honest;
+}
+
+}  // namespace framegrid::sim
