@@ -21,7 +21,7 @@ class OrchestratorService : public Orchestrator, public WorkerHost {
     virtual Result<void> admit(const Job& head) = 0;
 
     // Whether a worker's upload is worth reading; submit() checks again. Compares in constant time.
-    virtual bool is_worker_secret(std::string_view /*secret*/) const { return true; }
+    virtual bool is_worker_secret(std::string_view secret) const = 0;
 
     // Signatures over Ping values and rendition digests; empty off-chain.
     virtual Bytes sign_ping(BytesView value) = 0;

@@ -78,8 +78,10 @@ int Network::tasks_per_worker() const {
     if (settings_.tasks_per_worker > 0) {
         return settings_.tasks_per_worker;
     }
-    const int cores = static_cast<int>(host::cpu_count());
-    return std::max(1, cores / std::max(1, settings_.workers));
+    // One more than cores in all: while one task's data travels, another keeps its core busy.
+    const int tasks = static_cast<int>(host::cpu_count()) + 1;
+    const int workers = std::max(1, settings_.workers);
+    return (tasks + workers - 1) / workers;
 }
 
 Task<Result<bool>> Network::start_all() {

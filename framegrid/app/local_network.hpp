@@ -18,7 +18,7 @@ namespace framegrid::app {
 struct LocalNetworkSettings {
     int orchestrators = 1;
     int workers = 1;                 // spread over the orchestrators
-    int tasks_per_worker = 0;        // at once; 0: this machine's cores divided among the workers
+    int tasks_per_worker = 0;        // at once; 0: cores + 1, divided among the workers
     std::uint16_t gateway_port = 0;  // 0: the system picks one
     bool restart = true;             // bring back children that end by themselves
     host::Path log_dir;              // <name>.log of each child

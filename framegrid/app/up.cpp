@@ -159,7 +159,7 @@ void add_up_command(CLI::App& app, const CommonOptions& common, Run& run) {
         ->capture_default_str();
     command
         ->add_option(
-            "--tasks-per-worker", options->network.tasks_per_worker, "tasks at once; 0: cores / workers"
+            "--tasks-per-worker", options->network.tasks_per_worker, "tasks at once; 0: (cores + 1) / workers"
         )
         ->check(CLI::Range(0, 256))
         ->capture_default_str();

@@ -77,30 +77,37 @@ Result<sandbox::ExecutorSettings> pool_settings(
     return settings;
 }
 
+// The manifests of what the executors will be able to load; broken model directories are only reported.
+Result<std::vector<engine::ModelManifest>> find_models(
+    const WorkerOptions& options, const std::vector<std::string>& folders, const Logger& log
+) {
+    if (options.ai_capacity == 0 || folders.empty()) {
+        return std::vector<engine::ModelManifest>{};
+    }
+    infer_onnx::ModelStoreSettings settings;
+    settings.directories.assign(folders.begin(), folders.end());
+    FG_TRY(store, infer_onnx::ModelStore::open(settings));
+    for (const auto& problem : store->problems()) {
+        log.warn(
+            "worker.model_unusable",
+            {{"directory", problem.directory.string()}, {"why", problem.error.message}}
+        );
+    }
+    return store->manifests();
+}
+
 Task<Result<int>> serve(Session& session, WorkerOptions options) {
     auto secret = resolve_secret(options.secret, options.secret_file);
     if (!secret) {
         co_return fail(std::move(secret.error()));
     }
     if (options.capacity == 0) {
-        options.capacity = static_cast<int>(host::cpu_count());
+        options.capacity = static_cast<int>(host::cpu_count()) + 1;
     }
     const auto folders = model_directories(options.models);
-    std::vector<engine::ModelManifest> models;
-    if (options.ai_capacity > 0 && !folders.empty()) {
-        infer_onnx::ModelStoreSettings store;
-        store.directories.assign(folders.begin(), folders.end());
-        auto opened = infer_onnx::ModelStore::open(store);
-        if (!opened) {
-            co_return fail(std::move(opened.error()));
-        }
-        for (const auto& problem : (*opened)->problems()) {
-            session.log.warn(
-                "worker.model_unusable",
-                {{"directory", problem.directory.string()}, {"why", problem.error.message}}
-            );
-        }
-        models = (*opened)->manifests();
+    auto models = find_models(options, folders, session.log);
+    if (!models) {
+        co_return fail(std::move(models.error()));
     }
     auto pool = pool_settings(options, folders);
     if (!pool) {
@@ -120,8 +127,8 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
     settings.secret = *secret;
     settings.transcode_capacity = options.capacity;
     settings.transcode_capabilities = transcode_capabilities(options.capacity);
-    settings.ai_capacity = models.empty() ? 0 : options.ai_capacity;
-    settings.ai_capabilities = ai_capabilities(models, options.ai_capacity);
+    settings.ai_capacity = models->empty() ? 0 : options.ai_capacity;
+    settings.ai_capabilities = ai_capabilities(*models, options.ai_capacity);
     const auto role = worker::make_worker(
         {session.loop.executor(), session.clock, session.random, session.log, executors,
          [&](const std::string& uri) -> std::shared_ptr<api::WorkerHost> {
@@ -172,7 +179,7 @@ void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option("--secret", options->secret, "shared with the orchestrator")
         ->envname("FRAMEGRID_SECRET");
     command->add_option("--secret-file", options->secret_file, "file whose first line is the secret");
-    command->add_option("--capacity", options->capacity, "transcode tasks at once; 0: one per core")
+    command->add_option("--capacity", options->capacity, "transcode tasks at once; 0: cores + 1")
         ->check(CLI::Range(0, 1024))
         ->capture_default_str();
     command->add_option("--ai-capacity", options->ai_capacity, "AI tasks at once; 0: none")

@@ -13,7 +13,8 @@ std::string field_of(std::string_view json) {
 
 TEST(UpscaleParameters, TypedValues) {
     const auto p = parse_upscale_parameters(
-        R"({"prompt":"a cat","model_id":"framegrid/sr-4x","safety_check":false,"seed":7,"num_inference_steps":20,"x":[1]})"
+        R"({"prompt":"a cat","model_id":"framegrid/sr-4x","safety_check":false,"seed":7,)"
+        R"("num_inference_steps":20,"x":[1]})"
     );
     ASSERT_TRUE(p) << p.error().message;
     EXPECT_EQ(p->prompt, "a cat");

@@ -15,9 +15,12 @@ using testing::repeat_pixels;
 
 class FakeTranscoder : public api::Transcoder {
   public:
-    Result<api::WorkOutput>
-    transcode(const std::string& session_id, const api::TranscodeWork& work, const Blob& segment, const api::StopFlag&)
-        override {
+    // clang-format off
+    Result<api::WorkOutput> transcode(
+        const std::string& session_id, const api::TranscodeWork& work, const Blob& segment,
+        const api::StopFlag&
+    ) override {
+        // clang-format on
         api::WorkOutput out;
         out.decoded = {static_cast<std::int64_t>(segment.size())};
         out.artifacts.push_back(
@@ -44,9 +47,12 @@ class FakeCodec : public api::MediaCodec {
         encoded = image;
         return Blob::copy_of("png");
     }
-    Result<api::Artifact>
-    map_video(const Blob&, int scale, const std::function<Result<api::RgbImage>(const api::RgbImage&)>& map, const api::StopFlag&)
-        override {
+    // clang-format off
+    Result<api::Artifact> map_video(
+        const Blob&, int scale, const std::function<Result<api::RgbImage>(const api::RgbImage&)>& map,
+        const api::StopFlag&
+    ) override {
+        // clang-format on
         api::Artifact out{
             .name = "video.mp4", .content_type = "video/mp4", .bytes = {}, .pixels = {}, .seed = {}
         };

@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t kOutputBytesMax = 256 * 1024;     // framed ahead of the socket
 constexpr std::size_t kStreamOutBytesMax = 256 * 1024;  // of one stream, before its writer waits
 constexpr std::size_t kCopyBytesMax = 2 * 1024;         // smaller DATA is copied into nghttp2's frame
-constexpr int kReadsPerTurn = 8;                        // then other connections get their turn
+constexpr Duration kResetDelay = std::chrono::milliseconds(500);
+constexpr int kReadsPerTurn = 8;  // then other connections get their turn
 constexpr std::uint32_t kInvalidFramesMax = 100;
 constexpr std::uint64_t kResetBurst = 1000, kResetsPerSecond = 50;  // of streams, by the peer
 
@@ -45,6 +46,13 @@ Error error_of(std::uint32_t code, bool server) {
 
 struct H2Session::Callbacks {
     static H2Session& self(void* user) { return *static_cast<H2Session*>(user); }
+
+    static int on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* head, void* user) {
+        if (head->type != NGHTTP2_CONTINUATION) {
+            self(user).head_since_.reset();  // an earlier header block has ended, one way or the other
+        }
+        return 0;
+    }
 
     static int on_begin_headers(nghttp2_session* session, const nghttp2_frame* frame, void* user) {
         auto& me = self(user);
@@ -76,8 +84,11 @@ struct H2Session::Callbacks {
         stream->header_bytes += name_size + value_size + 32;  // as RFC 9113 section 6.5.2 counts
         if (stream->header_bytes > limit) {
             stream->header_too_large = true;
-            // A little over gets an answer, a compression bomb does not.
-            return stream->header_bytes > 4 * limit ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE : 0;
+            if (stream->header_bytes <= 4 * limit) {
+                return 0;  // gets an answer
+            }
+            me.head_since_.reset();
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;  // a compression bomb does not
         }
         store_field(*stream, as_text({name, name_size}), as_text({value, value_size}));
         return 0;
@@ -129,7 +140,7 @@ struct H2Session::Callbacks {
         auto& me = self(user);
         H2Stream* stream = me.find(id);
         if (stream == nullptr || stream->discard) {
-            nghttp2_session_consume(session, id, size);
+            nghttp2_session_consume_connection(session, size);  // no more window for the stream itself
             return 0;
         }
         stream->body_bytes += size;
@@ -160,6 +171,7 @@ struct H2Session::Callbacks {
 
     static int on_invalid_frame(nghttp2_session*, const nghttp2_frame*, int, void* user) {
         auto& me = self(user);
+        me.head_since_.reset();
         me.on_protocol_error();
         return ++me.invalid_frames_ > kInvalidFramesMax ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
     }
@@ -173,11 +185,15 @@ struct H2Session::Callbacks {
                 me.on_protocol_error();
             }
         }
-        // The answer is complete: the rest of the request's body is not wanted (RFC 9113 section 8.1).
+        // The answer is complete: the rest of the request's body is not wanted (RFC 9113 section 8.1). Some
+        // clients take a reset at once for a failure of the whole exchange, so what is on its way may still
+        // come.
         const bool may_end = frame->hd.type == NGHTTP2_DATA || frame->hd.type == NGHTTP2_HEADERS;
         if (me.settings_.server && may_end && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
             nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0) {
-            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
+            if (H2Stream* stream = me.find(frame->hd.stream_id)) {
+                stream->reset_at = me.clock_.now() + kResetDelay;
+            }
         }
         return 0;
     }
@@ -248,6 +264,7 @@ struct H2Session::Callbacks {
         nghttp2_session_callbacks* callbacks = nullptr;
         nghttp2_option* option = nullptr;
         FG_ASSERT(nghttp2_session_callbacks_new(&callbacks) == 0 && nghttp2_option_new(&option) == 0);
+        nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
         nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
         nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
         nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);
@@ -529,6 +546,9 @@ void H2Session::tick(TimePoint now) {
         return;
     }
     if (streams_.empty() && now - std::max(received_at_, used_at_) > settings_.idle_time_max) {
+        if (going_away_) {
+            close(gone());
+        }
         go_away();
         return;
     }
@@ -538,6 +558,11 @@ void H2Session::tick(TimePoint now) {
     }
     std::vector<std::shared_ptr<H2Stream>> stalled;
     for (const auto& [id, stream] : streams_) {
+        if (stream->reset_at && now >= *stream->reset_at) {
+            stream->reset_at.reset();
+            reset(*stream, NGHTTP2_NO_ERROR);
+            continue;
+        }
         const bool in_stalled = settings_.body_stall_max > Duration::zero() && stream->in.has_reader() &&
                                 now - stream->in_progress_at > settings_.body_stall_max;
         const bool out_stalled =
@@ -623,7 +648,8 @@ void H2Session::reset(H2Stream& stream, std::uint32_t code) {
 
 void H2Session::discard(H2Stream& stream) {
     stream.discard = true;
-    consumed(stream, stream.in.drop());
+    nghttp2_session_consume_connection(session_, stream.in.drop());
+    schedule_flush();
 }
 
 void H2Session::consumed(H2Stream& stream, std::size_t count) {

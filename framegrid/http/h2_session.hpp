@@ -48,6 +48,7 @@ struct H2Stream {
     Headers out_trailers;
     TimePoint out_progress_at{};
     std::optional<OneShot> room;
+    std::optional<TimePoint> reset_at;  // server: answered completely; the rest of the request has until then
 
     std::uint32_t close_code = NGHTTP2_NO_ERROR;
     std::optional<Error> closed;  // why, once session is null

@@ -22,7 +22,11 @@ constexpr std::size_t kPlainPerWrite = 16 * kRecordBytes;  // encrypted at most 
 constexpr std::size_t kReadAheadBytes = 64 * 1024;
 constexpr std::array<unsigned char, 12> kAlpn{2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
-int select_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size, void*) {
+// clang-format off
+int select_alpn(
+    SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size, void*
+) {
+    // clang-format on
     unsigned char* chosen = nullptr;
     if (SSL_select_next_proto(&chosen, out_size, kAlpn.data(), kAlpn.size(), in, in_size) !=
         OPENSSL_NPN_NEGOTIATED) {

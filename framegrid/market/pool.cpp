@@ -8,7 +8,8 @@ namespace framegrid::market {
 namespace {
 
 constexpr double kUnmeasuredScore = 0.5;  // newcomers are tried before mediocre nodes
-constexpr double kScoreAlpha = 0.3;       // weight of the newest measurement
+constexpr double kExplore = 0.1;     // and now and then before good ones, or they would never be measured
+constexpr double kScoreAlpha = 0.3;  // weight of the newest measurement
 constexpr double kSessionBonus = 0.7;
 constexpr double kColdPenalty = 4.0;
 constexpr double kNoise = 0.2;  // equal nodes share the work
@@ -308,16 +309,20 @@ bool Pool::usable(const Entry& entry, const Demand& demand, TimePoint now) const
 }
 
 double Pool::score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const {
-    double value = entry.latency_or(demand.capability, kUnmeasuredScore);
+    const auto* model = demand.capability && entry.info->capabilities
+                            ? entry.info->capabilities->model(*demand.capability, demand.model_id)
+                            : nullptr;
+    const bool cold = model != nullptr && !model->warm;
+    double value = entry.latency_or(demand.capability, -1);
+    if (value < 0) {
+        value = !cold && random.chance(kExplore) ? 0 : kUnmeasuredScore;
+    }
     value *= 1.0 + static_cast<double>(entry.in_flight) / entry.capacity;
     if (preferred) {
         value *= kSessionBonus;
     }
-    if (demand.capability && entry.info->capabilities) {
-        const auto* model = entry.info->capabilities->model(*demand.capability, demand.model_id);
-        if (model != nullptr && !model->warm) {
-            value *= kColdPenalty;
-        }
+    if (cold) {
+        value *= kColdPenalty;
     }
     return value * (1.0 + kNoise * random.unit());
 }

@@ -74,8 +74,7 @@ std::string media_playlist(const std::vector<HlsSegment>& segments, const HlsMed
         target_s = (longest_ms + 999) / 1000;
     }
     std::string out = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:" + std::to_string(target_s) +
-                      "\n#EXT-X-MEDIA-SEQUENCE:" + std::to_string(options.media_sequence) +
-                      "\n";
+                      "\n#EXT-X-MEDIA-SEQUENCE:" + std::to_string(options.media_sequence) + "\n";
     if (!options.sliding) {
         out += std::string("#EXT-X-PLAYLIST-TYPE:") + (options.vod ? "VOD" : "EVENT") + "\n";
     }

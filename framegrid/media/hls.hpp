@@ -29,9 +29,9 @@ struct HlsSegment {
 struct HlsMediaOptions {
     std::int64_t media_sequence = 0;
     std::int64_t target_duration_s =
-        0;              // 0: the longest segment, rounded up; a live caller fixes it at the start
-    bool vod = true;    // PLAYLIST-TYPE:VOD; false: EVENT
-    bool ended = true;  // ENDLIST
+        0;                 // 0: the longest segment, rounded up; a live caller fixes it at the start
+    bool vod = true;       // PLAYLIST-TYPE:VOD; false: EVENT
+    bool ended = true;     // ENDLIST
     bool sliding = false;  // old segments leave the playlist: no PLAYLIST-TYPE at all
 };
 

@@ -1,6 +1,9 @@
 // A small tool to try and time the codecs without a network.
 //   media_tool clip OUT [WxH] [seconds]
 //   media_tool probe FILE
+//   media_tool sheet FILE OUT.png            four pictures of a video, labelled
+//   media_tool quality SOURCE RENDITION
+//   media_tool join OUT.mp4 PIECE...
 //   media_tool transcode FILE PROFILES.json|PRESETS OUTDIR [--preset P] [--jobs N] [--encoder-threads N]
 //                        [--decoder-threads N] [--target-ms N] [--limit N]
 #include <chrono>
@@ -12,8 +15,12 @@
 #include <sstream>
 #include <thread>
 
+#include <framegrid/media_ffmpeg/assembler.hpp>
+#include <framegrid/media_ffmpeg/contact_sheet.hpp>
 #include <framegrid/media_ffmpeg/make_clip.hpp>
+#include <framegrid/media_ffmpeg/media_codec.hpp>
 #include <framegrid/media_ffmpeg/probe.hpp>
+#include <framegrid/media_ffmpeg/quality.hpp>
 #include <framegrid/media_ffmpeg/segmenter.hpp>
 #include <framegrid/media_ffmpeg/transcoder.hpp>
 
@@ -74,6 +81,56 @@ int run_probe(const std::string& path) {
         static_cast<long long>(info->start_ms), static_cast<long long>(info->duration_ms),
         static_cast<long long>(info->frames), static_cast<long long>(info->keyframes),
         info->pixel_format.c_str(), info->codecs.c_str()
+    );
+    return 0;
+}
+
+int run_sheet(const std::string& path, const std::string& out) {
+    const Blob file = Blob::copy_of(read_text(path));
+    std::vector<SheetTile> tiles;
+    for (const int at_ms : {0, 500, 1000, 1500}) {
+        auto picture = picture_at(file, at_ms);
+        if (!picture) {
+            return complain(picture.error());
+        }
+        tiles.push_back({"At " + std::to_string(at_ms) + " ms", std::move(*picture)});
+    }
+    const auto sheet = contact_sheet(tiles);
+    if (!sheet) {
+        return complain(sheet.error());
+    }
+    const auto png = FfmpegMediaCodec().encode_png(*sheet);
+    if (!png) {
+        return complain(png.error());
+    }
+    std::ofstream(out, std::ios::binary).write(png->text().data(), static_cast<std::streamsize>(png->size()));
+    return 0;
+}
+
+int run_quality(const std::string& source, const std::string& rendition) {
+    const auto quality =
+        compare_videos(Blob::copy_of(read_text(source)), Blob::copy_of(read_text(rendition)));
+    if (!quality) {
+        return complain(quality.error());
+    }
+    std::printf(
+        "PSNR %.2f dB, SSIM %.4f over %d pictures\n", quality->psnr_db, quality->ssim, quality->pictures
+    );
+    return 0;
+}
+
+int run_join(const std::vector<std::string>& arguments) {
+    std::size_t next = 3;
+    const auto made = write_mp4(arguments[2], [&]() -> Result<std::optional<Blob>> {
+        return next < arguments.size() ? std::optional<Blob>(Blob::copy_of(read_text(arguments[next++])))
+                                       : std::nullopt;
+    });
+    if (!made) {
+        return complain(made.error());
+    }
+    std::printf(
+        "%lld pieces, %lld pictures, %lld ms\n", static_cast<long long>(made->pieces),
+        static_cast<long long>(made->pictures), static_cast<long long>(made->duration_ms)
     );
     return 0;
 }
@@ -202,10 +259,20 @@ int main(int argc, char** argv) {
     if (arguments.size() == 3 && arguments[1] == "probe") {
         return run_probe(arguments[2]);
     }
+    if (arguments.size() == 4 && arguments[1] == "sheet") {
+        return run_sheet(arguments[2], arguments[3]);
+    }
+    if (arguments.size() == 4 && arguments[1] == "quality") {
+        return run_quality(arguments[2], arguments[3]);
+    }
+    if (arguments.size() >= 4 && arguments[1] == "join") {
+        return run_join(arguments);
+    }
     if (arguments.size() >= 5 && arguments[1] == "transcode") {
         return run_transcode(arguments);
     }
-    std::cerr << "usage: media_tool clip OUT [WxH] [seconds] | probe FILE |\n"
+    std::cerr << "usage: media_tool clip OUT [WxH] [seconds] | probe FILE | sheet FILE OUT.png |\n"
+                 "       quality SOURCE RENDITION | join OUT.mp4 PIECE... |\n"
                  "       transcode FILE PROFILES.json|PRESETS OUTDIR [--preset P] [--jobs N] "
                  "[--encoder-threads N]\n"
                  "       [--decoder-threads N] [--target-ms N] [--limit N] [--small-first 0|1] [--hw NAME]\n";

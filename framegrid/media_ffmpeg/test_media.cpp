@@ -119,3 +119,14 @@ Blob filter_packets(const Blob& file, const std::function<bool(int index, bool i
 }
 
 }  // namespace framegrid::media_ffmpeg
+
+#if defined(__SANITIZE_THREAD__)
+// FFmpeg and the codecs are not instrumented: the sanitizer cannot see the atomic reference counts that order
+// their accesses, and reports memory that libavutil hands from one thread to another.
+extern "C" const char* __tsan_default_suppressions() {
+    return "called_from_lib:libavutil.so\ncalled_from_lib:libavcodec.so\ncalled_from_lib:libavfilter.so\n"
+           "called_from_lib:libavformat.so\ncalled_from_lib:libswscale.so\ncalled_from_lib:libx264.so\n"
+           "called_from_lib:libx265.so\ncalled_from_lib:libvpx.so\ncalled_from_lib:libdav1d.so\n"
+           "called_from_lib:libaom.so\n";
+}
+#endif

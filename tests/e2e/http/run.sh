@@ -16,8 +16,8 @@ cleanup() {
 }
 trap cleanup EXIT
 
-start() { # start <tls> <name>: sets port_<name>
-    "$server" "$1" >"$dir/$2.out" 2>"$dir/$2.err" &
+start() { # start <tls> <name> [upstream]: sets port
+    "$server" "$1" 0 "${3:-}" >"$dir/$2.out" 2>"$dir/$2.err" &
     pids+=($!)
     for _ in $(seq 100); do [ -s "$dir/$2.out" ] && break; sleep 0.05; done
     port=$(head -1 "$dir/$2.out")
@@ -34,6 +34,7 @@ check() { # check <what> <expected> <got>
 
 start 1 tls; tls=https://127.0.0.1:$port
 start 0 clear; clear=http://127.0.0.1:$port
+start 0 gateway "$tls/hello"; gateway=http://127.0.0.1:$port
 
 head -c 50000000 /dev/urandom >"$dir/big"
 head -c 1000000 "$dir/big" >"$dir/one"
@@ -84,11 +85,14 @@ load "h2load TLS HTTP/2" 20000 -c 4 -m 50 "$tls/hello"
 load "h2load clear HTTP/2" 20000 -c 4 -m 50 "$clear/hello"
 load "h2load TLS HTTP/1.1" 20000 -c 32 --h1 "$tls/hello"
 load "h2load clear HTTP/1.1" 20000 -c 32 --h1 "$clear/hello"
+load "h2load two hops, 100 concurrent (clear, then TLS HTTP/2)" 20000 -c 2 -m 50 "$gateway/proxy"
+load "h2load two hops, HTTP/1.1 first" 20000 -c 100 --h1 "$gateway/proxy"
 load "h2load POST 1 MB" 200 -c 4 -m 4 -d "$dir/one" "$tls/size"
 load "h2load 1 MB answers" 500 -c 4 -m 8 "$tls/bytes?1000000"
 
-for name in tls clear; do
-    pid=${pids[0]}; [ "$name" = clear ] && pid=${pids[1]}
+# The gateway first: its connection to the TLS server is not to be the server's to close.
+for name in gateway tls clear; do
+    case $name in tls) pid=${pids[0]} ;; clear) pid=${pids[1]} ;; gateway) pid=${pids[2]} ;; esac
     kill "$pid"; wait "$pid"
     check "$name server ends cleanly" 0 $?
     check "$name server has nothing open" "open 0 streams 0" "$(tail -1 "$dir/$name.out" | grep -o 'open 0 streams 0')"

@@ -40,6 +40,7 @@ class BadService final : public api::OrchestratorService {
         info.auth_token = {Bytes(32, 1), "bad-session", clock_.unix_ms() / 1000 + 1800};
         co_return info;
     }
+    bool is_worker_secret(std::string_view) const override { return false; }
     Result<void> admit(const api::Job&) override {
         if (mode_ == "lie") {
             return fail(Errc::kForbidden, "incompatible capabilities");
