@@ -7,6 +7,8 @@ namespace framegrid::gateway {
 namespace {
 // In very large pools the period stretches so that polling stays under this rate.
 constexpr double kPollsPerSecondMax = 200;
+constexpr std::size_t kHurriedMax = 64;  // orchestrators
+constexpr Duration kHurryPeriod = std::chrono::milliseconds(200);
 }  // namespace
 
 Discovery::Discovery(const Ports& ports, DiscoverySettings settings, market::Pool& pool, Notifier& changed)
@@ -92,6 +94,20 @@ void Discovery::schedule(const std::string& uri, Known& known, TimePoint at) {
     queue_.erase({known.due, uri});  // listed again while an older poll was under way
     known.due = at;
     queue_.emplace(at, uri);
+}
+
+void Discovery::look_again() {
+    const TimePoint now = ports_.clock.now();
+    if (known_.size() > kHurriedMax || now - looked_again_ < kHurryPeriod) {
+        return;
+    }
+    looked_again_ = now;
+    for (auto& [uri, known] : known_) {
+        if (!known.polling && known.due > now) {
+            schedule(uri, known, now);
+        }
+    }
+    wake_.notify_all();
 }
 
 void Discovery::check_settled() {

@@ -22,6 +22,9 @@ class Discovery {
     // True once the list has been read and everybody on it has answered or failed once.
     bool settled() const { return settled_; }
 
+    // A job finds nobody: asks everybody again soon, in pools small enough to bear it. Rate-limited.
+    void look_again();
+
   private:
     struct Known {
         TimePoint due{};   // of the next poll; meaningless while polling
@@ -50,6 +53,7 @@ class Discovery {
     std::size_t unanswered_ = 0;
     std::size_t polling_ = 0;
     bool listed_ = false;
+    TimePoint looked_again_{};
     bool settled_ = false;
 };
 

@@ -246,6 +246,7 @@ Task<Result<market::Slot>> Role::choose(Progress& progress, const std::string& m
             );
         }
         const TimePoint limit = progress.patience.at;
+        discovery_.look_again();
         const auto release = pool_.next_release(progress.demand, now);
         const TimePoint wake = std::max(release.value_or(limit), now + kRetryTick);
         (void)co_await changed_.wait_until(ports_.clock, std::min(wake, limit));
