@@ -25,23 +25,11 @@ add_library(fg_pch STATIC ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
 target_link_libraries(fg_pch PUBLIC fg_flags)
 target_precompile_headers(fg_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp)
 
-# While libraries are being written in parallel: a file that is listed but not there yet is left out, loudly.
-macro(fg_keep_existing list)
-  foreach(file ${${list}})
-    if(NOT IS_ABSOLUTE ${file} AND NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${file})
-      message(WARNING "${CMAKE_CURRENT_SOURCE_DIR}/${file} does not exist yet")
-      list(REMOVE_ITEM ${list} ${file})
-    endif()
-  endforeach()
-endmacro()
-
 # framegrid_library(<name> SOURCES <files> [DEPS <framegrid libraries>] [LIBS <third-party targets>] [TESTS <x_test.cpp>])
 # makes framegrid::<name>, and <name>_test run by CTest under the label `unit`.
 function(framegrid_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;LIBS;TESTS" ${ARGN})
   list(TRANSFORM ARG_DEPS PREPEND framegrid::)
-  fg_keep_existing(ARG_SOURCES)
-  fg_keep_existing(ARG_TESTS)
   if(ARG_SOURCES)
     add_library(fg_${name} STATIC ${ARG_SOURCES})
     target_link_libraries(fg_${name} PUBLIC fg_flags ${ARG_DEPS} ${ARG_LIBS})
