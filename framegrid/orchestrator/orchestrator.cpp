@@ -142,7 +142,8 @@ class Registered final : public api::TaskStream {
         }
     }
     Task<Result<api::WorkerTask>> next() override {
-        auto task = co_await registration_->tasks.receive();
+        const auto registration = registration_;  // the stream may be destroyed under this wait
+        auto task = co_await registration->tasks.receive();
         if (!task) {
             co_return fail(Errc::kUnavailable, "the orchestrator is stopping");
         }
