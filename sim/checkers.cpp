@@ -49,10 +49,9 @@ void Checkers::sample() {
 }
 
 void Checkers::sample_gateway(const GatewayNode& node) {
-    const gateway::Settings limits;
     const gateway::Stats stats = node.role->stats();
-    limit(stats.in_flight, limits.jobs_max, "jobs", node.id);
-    limit(stats.streams, limits.streams_max, "streams", node.id);
+    limit(stats.in_flight, world_.plan.gateway_jobs_max, "jobs", node.id);
+    limit(stats.streams, world_.plan.gateway_streams_max, "streams", node.id);
     limit(stats.pool.orchestrators, world_.orchestrators.size(), "orchestrators", node.id);
     peaks_.gateway_in_flight = std::max(peaks_.gateway_in_flight, stats.in_flight);
     peaks_.gateway_streams = std::max(peaks_.gateway_streams, stats.streams);

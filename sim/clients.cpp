@@ -16,6 +16,7 @@ constexpr std::int64_t kSegmentMs = 2000;
 constexpr Duration kSegmentTime = 60s;  // a client's patience for one attempt
 constexpr Duration kAiTime = 90s;
 constexpr Duration kPauseMax = 4s;
+constexpr Duration kMildMax = 20s;  // for a job in a mild run, crashes under it included
 
 Task<Result<bool>> end_stream(gateway::Gateway& gateway, std::string manifest_id) {
     co_await gateway.end_stream(std::move(manifest_id));
@@ -212,7 +213,14 @@ void Clients::finish(std::uint32_t index, State state) {
     }
     job.state = state;
     ++(state == State::kDone ? stats_.done : state == State::kRejected ? stats_.rejected : stats_.cancelled);
-    stats_.slowest = std::max(stats_.slowest, world_.scheduler.now() - job.began);
+    const Duration took = world_.scheduler.now() - job.began;
+    stats_.slowest = std::max(stats_.slowest, took);
+    if (world_.plan.mild && took > kMildMax) {
+        world_.verdict.fail(
+            "failover",
+            fmt::format("flow {} seq {} took {} s", job.flow, job.seq, took.count() / 1'000'000'000)
+        );
+    }
     --running_;
     ++ended_;
     ++flow.ended;

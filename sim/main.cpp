@@ -86,10 +86,12 @@ void print_json(const RunReport& report, RealTime took) {
         "{{\"seed\":{},\"nodes\":{},\"jobs\":{},\"done\":{},\"rejected\":{},\"cancelled\":{},\"retries\":{},"
         "\"client_retries\":{},\"redispatched\":{},\"virtual_seconds\":{:.3f},\"wall_seconds\":{:.3f},\"cpu_"
         "seconds\":{:.3f},"
+        "\"slowest_seconds\":{:.3f},\"mild\":{},"
         "\"jobs_per_second\":{:.0f},\"steps\":{},\"trace\":\"{:016x}\",\"ok\":{},\"failed\":[{}]}}\n",
         report.settings.seed, report.settings.nodes, report.settings.jobs, report.clients.done,
         report.clients.rejected, report.clients.cancelled, report.totals.gateway_retries,
         report.clients.retries, report.totals.redispatched, report.virtual_seconds, took.wall, took.cpu,
+        static_cast<double>(report.clients.slowest.count()) / 1e9, report.mild,
         report.settings.jobs / took.wall, report.steps, report.trace_hash, report.verdict.ok(), findings
     );
 }

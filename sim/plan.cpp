@@ -29,6 +29,8 @@ void draw_mild(Plan& plan, Random& random) {
     plan.load = 0.3;
     plan.sessions_max = 10;
     plan.waiting_max = 100;
+    plan.gateway_jobs_max = 1'000;
+    plan.gateway_streams_max = 10'000;
     plan.down_max = std::chrono::seconds(5);
 }
 
@@ -65,6 +67,14 @@ Plan draw_plan(const RunSettings& settings, Random& random) {
     if (random.chance(0.3)) {
         plan.sessions_max = 2 + static_cast<std::uint32_t>(random.below(4));
         plan.waiting_max = 1 + static_cast<std::uint32_t>(random.below(5));
+    }
+    if (random.chance(0.3)) {
+        plan.token_life =
+            std::chrono::seconds(190 + random.below(60));  // gateways renew them 180 s before the end
+    }
+    if (random.chance(0.2)) {
+        plan.gateway_jobs_max = 2 + static_cast<std::uint32_t>(random.below(8));
+        plan.gateway_streams_max = 1 + static_cast<std::uint32_t>(random.below(4));
     }
     if (random.chance(0.2)) {
         draw_mild(plan, random);

@@ -59,6 +59,9 @@ struct Plan {
     EventRates events;
     std::uint32_t sessions_max = 10;
     std::uint32_t waiting_max = 100;
+    Duration token_life = std::chrono::minutes(30);
+    std::uint32_t gateway_jobs_max = 1'000;
+    std::uint32_t gateway_streams_max = 10'000;
     std::size_t store_bytes_max = 64 << 10;
     double load = 0.5;  // of the network's transcoding slots that clients try to keep busy
 };

@@ -32,6 +32,7 @@ class Runner {
 
     RunReport go() {
         report_.plan = describe(world_->plan);
+        report_.mild = world_->plan.mild;
         world_->start();
         checkers_.start();
         scheduler_.after(kStartUp, [this] {

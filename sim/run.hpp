@@ -15,6 +15,7 @@ namespace framegrid::sim {
 struct RunReport {
     RunSettings settings;
     std::string plan;
+    bool mild = false;
     Verdict verdict;
     ClientStats clients;
     Totals totals;

@@ -171,6 +171,8 @@ Logger World::logger_for(NodeId id) {
 void World::start_gateway(GatewayNode& node) {
     node.random = std::make_unique<SeededRandom>(random.next());
     gateway::Settings role;
+    role.jobs_max = plan.gateway_jobs_max;
+    role.streams_max = plan.gateway_streams_max;
     role.confirmations = settings.canary == Canary::kTrust ? 1 : 2;
     const gateway::Ports ports{scheduler.executor(), scheduler.clock(), *node.random,
                                logger_for(node.id),  *node.directory,   *node.source};
@@ -189,6 +191,7 @@ void World::start_orchestrator(OrchestratorNode& node) {
     role.service_uri = orchestrator_uri(node.id - gateways.size());
     role.secret = kSecret;
     role.sessions.sessions_max = plan.sessions_max;
+    role.sessions.token_life = plan.token_life;
     role.waiting_max = plan.waiting_max;
     role.store_bytes_max = plan.store_bytes_max;
     orchestrator::Ports ports{

@@ -366,8 +366,13 @@ bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error er
             sessions_.drop(request.manifest_id, slot);
             progress.demand.exclude.push_back(slot);
             break;
-        case Errc::kInvalidArgument:
         case Errc::kUnsupported:
+            // It cannot do what it said it could: its workers have left, or it lies. Others may; so may it,
+            // soon.
+            pool_.on_busy(slot, now);
+            progress.demand.exclude.push_back(slot);
+            break;
+        case Errc::kInvalidArgument:
         case Errc::kUnprocessable:
         case Errc::kTooLarge:
             // One node may lie or lack a codec; a second opinion settles it.
