@@ -15,7 +15,7 @@
 namespace framegrid::media_ffmpeg {
 namespace {
 
-constexpr int kNiceStep = 3;
+constexpr int kNiceStep = 1;  // more would starve the larger renditions beside other programs
 
 // On Linux the niceness belongs to the thread. Best effort: a sandbox may refuse it.
 void lower_priority(int steps) {
