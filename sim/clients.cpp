@@ -122,7 +122,11 @@ Task<void> Clients::run_job(std::uint32_t index) {
     Duration pause = 500ms;
     for (;;) {
         const std::uint32_t starts = world_.gateways[flows_[jobs_[index].flow].gateway].starts;
-        auto result = co_await submit(index);
+        Early early;
+        auto result = co_await submit(index, early);
+        if (result) {
+            judge_early(index, *result, early);
+        }
         if (judge(index, result, starts)) {
             co_return;
         }
@@ -132,7 +136,31 @@ Task<void> Clients::run_job(std::uint32_t index) {
     }
 }
 
-Task<Result<gateway::JobResult>> Clients::submit(std::uint32_t index) {
+// Every second stream takes its renditions as they are done.
+api::ArtifactSink Clients::early_sink(std::uint32_t index, Early& early) {
+    if (flows_[jobs_[index].flow].ai || jobs_[index].flow % 2 == 0) {
+        return nullptr;
+    }
+    return [this, index, &early](std::size_t rendition, const api::Artifact& artifact) {
+        ++stats_.early;
+        if (!early.emplace(rendition, artifact.bytes).second) {
+            world_.verdict.fail("early", fmt::format("job {}: rendition {} came twice", index, rendition));
+        }
+    };
+}
+
+// What came early is what the result holds.
+void Clients::judge_early(std::uint32_t index, const gateway::JobResult& result, const Early& early) {
+    const auto& artifacts = result.output.artifacts;
+    for (const auto& [rendition, bytes] : early) {
+        world_.verdict.expect(
+            rendition < artifacts.size() && artifacts[rendition].bytes.text() == bytes.text(), "early",
+            fmt::format("job {}: rendition {} came early and is not in the result", index, rendition)
+        );
+    }
+}
+
+Task<Result<gateway::JobResult>> Clients::submit(std::uint32_t index, Early& early) {
     const Job& job = jobs_[index];
     const Flow& flow = flows_[job.flow];
     GatewayNode& node = world_.gateways[flow.gateway];
@@ -149,8 +177,11 @@ Task<Result<gateway::JobResult>> Clients::submit(std::uint32_t index) {
     const Deadline deadline = Deadline::after(world_.scheduler.clock(), flow.ai ? kAiTime : kSegmentTime);
     // The gateway keeps the deadline itself; past the slack it has failed to.
     const Deadline slack{deadline.at + 2s};
-    Network::Start<gateway::JobResult> start = [&node, request = std::move(request), deadline](const auto&) {
-        return node.role->run(request, deadline);
+    Network::Start<gateway::JobResult> start = [this, &node, request = std::move(request), deadline,
+                                                sink = early_sink(index, early)](const auto& call) {
+        gateway::JobRequest sent = request;
+        sent.early = world_.network.early_to_caller(call, sink);
+        return node.role->run(std::move(sent), deadline);
     };
     return world_.network.call<gateway::JobResult>(
         world_.client, node.id, Kind::kJob, slack, std::move(start)

@@ -20,6 +20,7 @@ struct DeviceStats {
     std::uint64_t done = 0;
     std::uint64_t failed = 0;
     std::uint64_t rejected = 0;  // poison
+    std::uint64_t early = 0;     // files told of before their task's end
     std::size_t running = 0;
     std::size_t running_max = 0;
 };
@@ -30,7 +31,7 @@ class Device final : public api::WorkExecutor {
     Device(Clock& clock, Random& random, const DeviceFaults& faults, double speed)
         : clock_(clock), random_(random), faults_(faults), speed_(speed) {}
 
-    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline) override;
+    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline, api::ArtifactSink early) override;
     void end_session(const std::string&) override {}
     const DeviceStats& stats() const { return stats_; }
 
@@ -38,6 +39,7 @@ class Device final : public api::WorkExecutor {
 
   private:
     Duration duration_of(const api::Work& work);
+    Task<void> make_early(const api::Work& work, Duration duration, const api::ArtifactSink& early);
     static api::WorkOutput garbage(api::WorkOutput honest, std::uint64_t kind);
 
     Clock& clock_;

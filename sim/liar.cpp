@@ -16,6 +16,11 @@ Task<Result<api::JobOutput>> Liar::run(api::Job job, Deadline deadline) {
     switch (lie_) {
         case Lie::kGarbage: {
             api::JobOutput out;
+            if (job.early) {
+                const api::Artifact rubbish{"P240", "video/mp2t", Blob::copy_of("rubbish"), {}, {}};
+                job.early(0, rubbish);
+                job.early(random_.below(1000), rubbish);
+            }
             if (random_.chance(0.5) && std::holds_alternative<api::TranscodeWork>(job.work.kind)) {
                 out.output.artifacts.push_back({"P240", "video/mp2t", Blob::copy_of("rubbish"), {}, {}});
             }

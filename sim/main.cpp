@@ -40,12 +40,13 @@ std::string reproduce(const RunSettings& run) {
 void print_text(const RunReport& report, RealTime took) {
     const ClientStats& clients = report.clients;
     fmt::print(
-        "seed {:<5} {} jobs: {} done, {} rejected, {} cancelled; retries {} (clients {}), re-dispatched {}; "
+        "seed {:<5} {} jobs: {} done, {} rejected, {} cancelled; early {}; retries {} (clients {}), "
+        "re-dispatched {}; "
         "{:.0f} s virtual in {:.2f} s ({:.2f} s CPU), {:.0f} jobs/s, {:.1f} million steps; trace {:016x}\n",
         report.settings.seed, report.settings.jobs, clients.done, clients.rejected, clients.cancelled,
-        report.totals.gateway_retries, clients.retries, report.totals.redispatched, report.virtual_seconds,
-        took.wall, took.cpu, report.settings.jobs / took.wall, static_cast<double>(report.steps) / 1e6,
-        report.trace_hash
+        clients.early, report.totals.gateway_retries, clients.retries, report.totals.redispatched,
+        report.virtual_seconds, took.wall, took.cpu, report.settings.jobs / took.wall,
+        static_cast<double>(report.steps) / 1e6, report.trace_hash
     );
 }
 
@@ -83,14 +84,16 @@ void print_json(const RunReport& report, RealTime took) {
         findings += fmt::format("{}\"{}\"", findings.empty() ? "" : ",", finding.checker);
     }
     fmt::print(
-        "{{\"seed\":{},\"nodes\":{},\"jobs\":{},\"done\":{},\"rejected\":{},\"cancelled\":{},\"retries\":{},"
+        "{{\"seed\":{},\"nodes\":{},\"jobs\":{},\"done\":{},\"rejected\":{},\"cancelled\":{},\"early\":{},"
+        "\"retries\":{},"
         "\"client_retries\":{},\"redispatched\":{},\"virtual_seconds\":{:.3f},\"wall_seconds\":{:.3f},\"cpu_"
         "seconds\":{:.3f},"
         "\"slowest_seconds\":{:.3f},\"mild\":{},"
         "\"jobs_per_second\":{:.0f},\"steps\":{},\"trace\":\"{:016x}\",\"ok\":{},\"failed\":[{}]}}\n",
         report.settings.seed, report.settings.nodes, report.settings.jobs, report.clients.done,
-        report.clients.rejected, report.clients.cancelled, report.totals.gateway_retries,
-        report.clients.retries, report.totals.redispatched, report.virtual_seconds, took.wall, took.cpu,
+        report.clients.rejected, report.clients.cancelled, report.clients.early,
+        report.totals.gateway_retries, report.clients.retries, report.totals.redispatched,
+        report.virtual_seconds, took.wall, took.cpu,
         static_cast<double>(report.clients.slowest.count()) / 1e9, report.mild,
         report.settings.jobs / took.wall, report.steps, report.trace_hash, report.verdict.ok(), findings
     );

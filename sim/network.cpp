@@ -81,6 +81,20 @@ void Network::send(NodeId from, NodeId to, Kind kind, bool may_repeat, std::move
     }
 }
 
+api::ArtifactSink Network::early_to_caller(std::shared_ptr<CallBase> call, api::ArtifactSink sink) {
+    if (!sink) {
+        return nullptr;
+    }
+    return
+        [this, call = std::move(call), sink = std::move(sink)](std::size_t index, const api::Artifact& told) {
+            send(call->to, call->from, Kind::kEarly, false, [call, sink, index, told] {
+                if (!call->is_over()) {
+                    sink(index, told);
+                }
+            });
+        };
+}
+
 void Network::stop_serving(CallBase& call) {
     for (const TaskSet::Id id : call.serving) {
         nodes_[call.to].tasks->cancel(id);

@@ -35,7 +35,9 @@ enum class Kind : std::uint8_t {
     kReply,
     kReset,
     kTask,
-    kStreamEnd
+    kStreamEnd,
+    kEarly,       // a rendition for whoever waits for a job
+    kSubmitEarly  // the same from a worker
 };
 
 struct LinkFaults {
@@ -58,6 +60,7 @@ struct CallBase {
     std::vector<TaskSet::Id> serving;  // tasks at the server that end when the caller goes away
     virtual ~CallBase() = default;
     virtual void answer_error(Error error) = 0;
+    virtual bool is_over() const = 0;  // for the caller
 };
 
 template <class T>
@@ -75,6 +78,7 @@ struct Call final : CallBase {
         finish(std::move(value));
     }
     void answer_error(Error error) override { answer(std::unexpected(std::move(error))); }
+    bool is_over() const override { return abandoned || result.has_value(); }
 };
 
 // A worker's registration across the network: the orchestrator's end is pumped into `tasks`.
@@ -142,6 +146,10 @@ class Network {
 
     // Delivers `fn` after the link's latency, if at all; perhaps twice when `may_repeat`.
     void send(NodeId from, NodeId to, Kind kind, bool may_repeat, std::move_only_function<void()> fn);
+
+    // What the server of a call tells of goes to the caller's `sink`, as long as the caller waits. Empty for
+    // an empty sink.
+    api::ArtifactSink early_to_caller(std::shared_ptr<CallBase> call, api::ArtifactSink sink);
 
     // Opens the host's half of a registration and pumps it.
     std::shared_ptr<StreamLink> open_stream(CallBase& call, std::unique_ptr<api::TaskStream> stream);

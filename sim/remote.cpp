@@ -24,8 +24,10 @@ class RemoteOrchestrator final : public api::Orchestrator {
     Task<Result<api::JobOutput>> run(api::Job job, Deadline deadline) override {
         return network_.call<api::JobOutput>(
             self_, peer_, Kind::kRun, deadline,
-            [&node = network_.node(peer_), job = std::move(job), deadline](const auto&) {
-                return node.front->run(job, deadline);
+            [&network = network_, job = std::move(job), deadline](const std::shared_ptr<CallBase>& call) {
+                api::Job sent = job;
+                sent.early = network.early_to_caller(call, job.early);
+                return network.node(call->to).front->run(std::move(sent), deadline);
             }
         );
     }
@@ -149,7 +151,20 @@ class RemoteHost final : public api::WorkerHost {
             }
         );
     }
+    Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override {
+        return network_.call<void>(
+            self_, peer_, Kind::kSubmitEarly, deadline,
+            [&node = network_.node(peer_), report = std::move(report), deadline](const auto&) {
+                return node.service->submit_early(report, deadline);
+            }
+        );
+    }
     Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override {
+        for (const std::size_t index : report.delivered) {
+            if (report.outcome && index < report.outcome->artifacts.size()) {
+                report.outcome->artifacts[index].bytes = {};  // as the wire does
+            }
+        }
         return network_.call<void>(
             self_, peer_, Kind::kSubmit, deadline,
             [&node = network_.node(peer_), report = std::move(report), deadline](const auto&) {

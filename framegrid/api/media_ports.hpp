@@ -26,8 +26,10 @@ class Transcoder {
   public:
     virtual ~Transcoder() = default;
     // Blocking. Errors carry the texts that peers classify by (transcoding reference, non-retryable errors).
+    // `early` is told of renditions as they are done, on any thread, one at a time; it must not throw.
     virtual Result<WorkOutput> transcode(
-        const std::string& session_id, const TranscodeWork& work, const Blob& segment, const StopFlag& stop
+        const std::string& session_id, const TranscodeWork& work, const Blob& segment, const StopFlag& stop,
+        const ArtifactSink& early
     ) = 0;
     virtual void end_session(const std::string& session_id) = 0;
 };

@@ -69,6 +69,7 @@ struct Job {
     AuthToken token;
     job::Capabilities needs;
     Work work;
+    ArtifactSink early = nullptr;  // told of renditions when the work asks for that; at most once for each
 };
 
 struct JobOutput {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -29,6 +30,7 @@ struct TranscodeWork {
     std::int64_t duration_ms = media::kSegmentMsDefault;
     std::optional<Clip> clip;
     bool force_reinit = false;  // the source's format changed: drop what is kept for the session
+    bool early = false;         // somebody takes each rendition as soon as it is done, in the profiles' order
 };
 
 // Run one request of an AI pipeline.
@@ -62,6 +64,10 @@ struct WorkOutput {
     Pixels decoded;                   // pixels decoded from the input
 };
 
+// Told of a result file before the whole result is there; `index` is its place in WorkOutput::artifacts. What
+// was told of is part of the final output, if there is one. Empty: nobody wants to know.
+using ArtifactSink = std::function<void(std::size_t index, const Artifact& artifact)>;
+
 // Port: runs one piece of work to its end, off the event loop. The host's implementation is a pool of
 // sandboxed child processes; the simulator's is a virtual device. Cancelling the task stops the work.
 class WorkExecutor {
@@ -69,7 +75,9 @@ class WorkExecutor {
     virtual ~WorkExecutor() = default;
     // kUnprocessable/kUnsupported/kInvalidArgument: the work itself is at fault, nobody should retry it.
     // kUnavailable: the executor died under it; kCapacity: none free before the deadline; kDeadline.
-    virtual Task<Result<WorkOutput>> run(Work work, Deadline deadline) = 0;
+    // `early` is called on the caller's executor while the task runs, at most once for each index. Best
+    // effort: files that are not told of are in the output all the same.
+    virtual Task<Result<WorkOutput>> run(Work work, Deadline deadline, ArtifactSink early) = 0;
     // The session will get no more work; what is kept for it can go.
     virtual void end_session(const std::string& session_id) = 0;
 };

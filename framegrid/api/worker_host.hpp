@@ -46,6 +46,16 @@ struct TaskReport {
     std::string secret;
     std::string pipeline;        // AI only
     Result<WorkOutput> outcome;  // the work's own error travels as text
+    // Artifacts that the host has already, from submit_early(): their bytes may be left out.
+    std::vector<std::size_t> delivered;
+};
+
+// One rendition of a task that is not finished.
+struct EarlyReport {
+    TaskId id;
+    std::string secret;
+    std::size_t index = 0;  // its place in the outcome
+    Artifact artifact;
 };
 
 class WorkerHost {
@@ -58,6 +68,9 @@ class WorkerHost {
     // Unknown and late task ids are accepted and ignored. kUnauthorized: wrong secret; the result was NOT
     // used.
     virtual Task<Result<void>> submit(TaskReport report, Deadline deadline) = 0;
+    // Before submit(), for a TranscodeWork with `early` set. An error costs nothing but time: the report then
+    // brings the rendition again. kUnauthorized: wrong secret; kNotFound: no such task.
+    virtual Task<Result<void>> submit_early(EarlyReport report, Deadline deadline) = 0;
 };
 
 }  // namespace framegrid::api

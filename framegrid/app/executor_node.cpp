@@ -28,13 +28,15 @@ class Tools {
   public:
     explicit Tools(ExecutorOptions options) : options_(std::move(options)) {}
 
-    Result<api::WorkOutput> run(const api::Work& work, const api::StopFlag& stop) {
+    Result<api::WorkOutput> run(
+        const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
+    ) {
         if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
             FG_CHECK(open_transcoder());
-            return transcoder_->transcode(work.session_id, *transcode, work.input, stop);
+            return transcoder_->transcode(work.session_id, *transcode, work.input, stop, early);
         }
         FG_CHECK(open_runner());
-        return runner_->run(work, stop);
+        return runner_->run(work, stop, early);
     }
     void end_session(const std::string& session_id) {
         if (transcoder_) {
@@ -89,9 +91,8 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
         run = [options] {
             Tools tools(*options);
             sandbox::ExecutorService service;
-            service.run = [&](const api::Work& work, const api::StopFlag& stop) {
-                return tools.run(work, stop);
-            };
+            service.run = [&](const api::Work& work, const api::StopFlag& stop,
+                              const api::ArtifactSink& early) { return tools.run(work, stop, early); };
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
             return sandbox::serve_executor(sandbox::kExecutorFd, std::move(service));
         };

@@ -36,12 +36,14 @@ Result<std::string> choose_model(
 
 }  // namespace
 
-Result<api::WorkOutput> WorkRunner::run(const api::Work& work, const api::StopFlag& stop) {
+Result<api::WorkOutput> WorkRunner::run(
+    const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
+) {
     if (stop.load(std::memory_order_relaxed)) {
         return fail(Errc::kCancelled, "the work was stopped before it began");
     }
     if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
-        return transcoder_.transcode(work.session_id, *transcode, work.input, stop);
+        return transcoder_.transcode(work.session_id, *transcode, work.input, stop, early);
     }
     return run_ai(std::get<api::AiWork>(work.kind), work.input, stop);
 }

@@ -26,8 +26,10 @@ class WorkRunner {
 
     // Blocking. kNotFound: unknown pipeline or model (named); kInvalidArgument: parameters (field named);
     // kUnprocessable: the input is neither a picture nor a video; kTooLarge; kCancelled soon after `stop` is
-    // set.
-    Result<api::WorkOutput> run(const api::Work& work, const api::StopFlag& stop);
+    // set. `early`: as api::Transcoder says.
+    Result<api::WorkOutput> run(
+        const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early = nullptr
+    );
     void end_session(const std::string& session_id) { transcoder_.end_session(session_id); }
 
   private:

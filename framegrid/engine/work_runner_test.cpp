@@ -18,7 +18,7 @@ class FakeTranscoder : public api::Transcoder {
     // clang-format off
     Result<api::WorkOutput> transcode(
         const std::string& session_id, const api::TranscodeWork& work, const Blob& segment,
-        const api::StopFlag&
+        const api::StopFlag&, const api::ArtifactSink& early
     ) override {
         // clang-format on
         api::WorkOutput out;
@@ -26,6 +26,9 @@ class FakeTranscoder : public api::Transcoder {
         out.artifacts.push_back(
             {.name = session_id, .content_type = "", .bytes = {}, .pixels = {work.duration_ms}, .seed = {}}
         );
+        if (early) {
+            early(0, out.artifacts[0]);
+        }
         return out;
     }
     void end_session(const std::string& session_id) override { ended.push_back(session_id); }
@@ -108,9 +111,12 @@ TEST_F(WorkRunnerTest, TranscodeGoesToTheTranscoder) {
         .input = Blob::copy_of("12345"),
         .input_content_type = ""
     };
-    const auto out = runner.run(work, stop);
+    std::string told;
+    const auto out =
+        runner.run(work, stop, [&](std::size_t, const api::Artifact& artifact) { told = artifact.name; });
     ASSERT_TRUE(out);
     EXPECT_EQ(out->artifacts.at(0).name, "stream");
+    EXPECT_EQ(told, "stream");
     EXPECT_EQ(out->decoded.value, 5);
     runner.end_session("stream");
     EXPECT_EQ(transcoder.ended, std::vector<std::string>{"stream"});

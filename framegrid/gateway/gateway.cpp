@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/gateway/discovery.hpp>
 #include <framegrid/gateway/result_check.hpp>
 #include <framegrid/gateway/stream_sessions.hpp>
@@ -58,7 +59,13 @@ class Role final : public Gateway {
     Deadline attempt_deadline(const api::Work& work, Deadline deadline) const;
     Task<Result<JobResult>> attempt_all(JobRequest request, Deadline deadline);
     Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id);
-    Task<Result<api::JobOutput>> attempt(const JobRequest& request, market::Slot slot, Deadline deadline);
+    Task<Result<api::JobOutput>> attempt(
+        const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Deadline deadline
+    );
+    void take_early(
+        const JobRequest& request, api::EarlyArtifacts& early, std::size_t index,
+        const api::Artifact& artifact
+    );
     Task<Result<api::AuthToken>> token_for(const JobRequest& request, market::Slot slot, Deadline deadline);
     void learn(const JobRequest& request, market::Slot slot, Duration took);
     void renew_token(const std::string& manifest_id, market::Slot slot, TimePoint now);
@@ -168,6 +175,10 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
 }
 
 Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline) {
+    if (auto* transcode = std::get_if<api::TranscodeWork>(&request.work.kind)) {
+        transcode->early = request.early != nullptr;
+    }
+    api::EarlyArtifacts early(api::early_count(request.work), request.early);
     Progress progress;
     progress.demand = demand_of(request);
     progress.patience = deadline.at_most(ports_.clock, settings_.wait_max);
@@ -181,13 +192,14 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         InFlight in_flight(pool_, *slot);
         const std::string uri = pool_.uri(*slot);
         const TimePoint started = ports_.clock.now();
-        auto output = co_await attempt(request, *slot, attempt_deadline(request.work, deadline));
+        auto output = co_await attempt(request, *slot, early, attempt_deadline(request.work, deadline));
         in_flight.settled();
         if (output) {
             learn(request, *slot, ports_.clock.now() - started);
             for (const market::Slot liar : progress.rejected) {
                 pool_.on_failed(liar, ports_.clock.now(), ports_.random);  // it called good input bad
             }
+            early.put_into(output->output);
             co_return JobResult{std::move(output->output), uri, progress.attempts};
         }
         ports_.log.warn(
@@ -253,7 +265,20 @@ Task<Result<market::Slot>> Role::choose(Progress& progress, const std::string& m
     }
 }
 
-Task<Result<api::JobOutput>> Role::attempt(const JobRequest& request, market::Slot slot, Deadline deadline) {
+// A rendition that is none is left to the check of the whole answer.
+void Role::take_early(
+    const JobRequest& request, api::EarlyArtifacts& early, std::size_t index, const api::Artifact& artifact
+) {
+    const auto& profiles = std::get<api::TranscodeWork>(request.work.kind).profiles;
+    if (early.wants(index) && check_rendition(profiles[index], artifact)) {
+        ++stats_.renditions_early;
+        early.tell(index, artifact);
+    }
+}
+
+Task<Result<api::JobOutput>> Role::attempt(
+    const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Deadline deadline
+) {
     const std::string uri = pool_.uri(slot);
     auto token = co_await token_for(request, slot, deadline);
     if (!token) {
@@ -265,6 +290,11 @@ Task<Result<api::JobOutput>> Role::attempt(const JobRequest& request, market::Sl
     job.needs = request.needs;
     job.work = request.work;
     job.token = std::move(*token);
+    if (request.early) {
+        job.early = [this, &request, &early](std::size_t index, const api::Artifact& artifact) {
+            take_early(request, early, index, artifact);
+        };
+    }
     sessions_.touch(request.manifest_id, ports_.clock.now());
     const auto* info = pool_.info(slot);
     const auto orchestrator =
@@ -415,6 +445,7 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.counter("framegrid_gateway_jobs_total", stats.jobs_failed, {{"result", "failed"}});
     out.counter("framegrid_gateway_jobs_total", stats.jobs_refused, {{"result", "refused"}});
     out.counter("framegrid_gateway_retries_total", stats.retries);
+    out.counter("framegrid_gateway_renditions_early_total", stats.renditions_early);
     out.counter("framegrid_gateway_results_rejected_total", stats.results_rejected);
     out.gauge("framegrid_gateway_jobs_in_flight", static_cast<double>(stats.in_flight));
     out.gauge("framegrid_gateway_streams", static_cast<double>(stats.streams));

@@ -65,6 +65,9 @@ struct JobRequest {
     job::Capabilities needs;
     std::optional<Price> price_max;
     api::Work work;
+    // Told of renditions as they are done, each at most once; a failed attempt's are kept by the later ones.
+    // Not called after run() has returned.
+    api::ArtifactSink early = nullptr;
 };
 
 struct JobResult {
@@ -78,6 +81,7 @@ struct Stats {
     std::uint64_t jobs_failed = 0;
     std::uint64_t jobs_refused = 0;  // over jobs_max
     std::uint64_t retries = 0;
+    std::uint64_t renditions_early = 0;  // taken before their jobs' ends
     std::uint64_t results_rejected = 0;  // an orchestrator's answer that did not hold what was asked for
     std::size_t in_flight = 0;
     std::size_t streams = 0;

@@ -17,8 +17,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-Blob ts_packet() {
-    Bytes bytes(188, 0);
+Blob ts_packet(std::uint8_t fill = 0) {
+    Bytes bytes(188, fill);
     bytes[0] = 0x47;
     return Blob(std::move(bytes));
 }
@@ -71,7 +71,15 @@ class FakeOrchestrator final : public api::Orchestrator {
         if (silent) {
             co_await sleep_until(clock_, deadline.at + 1h);
         }
-        co_await sleep_for(clock_, takes);
+        early_wanted = std::get_if<api::TranscodeWork>(&job.work.kind) != nullptr &&
+                       std::get<api::TranscodeWork>(job.work.kind).early;
+        co_await sleep_for(clock_, takes / 2);
+        if (job.early) {
+            for (const auto& [index, bytes] : tells) {
+                job.early(index, {"P", "video/mp2t", bytes, {}, {}});
+            }
+        }
+        co_await sleep_for(clock_, takes / 2);
         if (!failures.empty()) {
             Error error = failures.front();
             failures.pop_front();
@@ -94,6 +102,8 @@ class FakeOrchestrator final : public api::Orchestrator {
     job::Capabilities offer = job::default_capabilities();
     std::deque<Error> failures;
     std::optional<Error> always;
+    std::vector<std::pair<std::size_t, Blob>> tells;  // of renditions, half way through each job
+    bool early_wanted = false;                        // by the last job
     std::string secret = "s";
     bool down = false;
     bool silent = false;
@@ -225,6 +235,50 @@ TEST_F(GatewayTest, RunsAJob) {
     EXPECT_EQ(result->orchestrator, "a");
     EXPECT_EQ(result->attempts, 1);
     EXPECT_EQ(role().stats().jobs_done, 1u);
+}
+
+TEST_F(GatewayTest, RenditionsThatAreDoneAreToldOfBeforeTheEnd) {
+    node("a").takes = 1s;
+    node("a").tells = {{1, ts_packet(7)}, {1, ts_packet(8)}};
+    std::vector<std::size_t> told;
+    JobRequest request = transcode();
+    request.early = [&](std::size_t index, const api::Artifact&) { told.push_back(index); };
+    Answer& answer = start(std::move(request));
+    advance(700ms);
+    EXPECT_EQ(told, std::vector<std::size_t>{1}) << "twice said, told once";
+    EXPECT_FALSE(answer);
+    advance(700ms);
+    ASSERT_TRUE(answer && *answer);
+    EXPECT_EQ((*answer)->output.artifacts[1].bytes.text(), ts_packet(7).text())
+        << "what was told is the result";
+    EXPECT_EQ((*answer)->output.artifacts[0].bytes.text(), ts_packet().text());
+    EXPECT_EQ(role().stats().renditions_early, 1u);
+    ASSERT_TRUE(finish(transcode()));
+    EXPECT_FALSE(node("a").early_wanted) << "nobody asked";
+}
+
+TEST_F(GatewayTest, WhatWasToldStaysWhenTheJobGoesElsewhere) {
+    node("a").tells = {{0, ts_packet(1)}, {1, Blob::copy_of("rubbish")}, {9, ts_packet(1)}};
+    node("a").failures.assign(3, make_error(Errc::kUnavailable, "broken"));
+    node("b").tells = {{0, ts_packet(2)}, {1, ts_packet(2)}};
+    node("b").takes = 3s;
+    for (int i = 0; i < 20; ++i) {
+        std::map<std::size_t, std::string> told;
+        JobRequest request = transcode("m" + std::to_string(i));
+        request.early = [&](std::size_t index, const api::Artifact& artifact) {
+            EXPECT_TRUE(told.emplace(index, artifact.bytes.text()).second);
+        };
+        const auto result = finish(std::move(request));
+        ASSERT_TRUE(result) << result.error().message;
+        if (result->attempts > 1) {
+            ASSERT_EQ(told.size(), 2u);
+            EXPECT_EQ(told[0], ts_packet(1).text()) << "from the node that failed";
+            EXPECT_EQ(told[1], ts_packet(2).text()) << "no rubbish";
+            EXPECT_EQ(result->output.artifacts[0].bytes.text(), told[0]);
+            return;
+        }
+    }
+    FAIL() << "the failing node was never asked first";
 }
 
 TEST_F(GatewayTest, EveryKindOfFailureIsRetriedElsewhere) {

@@ -22,6 +22,17 @@ bool looks_like(media::Container container, BytesView bytes) {
 
 }  // namespace
 
+Result<void> check_rendition(const media::VideoProfile& profile, const api::Artifact& artifact) {
+    const auto bytes = artifact.bytes.view();
+    if (bytes.size() < kRenditionBytesMin) {
+        return fail(Errc::kProtocol, "ZeroSegments: rendition " + profile.name + " is empty");
+    }
+    if (!looks_like(profile.container, bytes)) {
+        return fail(Errc::kProtocol, "rendition " + profile.name + " is not the container asked for");
+    }
+    return {};
+}
+
 Result<void> check_result(const api::Work& work, const api::WorkOutput& output) {
     const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind);
     if (transcode == nullptr) {
@@ -39,14 +50,7 @@ Result<void> check_result(const api::Work& work, const api::WorkOutput& output) 
         );
     }
     for (std::size_t i = 0; i < output.artifacts.size(); ++i) {
-        const auto bytes = output.artifacts[i].bytes.view();
-        const auto& profile = transcode->profiles[i];
-        if (bytes.size() < kRenditionBytesMin) {
-            return fail(Errc::kProtocol, "ZeroSegments: rendition " + profile.name + " is empty");
-        }
-        if (!looks_like(profile.container, bytes)) {
-            return fail(Errc::kProtocol, "rendition " + profile.name + " is not the container asked for");
-        }
+        FG_CHECK(check_rendition(transcode->profiles[i], output.artifacts[i]));
     }
     return {};
 }

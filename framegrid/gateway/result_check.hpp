@@ -9,4 +9,7 @@ namespace framegrid::gateway {
 // bytes, protocol section 3.3) or not the container that was asked for; an AI answer without a file.
 Result<void> check_result(const api::Work& work, const api::WorkOutput& output);
 
+// The same for one rendition.
+Result<void> check_rendition(const media::VideoProfile& profile, const api::Artifact& artifact);
+
 }  // namespace framegrid::gateway

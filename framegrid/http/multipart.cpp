@@ -1,6 +1,8 @@
 #include <framegrid/http/multipart.hpp>
 
+#include <algorithm>
 #include <cstring>
+#include <iterator>
 
 #include <framegrid/base/log.hpp>
 #include <framegrid/http/text.hpp>
@@ -200,35 +202,39 @@ Result<std::vector<Part>> parse_multipart(
     return parts;
 }
 
+std::vector<Blob> format_part(const Part& part, std::string_view boundary, bool is_first) {
+    std::string text = is_first ? "--" : "\r\n--";
+    text += std::string(boundary) + "\r\n";
+    const bool has_disposition = part.headers.get("content-disposition").has_value();
+    if (!has_disposition && !part.name.empty()) {
+        text += "Content-Disposition: form-data; name=\"" + escape_quoted(part.name) + "\"";
+        if (!part.filename.empty()) {
+            text += "; filename=\"" + escape_quoted(part.filename) + "\"";
+        }
+        text += "\r\n";
+    }
+    for (const auto& field : part.headers.fields()) {
+        text += capital_name(field.name) + ": " + field.value + "\r\n";
+    }
+    text += "\r\n";
+    std::vector<Blob> pieces{Blob::copy_of(std::string_view(text))};
+    if (!part.body.empty()) {
+        pieces.push_back(part.body);
+    }
+    return pieces;
+}
+
+Blob format_multipart_end(std::string_view boundary, bool is_empty) {
+    return Blob::copy_of((is_empty ? "--" : "\r\n--") + std::string(boundary) + "--\r\n");
+}
+
 std::vector<Blob> format_multipart(const std::vector<Part>& parts, std::string_view boundary) {
     std::vector<Blob> pieces;
     pieces.reserve(2 * parts.size() + 1);
-    std::string text;
-    for (const auto& part : parts) {
-        text += "--" + std::string(boundary) + "\r\n";
-        const bool has_disposition = part.headers.get("content-disposition").has_value();
-        if (!has_disposition && !part.name.empty()) {
-            text += "Content-Disposition: form-data; name=\"" + escape_quoted(part.name) + "\"";
-            if (!part.filename.empty()) {
-                text += "; filename=\"" + escape_quoted(part.filename) + "\"";
-            }
-            text += "\r\n";
-        }
-        for (const auto& field : part.headers.fields()) {
-            text += capital_name(field.name) + ": " + field.value + "\r\n";
-        }
-        text += "\r\n";
-        pieces.push_back(Blob::copy_of(std::string_view(text)));
-        if (!part.body.empty()) {
-            pieces.push_back(part.body);
-        }
-        text = "\r\n";
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        std::ranges::move(format_part(parts[i], boundary, i == 0), std::back_inserter(pieces));
     }
-    text += "--" + std::string(boundary) + "--\r\n";
-    if (parts.empty()) {
-        text = "--" + std::string(boundary) + "--\r\n";
-    }
-    pieces.push_back(Blob::copy_of(std::string_view(text)));
+    pieces.push_back(format_multipart_end(boundary, parts.empty()));
     return pieces;
 }
 

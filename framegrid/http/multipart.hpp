@@ -35,6 +35,9 @@ Result<std::vector<Part>> parse_multipart(
 // Header names are written in the usual capitals (existing clients match them case-sensitively), CRLF, no
 // quotes around the boundary, header fields in the order given.
 std::vector<Blob> format_multipart(const std::vector<Part>& parts, std::string_view boundary);
+// The same part by part: each part with `is_first` for the first one, then the end.
+std::vector<Blob> format_part(const Part& part, std::string_view boundary, bool is_first);
+Blob format_multipart_end(std::string_view boundary, bool is_empty);
 // Their total size in bytes.
 std::size_t total_size(const std::vector<Blob>& pieces);
 // One piece holding them all (copies).

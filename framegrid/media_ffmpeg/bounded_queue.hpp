@@ -24,6 +24,11 @@ class BoundedQueue {
         changed_.notify_all();
         return true;
     }
+    void set_limit(std::size_t limit) {
+        const std::lock_guard lock(mutex_);
+        limit_ = limit;
+        changed_.notify_all();
+    }
     // Waits for a value; nothing once the queue is closed and empty, or abandoned.
     std::optional<T> pop() {
         std::unique_lock lock(mutex_);

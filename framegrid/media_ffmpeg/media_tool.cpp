@@ -5,7 +5,7 @@
 //   media_tool quality SOURCE RENDITION
 //   media_tool join OUT.mp4 PIECE...
 //   media_tool transcode FILE PROFILES.json|PRESETS OUTDIR [--preset P] [--jobs N] [--encoder-threads N]
-//                        [--decoder-threads N] [--target-ms N] [--limit N]
+//                        [--decoder-threads N] [--target-ms N] [--limit N] [--early 1]
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
@@ -139,11 +139,12 @@ int run_join(const std::vector<std::string>& arguments) {
 class Job {
   public:
     Job(FfmpegTranscoder& transcoder, Segmenter& segmenter, std::vector<media::VideoProfile> profiles,
-        std::string directory)
+        std::string directory, bool early)
         : transcoder_(transcoder),
           segmenter_(segmenter),
           profiles_(std::move(profiles)),
-          directory_(std::move(directory)) {}
+          directory_(std::move(directory)),
+          early_(early) {}
 
     int run(int jobs, std::int64_t limit) {
         limit_ = limit;
@@ -178,6 +179,7 @@ class Job {
     void transcode(const std::string& session, const Segment& segment) {
         api::TranscodeWork work;
         work.profiles = profiles_;
+        work.early = early_;
         const double begin = now_s();
         double first = 0;
         const auto output = transcoder_.transcode(
@@ -208,6 +210,7 @@ class Job {
     Segmenter& segmenter_;
     std::vector<media::VideoProfile> profiles_;
     std::string directory_;
+    bool early_ = false;
     std::int64_t limit_ = 0;
     api::StopFlag stop_{false};
     std::mutex mutex_;
@@ -225,7 +228,6 @@ int run_transcode(const std::vector<std::string>& arguments) {
     settings.preset = option(arguments, "--preset", settings.preset);
     settings.encoder_threads = std::stoi(option(arguments, "--encoder-threads", "1"));
     settings.decoder_threads = std::stoi(option(arguments, "--decoder-threads", "1"));
-    settings.small_first = option(arguments, "--small-first", "1") == "1";
     settings.hw = option(arguments, "--hw", "none");
     SegmenterSettings cutting;
     cutting.target_ms = std::stoll(option(arguments, "--target-ms", "2000"));
@@ -239,11 +241,12 @@ int run_transcode(const std::vector<std::string>& arguments) {
     }
     std::filesystem::create_directories(arguments[4]);
     const double begin = now_s();
-    const int status = Job(**transcoder, **segmenter, *profiles, arguments[4])
-                           .run(
-                               std::stoi(option(arguments, "--jobs", "2")),
-                               std::stoll(option(arguments, "--limit", "1000000"))
-                           );
+    const int status =
+        Job(**transcoder, **segmenter, *profiles, arguments[4], option(arguments, "--early", "0") == "1")
+            .run(
+                std::stoi(option(arguments, "--jobs", "2")),
+                std::stoll(option(arguments, "--limit", "1000000"))
+            );
     std::printf("total %.3f s\n", now_s() - begin);
     return status;
 }

@@ -26,11 +26,13 @@ OutputFormat format_of(const media::VideoProfile& profile) {
 }  // namespace
 
 Rendition::Rendition(
-    const media::VideoProfile& profile, SegmentRun& run, Scaler& scaler, std::size_t frames_queued_max
+    const media::VideoProfile& profile, SegmentRun& run, Scaler& scaler, std::size_t frames_queued_max,
+    int encoder_threads
 )
     : profile_(profile),
       run_(run),
       scaler_(scaler),
+      encoder_threads_(encoder_threads),
       format_(format_of(profile)),
       queue_(frames_queued_max),
       rate_(run.time_base, rate_of(profile)) {}
@@ -43,14 +45,16 @@ bool Rendition::push(const AVFrame& picture) {
     return queue_.push(std::move(reference));
 }
 
-Result<api::Artifact> Rendition::make() {
+Result<api::Artifact> Rendition::make(Turns* turns, int rank) {
     const FrameRate::Emit emit = [this](const FrameRate::Shown& shown) { return encode(shown); };
     while (auto picture = queue_.pop()) {
+        const Turns::Turn turn(turns, rank);
         FG_CHECK(rate_.push(std::move(*picture), emit));
         if (run_.given_up()) {
             break;
         }
     }
+    const Turns::Turn turn(turns, rank);
     if (!run_.given_up()) {
         FG_CHECK(rate_.finish(emit));
     }
@@ -75,7 +79,7 @@ Result<void> Rendition::prepare_encoder(const AVFrame& picture) {
     FG_TRY(
         encoder, VideoEncoder::open(
                      profile_, *sample, rate_.time_base(), rate.num > 0 ? rate : run_.frame_rate, format_,
-                     run_.encoder, *run_.hardware
+                     {run_.preset, run_.tune, encoder_threads_}, *run_.hardware
                  )
     );
     encoder_ = std::move(encoder);

@@ -8,6 +8,7 @@
 #include <framegrid/media_ffmpeg/bounded_queue.hpp>
 #include <framegrid/media_ffmpeg/frame_rate.hpp>
 #include <framegrid/media_ffmpeg/scaler.hpp>
+#include <framegrid/media_ffmpeg/turns.hpp>
 #include <framegrid/media_ffmpeg/video_encoder.hpp>
 
 namespace framegrid::media_ffmpeg {
@@ -16,7 +17,8 @@ namespace framegrid::media_ffmpeg {
 struct SegmentRun {
     AVRational time_base{1, 90'000};
     AVRational frame_rate{30, 1};  // the source's, as far as known
-    EncoderSettings encoder;
+    std::string preset;            // of the encoders
+    std::string tune;
     const Hardware* hardware = nullptr;
     const api::StopFlag* stop = nullptr;
     std::atomic<bool> failed{false};  // some part gave up: the others should too
@@ -33,16 +35,19 @@ class Rendition {
   public:
     // `scaler` is the session's and used by this rendition alone.
     Rendition(
-        const media::VideoProfile& profile, SegmentRun& run, Scaler& scaler, std::size_t frames_queued_max
+        const media::VideoProfile& profile, SegmentRun& run, Scaler& scaler, std::size_t frames_queued_max,
+        int encoder_threads
     );
 
     // Called by the thread that decodes.
     bool push(const AVFrame& picture);
+    void let_wait(std::size_t pictures) { queue_.set_limit(pictures); }
     void close() { queue_.close(); }
     void abandon() { queue_.abandon(); }
 
-    // The thread's body: encodes until the queue is closed, then muxes.
-    Result<api::Artifact> make();
+    // The thread's body: encodes until the queue is closed, then muxes. Computes in its turns only, if there
+    // are any.
+    Result<api::Artifact> make(Turns* turns, int rank);
     // The artifact of a segment without pictures: its audio.
     Result<api::Artifact> make_audio_only();
 
@@ -56,6 +61,7 @@ class Rendition {
     const media::VideoProfile& profile_;
     SegmentRun& run_;
     Scaler& scaler_;
+    int encoder_threads_;
     OutputFormat format_;
     BoundedQueue<FramePtr> queue_;
     FrameRate rate_;

@@ -207,7 +207,7 @@ TEST(Segmenter, RenditionsOfItsSegmentsMeetWithoutAGap) {
     const api::StopFlag stop{false};
     std::vector<std::vector<std::int64_t>> times(2);
     for (const Segment& segment : segments_of(directory.file("a.mp4"))) {
-        const auto output = (*transcoder)->transcode("s", work, segment.bytes, stop);
+        const auto output = (*transcoder)->transcode("s", work, segment.bytes, stop, nullptr);
         ASSERT_TRUE(output.has_value()) << output.error().message;
         for (std::size_t i = 0; i < 2; ++i) {
             for (const Shot& shot : look_at(output->artifacts[i].bytes).shots) {

@@ -1,6 +1,5 @@
 #include <framegrid/media_ffmpeg/transcoder.hpp>
 
-#include <sys/resource.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -14,16 +13,6 @@
 
 namespace framegrid::media_ffmpeg {
 namespace {
-
-constexpr int kNiceStep = 1;  // more would starve the larger renditions beside other programs
-
-// On Linux the niceness belongs to the thread. Best effort: a sandbox may refuse it.
-void lower_priority(int steps) {
-    if (steps > 0) {
-        const int now = getpriority(PRIO_PROCESS, 0);
-        (void)setpriority(PRIO_PROCESS, 0, now + steps * kNiceStep);
-    }
-}
 
 Result<void> check_work(const api::TranscodeWork& work, const Blob& segment) {
     if (work.profiles.size() > media::kProfilesMax) {
@@ -45,31 +34,33 @@ Result<void> check_work(const api::TranscodeWork& work, const Blob& segment) {
     return {};
 }
 
-// Places by size, smallest first: the rank decides a rendition's priority.
-std::vector<int> ranks_of(const std::vector<media::VideoProfile>& profiles) {
-    std::vector<std::size_t> order(profiles.size());
-    for (std::size_t i = 0; i < order.size(); ++i) {
-        order[i] = i;
-    }
-    std::ranges::stable_sort(order, {}, [&](std::size_t i) {
-        return std::int64_t{profiles[i].width} * profiles[i].height;
-    });
-    std::vector<int> ranks(profiles.size());
-    for (std::size_t i = 0; i < order.size(); ++i) {
-        ranks[order[i]] = static_cast<int>(i);
-    }
-    return ranks;
-}
+// How the processor is shared out when renditions are wanted early, in the profiles' order: clients get them
+// in that order, so the first one is what they wait for.
+struct EarlyPlan {
+    unsigned cores = std::max(1U, std::thread::hardware_concurrency());
+    unsigned slots = std::max(1U, cores / 2);  // until the first one is done
+    int encoder_threads = static_cast<int>(std::clamp(cores + cores / 2, 1U, 8U));  // of the first one
+    int decoder_threads = static_cast<int>(std::min(cores, 2U));
+};
 
 // One segment in progress: the renditions, their threads and what they made.
 class Transcode {
   public:
     Transcode(
         const TranscoderSettings& settings, const Hardware& hardware, Session& session,
-        const api::TranscodeWork& work, const api::StopFlag& stop, const FfmpegTranscoder::RenditionSink& sink
+        const api::TranscodeWork& work, const api::StopFlag& stop, const api::ArtifactSink& early
     )
-        : settings_(settings), hardware_(hardware), session_(session), work_(work), stop_(stop), sink_(sink) {
-        run_.encoder = {settings.preset, settings.tune, settings.encoder_threads};
+        : settings_(settings),
+          hardware_(hardware),
+          session_(session),
+          work_(work),
+          stop_(stop),
+          early_(early) {
+        if (work.early && early && work.profiles.size() > 1) {
+            turns_.emplace(plan_.slots);
+        }
+        run_.preset = settings.preset;
+        run_.tune = settings.tune;
         run_.hardware = &hardware;
         run_.stop = &stop;
         session.scalers.resize(std::max(session.scalers.size(), work.profiles.size()));
@@ -85,6 +76,8 @@ class Transcode {
   private:
     void start();
     Result<api::Artifact> make(std::size_t index, bool audio_only);
+    void tell(std::size_t index, const api::Artifact& made);
+    void let_wait(const AVFrame& picture);
     Result<Pixels> decode(SegmentDecoder& decoder);
     Result<api::WorkOutput> collect(Result<Pixels> decoded);
 
@@ -93,25 +86,56 @@ class Transcode {
     Session& session_;
     const api::TranscodeWork& work_;
     const api::StopFlag& stop_;
-    const FfmpegTranscoder::RenditionSink& sink_;
+    const api::ArtifactSink& early_;
+    const EarlyPlan plan_;
+    std::optional<Turns> turns_;  // set when renditions are wanted early
+    std::mutex telling_;
+    std::size_t done_ = 0;  // renditions, under `telling_`
     SegmentRun run_;
     std::vector<std::unique_ptr<Rendition>> renditions_;
     std::vector<Result<api::Artifact>> made_;
 };
 
+// The last one comes with the whole result in no time.
+void Transcode::tell(std::size_t index, const api::Artifact& made) {
+    const std::lock_guard lock(telling_);
+    if (++done_ < renditions_.size() && work_.early && early_) {
+        early_(index, made);
+    }
+}
+
+// Renditions may fall behind the first one by as many pictures as there is memory for. Those of a GPU are
+// few.
+void Transcode::let_wait(const AVFrame& picture) {
+    if (!turns_ || picture.hw_frames_ctx != nullptr) {
+        return;
+    }
+    std::size_t bytes = 1;
+    for (const AVBufferRef* buffer : picture.buf) {
+        bytes += buffer == nullptr ? 0 : buffer->size;
+    }
+    for (const auto& rendition : renditions_) {
+        rendition->let_wait(std::max(settings_.frames_queued_max, settings_.early_bytes_max / bytes));
+    }
+}
+
 Result<api::Artifact> Transcode::make(std::size_t index, bool audio_only) {
     Rendition& rendition = *renditions_[index];
+    const int rank = static_cast<int>(index) + 1;  // 0: the decoder
     Result<api::Artifact> made = fail(Errc::kInternal, "not made");
     try {
-        made = audio_only ? rendition.make_audio_only() : rendition.make();
+        made = audio_only ? rendition.make_audio_only() : rendition.make(turns_ ? &*turns_ : nullptr, rank);
     } catch (const std::exception& error) {
         made = fail(Errc::kInternal, std::string("out of memory: ") + error.what());
     }
     if (!made) {
         run_.failed = true;
         rendition.abandon();
-    } else if (sink_) {
-        sink_(index, *made);
+    } else {
+        tell(index, *made);
+    }
+    if (turns_ && index == 0) {
+        turns_->add_slots(plan_.cores - plan_.slots);
     }
     return made;
 }
@@ -119,33 +143,40 @@ Result<api::Artifact> Transcode::make(std::size_t index, bool audio_only) {
 void Transcode::start() {
     renditions_.clear();
     for (std::size_t i = 0; i < work_.profiles.size(); ++i) {
+        const bool is_first = turns_ && i == 0;
         renditions_.push_back(std::make_unique<Rendition>(
-            work_.profiles[i], run_, *session_.scalers[i], settings_.frames_queued_max
+            work_.profiles[i], run_, *session_.scalers[i], settings_.frames_queued_max,
+            is_first ? plan_.encoder_threads : settings_.encoder_threads
         ));
         made_.emplace_back(fail(Errc::kCancelled, "stopped"));
     }
 }
 
 Result<Pixels> Transcode::decode(SegmentDecoder& decoder) {
-    const std::vector<int> ranks = ranks_of(work_.profiles);
     std::vector<std::jthread> threads;
     for (std::size_t i = 0; i < renditions_.size(); ++i) {
-        threads.emplace_back([this, i, rank = ranks[i]] {
-            lower_priority(settings_.small_first ? rank : 0);
-            made_[i] = make(i, false);
-        });
+        threads.emplace_back([this, i] { made_[i] = make(i, false); });
     }
     Result<Pixels> decoded = fail(Errc::kInternal, "not decoded");
+    Turns::Turn turn(turns_ ? &*turns_ : nullptr, 0);
+    bool is_first = true;
     try {
-        decoded = decoder.decode(work_.clip, [this](const AVFrame& picture) {
-            return std::ranges::all_of(renditions_, [&](const auto& rendition) {
+        decoded = decoder.decode(work_.clip, [&](const AVFrame& picture) {
+            if (std::exchange(is_first, false)) {
+                let_wait(picture);
+            }
+            turn.pause();  // a full queue is emptied by somebody else's turn
+            const bool wanted = std::ranges::all_of(renditions_, [&](const auto& rendition) {
                 return rendition->push(picture);
             });
+            turn.resume();
+            return wanted;
         });
     } catch (const std::exception& error) {
         // The threads below must hear of it before anything unwinds.
         decoded = fail(Errc::kInternal, std::string("out of memory: ") + error.what());
     }
+    turn.pause();
     if (!decoded) {
         run_.failed = true;
     }
@@ -184,7 +215,8 @@ Result<api::WorkOutput> Transcode::collect(Result<Pixels> decoded) {
 }
 
 Result<api::WorkOutput> Transcode::run(const Blob& segment) {
-    FG_TRY(decoder, SegmentDecoder::open(segment, session_, run_, settings_.decoder_threads, hardware_));
+    const int threads = turns_ ? plan_.decoder_threads : settings_.decoder_threads;
+    FG_TRY(decoder, SegmentDecoder::open(segment, session_, run_, threads, hardware_));
     start();
     if (decoder->has_video()) {
         return collect(decode(*decoder));
@@ -262,14 +294,7 @@ Result<std::unique_ptr<FfmpegTranscoder>> FfmpegTranscoder::open(TranscoderSetti
 
 Result<api::WorkOutput> FfmpegTranscoder::transcode(
     const std::string& session_id, const api::TranscodeWork& work, const Blob& segment,
-    const api::StopFlag& stop
-) {
-    return transcode(session_id, work, segment, stop, {});
-}
-
-Result<api::WorkOutput> FfmpegTranscoder::transcode(
-    const std::string& session_id, const api::TranscodeWork& work, const Blob& segment,
-    const api::StopFlag& stop, const RenditionSink& sink
+    const api::StopFlag& stop, const api::ArtifactSink& early
 ) {
     FG_CHECK(check_work(work, segment));
     if (work.profiles.empty()) {
@@ -277,7 +302,7 @@ Result<api::WorkOutput> FfmpegTranscoder::transcode(
     }
     try {
         auto session = state_->take(session_id, work.force_reinit);
-        auto output = Transcode(state_->settings, state_->hardware, *session, work, stop, sink).run(segment);
+        auto output = Transcode(state_->settings, state_->hardware, *session, work, stop, early).run(segment);
         if (!output) {
             // A decoder in the middle of a broken segment is not worth keeping.
             session->decoder.reset();

@@ -2,7 +2,6 @@
 // end.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,7 +18,9 @@ struct TranscoderSettings {
     std::string hw_device;              // "" or what FFmpeg calls the device
     std::size_t sessions_max = 8;       // kept between segments; the least recently used goes first
     std::size_t frames_queued_max = 8;  // decoded pictures waiting for one rendition
-    bool small_first = true;  // smaller renditions get more processor time, so that something is done soon
+    // For segments whose renditions are wanted early: the pictures of one segment that wait in memory while
+    // the first rendition goes ahead of the others.
+    std::size_t early_bytes_max = std::size_t{256} << 20;
 };
 
 // For processes that do nothing but codec work, once at their start: the C library keeps freed pictures
@@ -29,9 +30,6 @@ void keep_freed_memory();
 
 class FfmpegTranscoder final : public api::Transcoder {
   public:
-    // Tells of each rendition as soon as it is done, in any order, on any thread. Must not throw.
-    using RenditionSink = std::function<void(std::size_t index, const api::Artifact&)>;
-
     // kUnsupported: the hardware asked for does not open.
     static Result<std::unique_ptr<FfmpegTranscoder>> open(TranscoderSettings settings);
     ~FfmpegTranscoder() override;
@@ -40,12 +38,8 @@ class FfmpegTranscoder final : public api::Transcoder {
     // codecs.
     Result<api::WorkOutput> transcode(
         const std::string& session_id, const api::TranscodeWork& work, const Blob& segment,
-        const api::StopFlag& stop
+        const api::StopFlag& stop, const api::ArtifactSink& early
     ) override;
-    Result<api::WorkOutput> transcode(
-        const std::string& session_id, const api::TranscodeWork& work, const Blob& segment,
-        const api::StopFlag& stop, const RenditionSink& sink
-    );
     void end_session(const std::string& session_id) override;
 
     std::size_t session_count() const;

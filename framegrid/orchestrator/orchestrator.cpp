@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/orchestrator/memory_store.hpp>
 #include <framegrid/orchestrator/worker_table.hpp>
@@ -16,6 +17,10 @@ constexpr std::string_view kEcho = "echo";
 constexpr std::size_t kRenditionBytesMin = 25;  // protocol section 3.3
 constexpr int kTimeoutsMax = 2;                 // in a row, then a worker is taken for dead
 
+bool is_too_small(const api::Artifact& file) {
+    return file.bytes.size() < kRenditionBytesMin;
+}
+
 // A worker's answer must have the form of what was asked for, else another worker is tried.
 Result<void> check_form(const api::Work& work, const api::WorkOutput& output) {
     const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind);
@@ -26,8 +31,7 @@ Result<void> check_form(const api::Work& work, const api::WorkOutput& output) {
     if (output.artifacts.size() != transcode->profiles.size()) {
         return fail(Errc::kProtocol, kTextMismatched);
     }
-    const auto too_small = [](const api::Artifact& file) { return file.bytes.size() < kRenditionBytesMin; };
-    if (std::any_of(output.artifacts.begin(), output.artifacts.end(), too_small)) {
+    if (std::ranges::any_of(output.artifacts, is_too_small)) {
         return fail(Errc::kProtocol, kTextZero);
     }
     return {};
@@ -37,9 +41,31 @@ Result<void> check_form(const api::Work& work, const api::WorkOutput& output) {
 struct PendingTask {
     WorkerId worker;
     api::WorkerKind kind = api::WorkerKind::kTranscoder;
-    bool vanished = false;  // the worker's registration ended
+    bool vanished = false;                           // the worker's registration ended
+    std::shared_ptr<api::EarlyArtifacts> early;      // of the job
+    std::map<std::size_t, api::Artifact> delivered;  // by this worker, before the outcome
     std::optional<Result<api::WorkOutput>> outcome;
     OneShot done;
+
+    Result<void> deliver(std::size_t index, api::Artifact artifact) {
+        if (!early->has(index) || is_too_small(artifact)) {
+            return fail(Errc::kInvalidArgument, "not a rendition of this task", "index");
+        }
+        early->tell(index, artifact);
+        delivered.try_emplace(index, std::move(artifact));
+        return {};
+    }
+    // What came early is left out of the outcome.
+    Result<void> complete(api::WorkOutput& output, const std::vector<std::size_t>& left_out) const {
+        for (const std::size_t index : left_out) {
+            const auto found = delivered.find(index);
+            if (found == delivered.end() || index >= output.artifacts.size()) {
+                return fail(Errc::kProtocol, "the worker left out a rendition that it did not deliver");
+            }
+            output.artifacts[index] = found->second;
+        }
+        return {};
+    }
 
     void finish(Result<api::WorkOutput> result) {
         if (!outcome) {
@@ -83,6 +109,7 @@ class Role final : public Orchestrator {
     ) override;
     Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
     Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
+    Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override;
     Result<void> admit(const api::Job& head) override;
     bool is_worker_secret(std::string_view secret) const override { return secret_matches(secret); }
     Bytes sign_ping(BytesView value) override;
@@ -101,6 +128,7 @@ class Role final : public Orchestrator {
     bool secret_matches(std::string_view given) const {
         return crypto::equal_constant_time(as_bytes(given), as_bytes(settings_.secret));
     }
+    Result<void> check_secret(TaskId task, std::string_view given);
     api::OrchestratorInfo info(bool full) const;
     void workers_changed();
     void drop_session(const std::string& session_id);
@@ -110,7 +138,8 @@ class Role final : public Orchestrator {
     Task<Result<WorkerId>> worker_for(const WorkerDemand& demand, Deadline deadline);
     Task<Result<api::WorkOutput>> dispatch(const api::Job& job, Deadline deadline);
     Task<Result<api::WorkOutput>> run_on(
-        WorkerId worker, const WorkerDemand& demand, const api::Work& work, Deadline deadline, bool& vanished
+        const WorkerDemand& demand, const api::Work& work, Deadline deadline,
+        std::shared_ptr<PendingTask> pending
     );
 
     Ports ports_;
@@ -286,6 +315,7 @@ Deadline Role::work_deadline(const api::Work& work, Deadline deadline) const {
 
 Task<Result<api::WorkOutput>> Role::dispatch(const api::Job& job, Deadline deadline) {
     WorkerDemand demand = demand_of(job);
+    const auto early = std::make_shared<api::EarlyArtifacts>(api::early_count(job.work), job.early);
     Error last = make_error(Errc::kCapacity, demand.capability ? kTextNoCapacity : kTextNoTranscoders);
     for (int attempt = 0; attempt < settings_.attempts_max; ++attempt) {
         auto worker = co_await worker_for(demand, deadline);
@@ -294,15 +324,22 @@ Task<Result<api::WorkOutput>> Role::dispatch(const api::Job& job, Deadline deadl
             co_return fail(attempt == 0 ? std::move(worker.error()) : std::move(last));
         }
         stats_.redispatched += attempt > 0 ? 1 : 0;
-        bool vanished = false;
-        auto result = co_await run_on(*worker, demand, job.work, deadline, vanished);
+        auto pending = std::make_shared<PendingTask>();
+        pending->worker = *worker;
+        pending->kind = demand.kind;
+        pending->early = early;
+        auto result = co_await run_on(demand, job.work, deadline, pending);
+        if (result) {
+            early->put_into(*result);
+        }
         if (result || result.error().disposition == Disposition::kReject || deadline.passed(ports_.clock)) {
             co_return std::move(result);
         }
         last = std::move(result.error());
         ports_.log.info(
-            "orchestrator.task_redispatched",
-            {{"worker", worker->value}, {"vanished", vanished ? "yes" : "no"}, {"error", last.message}}
+            "orchestrator.task_redispatched", {{"worker", worker->value},
+                                               {"vanished", pending->vanished ? "yes" : "no"},
+                                               {"error", last.message}}
         );
         demand.exclude.push_back(*worker);
     }
@@ -329,13 +366,11 @@ Task<Result<WorkerId>> Role::worker_for(const WorkerDemand& demand, Deadline dea
 }
 
 Task<Result<api::WorkOutput>> Role::run_on(
-    WorkerId worker, const WorkerDemand& demand, const api::Work& work, Deadline deadline, bool& vanished
+    const WorkerDemand& demand, const api::Work& work, Deadline deadline, std::shared_ptr<PendingTask> pending
 ) {
+    const WorkerId worker = pending->worker;
     const auto registration = registrations_.find(worker);
     FG_ASSERT(registration != registrations_.end());
-    auto pending = std::make_shared<PendingTask>();
-    pending->worker = worker;
-    pending->kind = demand.kind;
     const TaskId id{next_task_++};
     api::WorkerTask task;
     task.id = id;
@@ -352,7 +387,6 @@ Task<Result<api::WorkOutput>> Role::run_on(
     });
     const TimePoint started = ports_.clock.now();
     (void)co_await pending->done.wait_until(ports_.clock, deadline.at);
-    vanished = pending->vanished;
     if (!pending->outcome) {
         // A short deadline of the caller's says nothing about the worker; its full time without an answer
         // does.
@@ -456,18 +490,41 @@ Task<Result<Blob>> Role::fetch_input(std::string url, Deadline) {
     co_return fail(Errc::kNotFound, "no such input", "url");
 }
 
-Task<Result<void>> Role::submit(api::TaskReport report, Deadline) {
-    if (!secret_matches(report.secret)) {
-        ++stats_.results_refused;
-        ports_.log.warn("orchestrator.result_refused", {{"task", report.id.value}, {"why", "wrong secret"}});
-        co_return fail(Errc::kUnauthorized, kTextInvalidSecret);
+Result<void> Role::check_secret(TaskId task, std::string_view given) {
+    if (secret_matches(given)) {
+        return {};
     }
+    ++stats_.results_refused;
+    ports_.log.warn("orchestrator.result_refused", {{"task", task.value}, {"why", "wrong secret"}});
+    return fail(Errc::kUnauthorized, kTextInvalidSecret);
+}
+
+Task<Result<void>> Role::submit_early(api::EarlyReport report, Deadline) {
+    FG_CO_CHECK(check_secret(report.id, report.secret));
+    const auto pending = pending_.find(report.id);
+    if (pending == pending_.end() || pending->second->kind != api::WorkerKind::kTranscoder) {
+        ++stats_.results_late;
+        co_return fail(Errc::kNotFound, "nobody waits for this task");
+    }
+    workers_.answered(pending->second->worker);
+    FG_CO_CHECK(pending->second->deliver(report.index, std::move(report.artifact)));
+    ++stats_.renditions_early;
+    co_return Result<void>{};
+}
+
+Task<Result<void>> Role::submit(api::TaskReport report, Deadline) {
+    FG_CO_CHECK(check_secret(report.id, report.secret));
     const auto pending = pending_.find(report.id);
     if (pending == pending_.end() || pending->second->kind != report.kind) {
         ++stats_.results_late;
         co_return Result<void>{};
     }
     workers_.answered(pending->second->worker);
+    if (report.outcome) {
+        if (auto whole = pending->second->complete(*report.outcome, report.delivered); !whole) {
+            report.outcome = std::unexpected(std::move(whole.error()));
+        }
+    }
     pending->second->finish(std::move(report.outcome));
     co_return Result<void>{};
 }
@@ -530,6 +587,7 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.counter("framegrid_orchestrator_jobs_total", stats.jobs_failed, {{"result", "failed"}});
     out.counter("framegrid_orchestrator_jobs_total", stats.jobs_refused, {{"result", "refused"}});
     out.counter("framegrid_orchestrator_tasks_redispatched_total", stats.redispatched);
+    out.counter("framegrid_orchestrator_renditions_early_total", stats.renditions_early);
     out.counter("framegrid_orchestrator_results_late_total", stats.results_late);
     out.counter("framegrid_orchestrator_results_refused_total", stats.results_refused);
     out.counter("framegrid_orchestrator_registrations_refused_total", stats.registrations_refused);

@@ -52,10 +52,11 @@ struct Ports {
 struct Stats {
     std::uint64_t jobs_done = 0;
     std::uint64_t jobs_failed = 0;
-    std::uint64_t jobs_refused = 0;     // before any worker saw them
-    std::uint64_t redispatched = 0;     // given to another worker after one vanished or failed
-    std::uint64_t results_late = 0;     // for tasks that nobody waits for any more
-    std::uint64_t results_refused = 0;  // wrong secret
+    std::uint64_t jobs_refused = 0;      // before any worker saw them
+    std::uint64_t redispatched = 0;      // given to another worker after one vanished or failed
+    std::uint64_t renditions_early = 0;  // that workers sent before their tasks' ends
+    std::uint64_t results_late = 0;      // for tasks that nobody waits for any more
+    std::uint64_t results_refused = 0;   // wrong secret
     std::uint64_t registrations_refused = 0;
     std::size_t workers = 0;
     std::size_t in_flight = 0;

@@ -156,6 +156,23 @@ class OrchestratorTest : public testing::Test {
         return result;
     }
 
+    // A job that wants its renditions early, and who was told of what.
+    Answer& start_early(std::size_t profiles, std::vector<std::pair<std::size_t, std::string>>& told) {
+        api::Job job = transcode(token(), profiles);
+        std::get<api::TranscodeWork>(job.work.kind).early = true;
+        job.early = [&told](std::size_t index, const api::Artifact& artifact) {
+            told.emplace_back(index, artifact.bytes.text());
+        };
+        return start(std::move(job));
+    }
+    Result<void> submit_early(
+        const api::WorkerTask& task, std::size_t index, std::string_view bytes, std::string secret = kSecret
+    ) {
+        api::EarlyReport report{task.id, std::move(secret), index, {}};
+        report.artifact.bytes = Blob::copy_of(bytes);
+        return get(role().submit_early(std::move(report), later()));
+    }
+
     boost::asio::io_context loop_{1};
     ManualClock clock_;
     SeededRandom random_{1};
@@ -178,6 +195,79 @@ TEST_F(OrchestratorTest, RunsAJobOnItsWorker) {
     EXPECT_EQ((*answer)->info->service_uri, "https://me");
     EXPECT_EQ(role().stats().in_flight, 0u);
     EXPECT_EQ(role().stats().jobs_done, 1u);
+}
+
+TEST_F(OrchestratorTest, TellsOfRenditionsBeforeTheJobEnds) {
+    FakeWorker& w = worker();
+    std::vector<std::pair<std::size_t, std::string>> told;
+    Answer& answer = start_early(2, told);
+    ASSERT_EQ(w.tasks.size(), 1u);
+    const std::string early(200, 'e');
+    EXPECT_TRUE(submit_early(w.tasks[0], 1, early));
+    EXPECT_TRUE(submit_early(w.tasks[0], 1, std::string(200, 'f'))) << "sent twice, told once";
+    ASSERT_EQ(told.size(), 1u);
+    EXPECT_EQ(told[0], std::pair(std::size_t{1}, early));
+    EXPECT_FALSE(answer);
+
+    api::TaskReport report;
+    report.id = w.tasks[0].id;
+    report.secret = kSecret;
+    report.delivered = {1};
+    report.outcome = good_output(2);
+    report.outcome->artifacts[1].bytes = {};
+    EXPECT_TRUE(get(role().submit(std::move(report), later())));
+    poll();
+    ASSERT_TRUE(answer && *answer) << answer->error().message;
+    EXPECT_EQ((*answer)->output.artifacts.at(1).bytes.text(), early);
+    EXPECT_EQ(told.size(), 1u);
+    EXPECT_EQ(role().stats().renditions_early, 2u);
+}
+
+TEST_F(OrchestratorTest, WhatWasToldStaysWhenAnotherWorkerEndsTheJob) {
+    auto& first = worker();
+    auto& second = worker();
+    std::vector<std::pair<std::size_t, std::string>> told;
+    Answer& answer = start_early(2, told);
+    auto& busy = first.tasks.empty() ? second : first;
+    auto& other = first.tasks.empty() ? first : second;
+    const std::string early(200, 'e');
+    EXPECT_TRUE(submit_early(busy.tasks.at(0), 0, early));
+    busy.stream.reset();
+    poll();
+    ASSERT_EQ(other.tasks.size(), 1u);
+    EXPECT_EQ(submit_early(busy.tasks[0], 1, early).error().code, Errc::kNotFound);
+    EXPECT_TRUE(submit_early(other.tasks[0], 0, std::string(200, 'f')));
+    EXPECT_TRUE(submit(other.tasks[0], good_output(2)));
+    ASSERT_TRUE(answer && *answer);
+    EXPECT_EQ((*answer)->output.artifacts.at(0).bytes.text(), early);
+    EXPECT_EQ(told.size(), 1u);
+}
+
+TEST_F(OrchestratorTest, EarlyRenditionsAreChecked) {
+    FakeWorker& w = worker();
+    std::vector<std::pair<std::size_t, std::string>> told;
+    Answer& answer = start_early(2, told);
+    const std::string good(200, 'e');
+    EXPECT_EQ(submit_early(w.tasks.at(0), 0, good, "guess").error().code, Errc::kUnauthorized);
+    EXPECT_EQ(submit_early(w.tasks[0], 2, good).error().code, Errc::kInvalidArgument);
+    EXPECT_EQ(submit_early(w.tasks[0], 0, "x").error().code, Errc::kInvalidArgument);
+    EXPECT_TRUE(told.empty());
+
+    api::TaskReport report;
+    report.id = w.tasks[0].id;
+    report.secret = kSecret;
+    report.delivered = {0};
+    report.outcome = good_output(2);
+    EXPECT_TRUE(get(role().submit(std::move(report), later())));
+    poll();
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->error().code, Errc::kProtocol) << "it never delivered what it left out";
+
+    Answer& plain = start(transcode(token(), 2));
+    ASSERT_EQ(w.tasks.size(), 2u);
+    EXPECT_EQ(submit_early(w.tasks[1], 0, good).error().code, Errc::kInvalidArgument) << "nobody asked";
+    EXPECT_TRUE(submit(w.tasks[1], good_output(2)));
+    EXPECT_TRUE(plain && *plain);
 }
 
 TEST_F(OrchestratorTest, EchoNeedsNoWorker) {

@@ -11,11 +11,13 @@
 
 namespace framegrid::rest {
 
-// Complete: nothing is computed while it is being sent. The body's pieces are shared, never copied.
+// The body's pieces are shared, never copied. An endpoint that has sent the beginning already (Call::start)
+// returns the rest of the body; an error then cuts the answer short.
 struct Answer {
     int status = 200;
     http::Headers headers;
     std::vector<Blob> body;
+    http::Headers trailers = {};  // sent with an answer that was begun early only
 };
 
 Answer text_answer(std::string content_type, std::string_view text);

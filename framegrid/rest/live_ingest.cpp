@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <framegrid/http/multipart.hpp>
 #include <framegrid/job/capabilities.hpp>
 
 namespace framegrid::rest {
@@ -77,28 +76,6 @@ Answer probe_error(const Error& error) {
 
 }  // namespace
 
-Answer renditions_answer(const std::vector<RenditionPart>& parts, const std::string& boundary) {
-    std::vector<http::Part> message;
-    message.reserve(parts.size());
-    for (const auto& rendition : parts) {
-        const std::string file =
-            fmt::format("{}_{}{}", rendition.name, rendition.seq, media::extension_of(rendition.container));
-        http::Part part;
-        part.headers.add("content-disposition", "attachment; filename=\"" + file + "\"");
-        part.headers.add("content-length", std::to_string(rendition.bytes.size()));
-        part.headers.add(
-            "content-type", fmt::format("{}; name=\"{}\"", media::content_type_of(rendition.container), file)
-        );
-        part.headers.add("rendition-name", rendition.name);
-        part.body = rendition.bytes;
-        message.push_back(std::move(part));
-    }
-    Answer answer;
-    answer.headers.add("content-type", "multipart/mixed; boundary=" + boundary);
-    answer.body = http::format_multipart(message, boundary);
-    return answer;
-}
-
 LiveIngest::LiveIngest(
     gateway::Gateway& gateway, MediaProbe& probe, StreamTable& streams, Clock& clock, Random& random,
     IngestSettings settings, Duration upload_time_max, Logger log
@@ -121,7 +98,6 @@ Task<Answer> LiveIngest::push(Call& call) {
     if (!target) {
         co_return error_answer(target.error());
     }
-    const bool wants_renditions = headers->wants_renditions;
     const TimePoint began = clock_.now();
     auto segment = co_await read_body(
         call.exchange, call.memory, settings_.segment_bytes_max, clock_, Deadline{began + upload_time_max_}
@@ -135,34 +111,69 @@ Task<Answer> LiveIngest::push(Call& call) {
     if (!source) {
         co_return probe_error(source.error());
     }
-    const TimePoint arrived = clock_.now();
-    auto done = co_await transcode(*target, std::move(*headers), std::move(*source), std::move(*segment));
+    if (source->size.width <= 0 && headers->resolution) {
+        source->size = *headers->resolution;  // for the playlists only
+    }
+    auto push = streams_.begin(*target, headers->config, *source);
+    if (!push) {
+        co_return job_error(std::move(push.error()));
+    }
+    RenditionStream stream(call, push->profiles(), target->seq, random_.hex(kBoundaryBytes));
+    Job job{*target, *headers, *source, std::move(*segment), *push, nullptr};
+    if (headers->wants_renditions && push->profiles().size() > 1) {
+        job.stream = &stream;
+    }
+    auto done = co_await run_and_stream(call, std::move(job));
     if (!done) {
         co_return job_error(std::move(done.error()));
+    }
+    Answer answer;
+    if (headers->wants_renditions && !done->parts.empty()) {
+        answer = stream.rest(done->parts);
+    }
+    auto& fields = call.exchange.response.started() ? answer.trailers : answer.headers;
+    fields.add("x-framegrid-attempts", std::to_string(done->attempts));
+    if (!done->orchestrator.empty()) {
+        fields.add("x-framegrid-orchestrator", done->orchestrator);
+    }
+    co_return answer;
+}
+
+Task<Result<LiveIngest::Done>> LiveIngest::run_and_stream(Call& call, Job job) {
+    const TimePoint began = clock_.now();
+    RenditionStream* stream = job.stream;
+    const PushTarget target = job.target;
+    std::vector<Task<Result<Done>>> tasks;
+    tasks.push_back(transcode(std::move(job)));
+    if (stream != nullptr) {
+        tasks.push_back(send_early(*stream));
+    }
+    auto results = co_await all_of(std::move(tasks));
+    auto done = std::move(results.front());
+    if (!done) {
+        co_return done;
     }
     for (const auto& part : done->parts) {
         call.memory.hold(part.bytes.size());
     }
     if (log_.enabled(LogLevel::kInfo)) {
-        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - arrived);
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - began);
         log_.info(
-            "rest.segment_transcoded", {{"stream", target->stream},
-                                        {"seq", target->seq},
+            "rest.segment_transcoded", {{"stream", target.stream},
+                                        {"seq", target.seq},
                                         {"orchestrator", done->orchestrator},
                                         {"attempts", done->attempts},
                                         {"took_ms", took.count()},
                                         {"request", call.request_id}}
         );
     }
-    Answer answer;
-    if (wants_renditions && !done->parts.empty()) {
-        answer = renditions_answer(done->parts, random_.hex(kBoundaryBytes));
-    }
-    answer.headers.add("x-framegrid-attempts", std::to_string(done->attempts));
-    if (!done->orchestrator.empty()) {
-        answer.headers.add("x-framegrid-orchestrator", done->orchestrator);
-    }
-    co_return answer;
+    co_return done;
+}
+
+// A client that is gone ends the whole exchange.
+Task<Result<LiveIngest::Done>> LiveIngest::send_early(RenditionStream& stream) {
+    FG_CO_CHECK(co_await stream.send());
+    co_return Done{};
 }
 
 Task<Result<ProbeResult>> LiveIngest::look_into(Blob segment) {
@@ -223,33 +234,38 @@ Deadline LiveIngest::deadline_of(const Push& push, std::int64_t duration_ms) con
     return Deadline::after(clock_, std::min(whole, settings_.transcode_time_max));
 }
 
-Task<Result<LiveIngest::Done>> LiveIngest::transcode(
-    PushTarget target, PushHeaders headers, ProbeResult source, Blob segment
-) {
-    if (source.size.width <= 0 && headers.resolution) {
-        source.size = *headers.resolution;  // for the playlists only
+Task<Result<LiveIngest::Done>> LiveIngest::transcode(Job job) {
+    auto done = co_await renditions_of(job);
+    if (job.stream != nullptr) {
+        job.stream->close();
     }
-    auto push = streams_.begin(target, headers.config, source);
-    if (!push) {
-        co_return fail(std::move(push.error()));
-    }
+    co_return done;
+}
+
+Task<Result<LiveIngest::Done>> LiveIngest::renditions_of(Job& job) {
+    Push& push = job.push;
     Done done;
-    if (push->profiles().empty()) {
+    if (push.profiles().empty()) {
         co_return done;
     }
     std::vector<Blob> renditions;
-    if (is_audio_only(source)) {
+    if (is_audio_only(job.source)) {
         ++stats_.bypassed;
-        renditions.assign(push->profiles().size(), segment);
+        renditions.assign(push.profiles().size(), job.segment);
     } else {
-        auto job = job_of(*push, target, headers, source);
-        job.work.input = std::move(segment);
-        const Deadline deadline = deadline_of(*push, headers.duration_ms);
-        auto result = co_await gateway_.run(std::move(job), deadline);
+        auto request = job_of(push, job.target, job.headers, job.source);
+        request.work.input = std::move(job.segment);
+        if (job.stream != nullptr) {
+            request.early = [stream = job.stream](std::size_t index, const api::Artifact& artifact) {
+                stream->put(index, artifact.bytes);
+            };
+        }
+        const Deadline deadline = deadline_of(push, job.headers.duration_ms);
+        auto result = co_await gateway_.run(std::move(request), deadline);
         if (!result) {
             co_return fail(std::move(result.error()));
         }
-        if (result->output.artifacts.size() != push->profiles().size()) {
+        if (result->output.artifacts.size() != push.profiles().size()) {
             co_return fail(Errc::kProtocol, "the answer does not hold every rendition");
         }
         done.orchestrator = std::move(result->orchestrator);
@@ -259,10 +275,10 @@ Task<Result<LiveIngest::Done>> LiveIngest::transcode(
         }
     }
     for (std::size_t i = 0; i < renditions.size(); ++i) {
-        const auto& profile = push->profiles()[i];
-        done.parts.push_back({profile.name, target.seq, profile.container, renditions[i]});
+        const auto& profile = push.profiles()[i];
+        done.parts.push_back({profile.name, job.target.seq, profile.container, renditions[i]});
     }
-    push->complete(std::move(renditions), headers.duration_ms);
+    push.complete(std::move(renditions), job.headers.duration_ms);
     co_return done;
 }
 

@@ -8,6 +8,7 @@
 #include <framegrid/base/log.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/rest/media_probe.hpp>
+#include <framegrid/rest/rendition_parts.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/rest/settings.hpp>
 #include <framegrid/rest/streams.hpp>
@@ -18,18 +19,6 @@ struct IngestStats {
     std::uint64_t segments = 0;  // arrived completely
     std::uint64_t bypassed = 0;  // audio only: answered without an orchestrator
 };
-
-// One rendition of the answer.
-struct RenditionPart {
-    std::string name;  // the profile's
-    std::int64_t seq = 0;
-    media::Container container = media::Container::kMpegTs;
-    Blob bytes;
-};
-
-// 200 multipart/mixed: one part per rendition, headers and line ends as existing clients parse them
-// (section 1.4).
-Answer renditions_answer(const std::vector<RenditionPart>& parts, const std::string& boundary);
 
 class LiveIngest {
   public:
@@ -46,8 +35,20 @@ class LiveIngest {
         std::string orchestrator;
         int attempts = 0;
     };
+    // One push; the references live in push().
+    struct Job {
+        const PushTarget& target;
+        const PushHeaders& headers;
+        const ProbeResult& source;
+        Blob segment;
+        Push& push;
+        RenditionStream* stream;  // null: renditions are not sent before all are there
+    };
     Task<Result<ProbeResult>> look_into(Blob segment);
-    Task<Result<Done>> transcode(PushTarget target, PushHeaders headers, ProbeResult source, Blob segment);
+    Task<Result<Done>> run_and_stream(Call& call, Job job);
+    Task<Result<Done>> send_early(RenditionStream& stream);
+    Task<Result<Done>> transcode(Job job);
+    Task<Result<Done>> renditions_of(Job& job);
     gateway::JobRequest job_of(
         const Push& push, const PushTarget& target, const PushHeaders& headers, const ProbeResult& source
     ) const;

@@ -70,6 +70,65 @@ TEST_F(LiveIngestTest, MultipartAnswerIsByteExact) {
     EXPECT_EQ(sent->header("content-length"), std::to_string(sent->text().size()));
 }
 
+TEST_F(LiveIngestTest, PartsGoOutInOrderAsTheyAreDone) {
+    const auto whole = push("/live/other/7.ts", two());
+    gateway_.gate.emplace();
+    const auto sent = start("POST", "/live/show/7.ts", two(), "media");
+    const auto early = gateway_.jobs.back().early;
+    ASSERT_TRUE(early);
+    early(1, {"high", "video/mp2t", Blob::copy_of("high!"), {}, {}});
+    poll();
+    EXPECT_FALSE(sent->response.started()) << "it waits for the part before it";
+    early(0, {"low", "video/mp2t", Blob::copy_of("low!"), {}, {}});
+    poll();
+    EXPECT_EQ(sent->status(), 200);
+    EXPECT_TRUE(sent->text().ends_with("Rendition-Name: high\r\n\r\nhigh!")) << sent->text();
+    EXPECT_NE(sent->header("x-request-id"), "(none)");
+    EXPECT_FALSE(sent->done);
+    gateway_.gate->fire();
+    poll();
+    EXPECT_TRUE(sent->done && sent->response.finished);
+    EXPECT_EQ(sent->response.trailers.get("x-framegrid-attempts"), "1");
+    EXPECT_EQ(sent->response.trailers.get("x-framegrid-orchestrator"), "https://one");
+    const auto body_of = [](const Sent& answer) {
+        const std::string type = answer.header("content-type");
+        std::string text = answer.text();
+        const std::string boundary = type.substr(type.find('=') + 1);
+        for (auto at = text.find(boundary); at != std::string::npos; at = text.find(boundary)) {
+            text.replace(at, boundary.size(), "B");
+        }
+        return text;
+    };
+    EXPECT_EQ(body_of(*sent), body_of(*whole)) << "the same bytes as an answer in one go";
+    EXPECT_EQ(rest().stats().memory_bytes, 0u);
+    EXPECT_EQ(rest().stats().bytes_out, sent->text().size() + whole->text().size());
+    EXPECT_EQ(send("GET", "/stream/show/low/0.ts")->text(), "low!");
+}
+
+TEST_F(LiveIngestTest, AnAnswerThatWasBegunIsCutShortWhenTheJobFails) {
+    gateway_.gate.emplace();
+    answer_with(Errc::kUnavailable, "everybody is gone");
+    const auto sent = start("POST", "/live/show/7.ts", two(), "media");
+    gateway_.jobs.back().early(0, {"low", "video/mp2t", Blob::copy_of("low!"), {}, {}});
+    poll();
+    EXPECT_TRUE(sent->response.started());
+    gateway_.gate->fire();
+    poll();
+    EXPECT_TRUE(sent->done);
+    EXPECT_FALSE(sent->response.finished);
+    EXPECT_EQ(rest().stats().server_errors, 1u);
+}
+
+TEST_F(LiveIngestTest, NobodyTakesOneRenditionOrNoneEarly) {
+    push("/live/show/0.ts", {{"accept", "*/*"}, {"livepeer-transcode-configuration", kTwo}});
+    EXPECT_FALSE(gateway_.jobs.back().early);
+    push(
+        "/live/one/0.ts", {{"accept", "multipart/mixed"},
+                           {"livepeer-transcode-configuration", R"({"presets":["P144p30fps16x9"]})"}}
+    );
+    EXPECT_FALSE(gateway_.jobs.back().early);
+}
+
 TEST_F(LiveIngestTest, JobCarriesWhatTheClientAskedFor) {
     auto headers = two();
     headers.push_back({"content-duration", "4000"});

@@ -73,7 +73,7 @@ class Rest::Impl {
     Task<Answer> answer_to(Call& call);
     Task<Answer> run_job(const Route& route, Call& call);
     Answer unknown_path(const Call& call) const;
-    void add_common_headers(const Call& call, Answer& answer) const;
+    void add_common_headers(const Call& call, http::Headers& headers) const;
     Task<Result<void>> send(http::Exchange& exchange, Answer answer);
     void log_answer(const Call& call, int status, std::size_t bytes, TimePoint began) const;
 
@@ -140,11 +140,20 @@ void Rest::Impl::add_routes() {
 Task<void> Rest::Impl::handle(http::Exchange& exchange) {
     Outcome outcome(stats_);
     const TimePoint began = ports_.clock.now();
-    Call call{exchange, request_id_of(exchange.head.headers, ports_.random), {}, MemoryLease(memory_)};
+    Call call{exchange, request_id_of(exchange.head.headers, ports_.random), {}, MemoryLease(memory_), {}};
+    call.start = [this, &call](http::ResponseHead head) {
+        add_common_headers(call, head.headers);
+        return call.exchange.response.start(std::move(head));
+    };
     Answer answer = co_await answer_to(call);
     const int status = answer.status;
-    const std::size_t bytes = http::total_size(answer.body);
-    add_common_headers(call, answer);
+    const std::size_t bytes = call.bytes_out + http::total_size(answer.body);
+    if (exchange.response.started() && status >= 400) {
+        outcome.sent(status);
+        log_answer(call, status, bytes, began);
+        co_return;  // without an end: the client sees that something is missing
+    }
+    add_common_headers(call, answer.headers);
     auto sent = co_await send(exchange, std::move(answer));
     if (sent) {
         outcome.sent(status);
@@ -206,31 +215,34 @@ Answer Rest::Impl::unknown_path(const Call& call) const {
     return error_answer(make_error(Errc::kNotFound, "nothing is served at " + printable(head.path(), 100)));
 }
 
-void Rest::Impl::add_common_headers(const Call& call, Answer& answer) const {
+void Rest::Impl::add_common_headers(const Call& call, http::Headers& headers) const {
     const auto& head = call.exchange.head;
-    answer.headers.set("x-request-id", call.request_id);
+    headers.set("x-request-id", call.request_id);
     const bool is_public = settings_.allow_cors || head.path().starts_with("/stream/");
     if (!is_public) {
         return;
     }
-    answer.headers.set("access-control-allow-origin", "*");
+    headers.set("access-control-allow-origin", "*");
     if (head.method == "OPTIONS") {
-        answer.headers.set("access-control-allow-methods", "GET, HEAD, POST, PUT, OPTIONS");
-        answer.headers.set("access-control-max-age", "86400");
+        headers.set("access-control-allow-methods", "GET, HEAD, POST, PUT, OPTIONS");
+        headers.set("access-control-max-age", "86400");
         if (const auto wanted = head.headers.get("access-control-request-headers")) {
-            answer.headers.set("access-control-allow-headers", std::string(*wanted));
+            headers.set("access-control-allow-headers", std::string(*wanted));
         }
     } else {
-        answer.headers.set("access-control-expose-headers", "x-request-id, x-seed, retry-after");
+        headers.set("access-control-expose-headers", "x-request-id, x-seed, retry-after");
     }
 }
 
 Task<Result<void>> Rest::Impl::send(http::Exchange& exchange, Answer answer) {
-    http::ResponseHead head{answer.status, std::move(answer.headers)};
-    if (answer.status != 204) {
-        head.headers.set("content-length", std::to_string(http::total_size(answer.body)));
+    if (!exchange.response.started()) {
+        http::ResponseHead head{answer.status, std::move(answer.headers)};
+        if (answer.status != 204) {
+            head.headers.set("content-length", std::to_string(http::total_size(answer.body)));
+        }
+        answer.trailers = {};
+        FG_CO_CHECK(co_await exchange.response.start(std::move(head)));
     }
-    FG_CO_CHECK(co_await exchange.response.start(std::move(head)));
     if (exchange.head.method != "HEAD") {
         for (auto& piece : answer.body) {
             if (!piece.empty()) {
@@ -238,7 +250,7 @@ Task<Result<void>> Rest::Impl::send(http::Exchange& exchange, Answer answer) {
             }
         }
     }
-    co_return co_await exchange.response.finish();
+    co_return co_await exchange.response.finish(std::move(answer.trailers));
 }
 
 void Rest::Impl::log_answer(const Call& call, int status, std::size_t bytes, TimePoint began) const {

@@ -19,7 +19,10 @@ struct Call {
     std::string request_id;
     std::vector<std::string> parameters;  // what the pattern's {} stood for, percent-decoded
     MemoryLease memory;                   // held until the answer has been sent
-    std::size_t bytes_in = 0;             // of the request's body
+    // Sends a head, with what every answer of this gateway has. The endpoint may then write to the response.
+    std::function<Task<Result<void>>(http::ResponseHead head)> start;
+    std::size_t bytes_in = 0;   // of the request's body
+    std::size_t bytes_out = 0;  // written by the endpoint itself
     const http::Headers& headers() const { return exchange.head.headers; }
 };
 

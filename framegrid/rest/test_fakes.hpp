@@ -110,8 +110,9 @@ class RecordedResponse final : public http::ResponseWriter {
         body += piece.text();
         co_return Result<void>{};
     }
-    Task<Result<void>> finish(http::Headers) override {
+    Task<Result<void>> finish(http::Headers fields) override {
         finished = true;
+        trailers = std::move(fields);
         co_return Result<void>{};
     }
     using http::ResponseWriter::finish;
@@ -119,6 +120,7 @@ class RecordedResponse final : public http::ResponseWriter {
 
     http::ResponseHead head;
     std::string body;
+    http::Headers trailers;
     bool finished = false;
 
   private:

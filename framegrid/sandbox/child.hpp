@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/host/process.hpp>
 #include <framegrid/runtime/async.hpp>
 #include <framegrid/sandbox/message.hpp>
@@ -68,14 +69,15 @@ struct Child {
     host::ChildProcess process;
     std::shared_ptr<ChildSocket> socket;
     State state = State::kStarting;
-    bool was_ready = false;             // it has got through its start
-    std::uint64_t task = 0;             // the task it works on, or 0
-    std::optional<DoneMessage> answer;  // to `task`
-    OneShot finished;                   // fires when `answer` is there or the child is dead
-    std::string end_reason;             // why it is dead, once it is
-    host::UniqueFd output;              // the region that the child will write its next large result into
-    std::deque<std::string> sessions;   // that it may keep codecs for, newest last
-    std::string model;                  // "pipeline model" of its last AI task
+    bool was_ready = false;                      // it has got through its start
+    std::uint64_t task = 0;                      // the task it works on, or 0
+    std::optional<DoneMessage> answer;           // to `task`
+    std::shared_ptr<api::EarlyArtifacts> early;  // of `task`, while a run() waits for it
+    OneShot finished;                            // fires when `answer` is there or the child is dead
+    std::string end_reason;                      // why it is dead, once it is
+    host::UniqueFd output;             // the region that the child will write its next large result into
+    std::deque<std::string> sessions;  // that it may keep codecs for, newest last
+    std::string model;                 // "pipeline model" of its last AI task
     std::uint32_t tasks_done = 0;
     std::string last_words;  // the last line on its standard error
     TimePoint idle_since{};

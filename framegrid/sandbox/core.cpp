@@ -43,6 +43,10 @@ std::string model_of(const api::Work& work) {
     return ai != nullptr ? ai->pipeline + " " + ai->model_id : std::string();
 }
 
+bool is_inside(const Region& region, std::uint64_t limit) {
+    return region.size <= limit && region.offset <= limit - region.size;
+}
+
 // The end of the last region. nullopt: a region outside `limit`.
 std::optional<std::uint64_t> bytes_used(const OutputMessage& output, std::uint64_t limit) {
     std::uint64_t used = 0;
@@ -50,7 +54,7 @@ std::optional<std::uint64_t> bytes_used(const OutputMessage& output, std::uint64
         if (!entry.region) {
             continue;
         }
-        if (entry.region->size > limit || entry.region->offset > limit - entry.region->size) {
+        if (!is_inside(*entry.region, limit)) {
             return std::nullopt;
         }
         used = std::max(used, entry.region->offset + entry.region->size);
@@ -103,6 +107,9 @@ Result<std::shared_ptr<Ticket>> ExecutorPool::Core::enqueue(const api::Work& wor
 void ExecutorPool::Core::drop(const std::shared_ptr<Ticket>& ticket) {
     std::erase(queue_, ticket);
     const auto child = std::exchange(ticket->child, nullptr);
+    if (child) {
+        child->early = nullptr;
+    }
     if (!child || child->state == Child::State::kDead) {
         return;
     }
@@ -113,7 +120,9 @@ void ExecutorPool::Core::drop(const std::shared_ptr<Ticket>& ticket) {
     }
 }
 
-Result<void> ExecutorPool::Core::send_task(Child& child, RunMessage message, host::UniqueFd input) {
+Result<void> ExecutorPool::Core::send_task(
+    Child& child, RunMessage message, host::UniqueFd input, api::ArtifactSink early
+) {
     Parcel parcel;
     if (input) {
         parcel.descriptors.push_back(std::move(input));
@@ -136,6 +145,7 @@ Result<void> ExecutorPool::Core::send_task(Child& child, RunMessage message, hos
         child.output = std::move(output);
     }
     child.task = message.task;
+    child.early = std::make_shared<api::EarlyArtifacts>(api::early_count(message.work), std::move(early));
     remember_session(child, message.work.session_id);
     if (auto model = model_of(message.work); !model.empty()) {
         child.model = std::move(model);
@@ -174,6 +184,9 @@ Result<api::WorkOutput> ExecutorPool::Core::collect(Child& child) {
             entry.artifact.bytes = mapped->slice(entry.region->offset, entry.region->size);
         }
         output.artifacts.push_back(std::move(entry.artifact));
+    }
+    if (child.early) {
+        child.early->put_into(output);
     }
     return output;
 }
@@ -224,7 +237,7 @@ Task<void> ExecutorPool::Core::watch(std::shared_ptr<Core> core, std::shared_ptr
             }
             break;
         }
-        if (!core->handle(child, std::move(*message))) {
+        if (!co_await core->handle(child, std::move(*message))) {
             misconduct = "sent a message out of turn";
         }
     }
@@ -309,15 +322,18 @@ void ExecutorPool::Core::start_failed(const Error& error) {
     );
 }
 
-bool ExecutorPool::Core::handle(const std::shared_ptr<Child>& child, Message message) {
+Task<bool> ExecutorPool::Core::handle(std::shared_ptr<Child> child, Message message) {
     if (const auto* ready = std::get_if<ReadyMessage>(&message); ready != nullptr && !child->was_ready) {
         on_ready(child, *ready);
-        return true;
+        co_return true;
+    }
+    if (auto* early = std::get_if<EarlyMessage>(&message)) {
+        co_return co_await on_early(child, std::move(*early));
     }
     if (auto* done = std::get_if<DoneMessage>(&message)) {
-        return on_done(child, std::move(*done));
+        co_return on_done(child, std::move(*done));
     }
-    return false;
+    co_return false;
 }
 
 void ExecutorPool::Core::on_ready(const std::shared_ptr<Child>& child, const ReadyMessage& message) {
@@ -330,6 +346,38 @@ void ExecutorPool::Core::on_ready(const std::shared_ptr<Child>& child, const Rea
         }
     }
     make_idle(child);
+}
+
+// The child may still write to its memory, so this is the one place where a result is copied.
+Task<bool> ExecutorPool::Core::on_early(std::shared_ptr<Child> child, EarlyMessage message) {
+    if (child->task == 0 || message.task != child->task) {
+        co_return child->state == Child::State::kDead;
+    }
+    const auto region = message.entry.region;
+    if (region && (!child->output || !is_inside(*region, settings_.result_bytes_max))) {
+        co_return false;
+    }
+    const auto early = child->early;
+    if (!early || !early->wants(message.index) || (region && region->size > settings_.early_bytes_max)) {
+        co_return true;
+    }
+    if (region) {
+        const auto copy = [child, region] { return copy_out(child->output, region->offset, region->size); };
+        Result<Blob> bytes = Blob();
+        if (region->size >= kCopyOnPoolMin) {
+            bytes = co_await offload(ports_.pool, copy);
+        } else {
+            bytes = copy();
+        }
+        if (!bytes) {
+            co_return false;
+        }
+        message.entry.artifact.bytes = std::move(*bytes);
+    }
+    if (child->early == early) {  // else nobody waits for it any more
+        early->tell(message.index, message.entry.artifact);
+    }
+    co_return true;
 }
 
 bool ExecutorPool::Core::on_done(const std::shared_ptr<Child>& child, DoneMessage message) {

@@ -17,6 +17,7 @@
 
 #include <framegrid/sandbox/hardening.hpp>
 #include <framegrid/sandbox/message.hpp>
+#include <framegrid/sandbox/result_writer.hpp>
 #include <framegrid/sandbox/shared_memory.hpp>
 
 #include <fmt/format.h>
@@ -219,17 +220,17 @@ class Executor {
   private:
     Result<OutputMessage> run(Task& task, bool& retire) {
         if (task.output) {
-            output_ = std::move(task.output);
-            output_size_ = *task.message.output_shared;
+            results_.use(std::move(task.output), *task.message.output_shared);
         }
+        results_.begin();
         api::Work& work = task.message.work;
         if (task.message.input_shared) {
             FG_TRY(input, seal_and_map(task.input, *task.message.input_shared));
             work.input = std::move(input);
         }
         try {
-            FG_TRY(output, service_.run(work, inbox_.stop()));
-            return pack(output);
+            FG_TRY(output, service_.run(work, inbox_.stop(), early_sink(task.message.task)));
+            return results_.finish(output);
         } catch (const std::bad_alloc&) {
             retire = true;
             auto error = make_error(
@@ -244,52 +245,25 @@ class Executor {
         }
     }
 
-    // Small files go into the message, the others into the output region, which is used up by that.
-    Result<OutputMessage> pack(const api::WorkOutput& output) {
-        if (output.artifacts.size() > kArtifactsMax) {
-            return fail(Errc::kTooLarge, fmt::format("the result has {} files", output.artifacts.size()));
-        }
-        OutputMessage message;
-        message.decoded = output.decoded;
-        std::uint64_t shared = 0;
-        std::uint64_t inlined = 0;
-        for (const auto& artifact : output.artifacts) {
-            ArtifactMessage& entry = message.artifacts.emplace_back();
-            entry.artifact = artifact;
-            if (artifact.bytes.size() <= kInlineMax &&
-                inlined + artifact.bytes.size() <= kMessageBytesMax / 2) {
-                inlined += artifact.bytes.size();
-                continue;
-            }
-            entry.region = Region{shared, artifact.bytes.size()};
-            shared += artifact.bytes.size();
-            if (shared > output_size_) {
-                return fail(
-                    Errc::kTooLarge,
-                    fmt::format("the result is larger than the limit of {} bytes", output_size_)
-                );
-            }
-        }
-        if (shared > 0) {
-            FG_TRY(map, WritableMap::make(output_, shared));
-            for (const auto& entry : message.artifacts) {
-                if (entry.region) {
-                    const BytesView bytes = entry.artifact.bytes.view();
-                    std::memcpy(map.bytes().data() + entry.region->offset, bytes.data(), bytes.size());
+    // A failure costs nothing: the file comes with the outcome.
+    api::ArtifactSink early_sink(std::uint64_t task) {
+        return [this, task](std::size_t index, const api::Artifact& artifact) noexcept {
+            try {
+                auto entry = results_.write(index, artifact);
+                if (entry) {
+                    channel_.send(EarlyMessage{task, static_cast<std::uint32_t>(index), std::move(*entry)});
                 }
+            } catch (const std::bad_alloc&) {
+                return;
             }
-            output_ = {};
-            output_size_ = 0;
-        }
-        return message;
+        };
     }
 
     Channel& channel_;
     Inbox& inbox_;
     ExecutorService& service_;
     std::uint64_t memory_bytes_max_;
-    host::UniqueFd output_;
-    std::uint64_t output_size_ = 0;
+    ResultWriter results_;
 };
 
 // Takes one message apart. False: the parent broke the protocol.

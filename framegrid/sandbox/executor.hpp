@@ -14,8 +14,12 @@ inline constexpr int kExecutorFd = 3;
 
 // What the process can do. All are called on the thread that called serve_executor(), one at a time.
 struct ExecutorService {
-    // Blocking. Returns kCancelled soon after `stop` becomes true. An exception fails the task only.
-    std::function<Result<api::WorkOutput>(const api::Work& work, const api::StopFlag& stop)> run;
+    // Blocking. Returns kCancelled soon after `stop` becomes true. An exception fails the task only. `early`
+    // never throws and may be called on any thread, by one at a time, until `run` returns.
+    std::function<Result<api::WorkOutput>(
+        const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
+    )>
+        run;
     // The session gets no more work. May be empty.
     std::function<void(const std::string& session_id)> end_session = nullptr;
 };

@@ -9,7 +9,7 @@ namespace framegrid::sandbox {
 
 namespace {
 
-enum class Type : std::uint8_t { kSetup = 1, kReady, kRun, kCancel, kEndSession, kDone };
+enum class Type : std::uint8_t { kSetup = 1, kReady, kRun, kCancel, kEndSession, kDone, kEarly };
 
 constexpr std::size_t kListMax = 1024;
 constexpr std::size_t kNameBytesMax = 1024;
@@ -204,6 +204,7 @@ void put_work(Writer& out, const api::Work& work) {
         out.integer(transcode->clip->to_ms);
     }
     out.flag(transcode->force_reinit);
+    out.flag(transcode->early);
 }
 
 api::Work get_work(Reader& in) {
@@ -231,6 +232,7 @@ api::Work get_work(Reader& in) {
         transcode.clip = clip;
     }
     transcode.force_reinit = in.flag();
+    transcode.early = in.flag();
     work.kind = std::move(transcode);
     return work;
 }
@@ -301,6 +303,13 @@ void put(Writer& out, const EndSessionMessage& message) {
     out.text(message.session_id);
 }
 
+void put(Writer& out, const EarlyMessage& message) {
+    out.enumerator(Type::kEarly);
+    out.integer(message.task);
+    out.integer(message.index);
+    put_artifact(out, message.entry);
+}
+
 void put(Writer& out, const DoneMessage& message) {
     out.enumerator(Type::kDone);
     out.integer(message.task);
@@ -327,6 +336,14 @@ Message get_run(Reader& in) {
     message.work = get_work(in);
     message.input_shared = in.maybe<std::uint64_t>();
     message.output_shared = in.maybe<std::uint64_t>();
+    return message;
+}
+
+Message get_early(Reader& in) {
+    EarlyMessage message;
+    message.task = in.integer<std::uint64_t>();
+    message.index = in.integer<std::uint32_t>();
+    message.entry = get_artifact(in);
     return message;
 }
 
@@ -377,6 +394,8 @@ Message get(Reader& in) {
             return EndSessionMessage{in.text(kNameBytesMax)};
         case Type::kDone:
             return get_done(in);
+        case Type::kEarly:
+            return get_early(in);
     }
     in.refuse();
     return CancelMessage{};

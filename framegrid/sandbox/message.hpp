@@ -72,6 +72,13 @@ struct OutputMessage {
     Pixels decoded;
 };
 
+// Executor: a file of a task that is not finished; it comes again in the outcome.
+struct EarlyMessage {
+    std::uint64_t task = 0;
+    std::uint32_t index = 0;  // its place in the outcome
+    ArtifactMessage entry;
+};
+
 // Executor: the task's outcome.
 struct DoneMessage {
     std::uint64_t task = 0;
@@ -79,8 +86,8 @@ struct DoneMessage {
     bool retire = false;  // this process should not be used again
 };
 
-using Message =
-    std::variant<SetupMessage, ReadyMessage, RunMessage, CancelMessage, EndSessionMessage, DoneMessage>;
+using Message = std::variant<
+    SetupMessage, ReadyMessage, RunMessage, CancelMessage, EndSessionMessage, EarlyMessage, DoneMessage>;
 
 // A whole frame. kTooLarge: over kMessageBytesMax.
 Result<Bytes> encode(const Message& message);

@@ -28,7 +28,7 @@ RunMessage transcode_run() {
     RunMessage message;
     message.task = 7;
     message.work.session_id = "session";
-    message.work.kind = api::TranscodeWork{{profile, profile}, 1999, api::Clip{5, 10}, true};
+    message.work.kind = api::TranscodeWork{{profile, profile}, 1999, api::Clip{5, 10}, true, true};
     message.work.input = Blob::copy_of("small");
     message.input_shared = 1'000'000;
     return message;
@@ -61,6 +61,7 @@ TEST(Message, RoundTripsWork) {
     EXPECT_EQ(work.clip, expected.clip);
     EXPECT_EQ(work.duration_ms, 1999);
     EXPECT_TRUE(work.force_reinit);
+    EXPECT_TRUE(work.early);
     EXPECT_EQ(got.work.input.text(), "small");
     EXPECT_EQ(got.input_shared, 1'000'000U);
     EXPECT_FALSE(got.output_shared);
@@ -81,6 +82,12 @@ TEST(Message, RoundTripsOutcomes) {
     EXPECT_EQ(got.outcome->artifacts[0].artifact.seed, -5);
     EXPECT_EQ(got.outcome->artifacts[1].region, (Region{10, 20}));
 
+    EarlyMessage sent{4, 2, done().outcome->artifacts[1]};
+    const auto early = std::get<EarlyMessage>(round_trip(sent));
+    EXPECT_EQ(early.task, 4U);
+    EXPECT_EQ(early.index, 2U);
+    EXPECT_EQ(early.entry.region, (Region{10, 20}));
+
     const DoneMessage failed{1, fail(Errc::kUnprocessable, "bad\nmedia", "input"), false};
     const auto error = std::get<DoneMessage>(round_trip(failed)).outcome.error();
     EXPECT_EQ(error.code, Errc::kUnprocessable);
@@ -89,7 +96,9 @@ TEST(Message, RoundTripsOutcomes) {
 }
 
 TEST(Message, RefusesTruncatedChangedAndOversizedFrames) {
-    for (const Message& message : {Message(transcode_run()), Message(done())}) {
+    for (const Message& message :
+         {Message(transcode_run()), Message(done()), Message(EarlyMessage{4, 2, done().outcome->artifacts[0]})
+         }) {
         const Bytes frame = encode(message).value();
         const BytesView payload = BytesView(frame).subspan(4);
         for (std::size_t size = 0; size < payload.size(); ++size) {

@@ -7,8 +7,6 @@ namespace framegrid::sandbox {
 
 namespace {
 
-constexpr std::size_t kCopyOnPoolMin = 1 << 20;  // copying that much takes about 0.3 ms
-
 Task<Result<bool>> wait_for(OneShot event) {
     co_await event.wait();
     co_return true;
@@ -55,7 +53,7 @@ class Lease {
 
 }  // namespace
 
-Task<Result<api::WorkOutput>> ExecutorPool::run(api::Work work, Deadline deadline) {
+Task<Result<api::WorkOutput>> ExecutorPool::run(api::Work work, Deadline deadline, api::ArtifactSink early) {
     const auto core = core_;
     Clock& clock = core->ports().clock;
     const Deadline limit = deadline.at_most(clock, core->settings().task_max);
@@ -93,7 +91,7 @@ Task<Result<api::WorkOutput>> ExecutorPool::run(api::Work work, Deadline deadlin
         message.input_shared = bytes.size();
     }
     message.work = std::move(work);
-    FG_CO_CHECK(core->send_task(*child, std::move(message), std::move(input)));
+    FG_CO_CHECK(core->send_task(*child, std::move(message), std::move(input), std::move(early)));
 
     auto finished = wait_for(child->finished);
     const auto done = co_await with_deadline<bool>(clock, limit, std::move(finished));

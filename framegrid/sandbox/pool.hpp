@@ -38,6 +38,8 @@ struct ExecutorSettings {
     std::uint64_t memory_bytes_max = 4'000'000'000;
     // All files of one result together.
     std::uint64_t result_bytes_max = 1'000'000'000;
+    // Larger files are not told of early: those are copied, as the process may still write to them.
+    std::uint64_t early_bytes_max = 16'000'000;
     // A process is replaced after so many tasks, against leaks in codecs.
     std::uint32_t tasks_per_executor_max = 1'000;
     // Idle processes that are kept. Others go after idle_max.
@@ -88,7 +90,7 @@ class ExecutorPool final : public api::WorkExecutor {
     // Besides the errors of the port: kTooLarge, the result is over result_bytes_max; kUnavailable also when
     // no executor can be started. Whatever happens to the executor, other tasks and this process are not
     // affected.
-    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline) override;
+    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline, api::ArtifactSink early) override;
     void end_session(const std::string& session_id) override;
     // Refuses new work, ends all processes and waits for them. Tasks that run get kUnavailable.
     Task<void> stop();

@@ -6,6 +6,7 @@
 #include <framegrid/sandbox/shared_memory.hpp>
 
 #include <cstdlib>
+#include <map>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -59,7 +60,7 @@ struct Sandbox {
     std::vector<Output> run(std::vector<api::Work> works, Duration within = seconds(20)) {
         std::vector<Task<Output>> tasks;
         for (auto& work : works) {
-            tasks.push_back(pool.run(std::move(work), Deadline::after(clock, within)));
+            tasks.push_back(pool.run(std::move(work), Deadline::after(clock, within), early));
         }
         std::vector<Output> out;
         EXPECT_TRUE(loop.run_main(collect_all(std::move(tasks), out)));
@@ -79,6 +80,7 @@ struct Sandbox {
     host::SteadyClock clock{loop.executor()};
     host::ThreadPool threads{1};
     std::string lines;
+    api::ArtifactSink early;  // of the tasks that run() starts
     ExecutorPool pool;
 };
 
@@ -186,7 +188,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         std::pair{"crash", "was killed by SIGSEGV"}, std::pair{"exit", "exited with status 3"},
         std::pair{"garbage", "sent garbage"}, std::pair{"huge", "claims 4294967295 bytes"},
-        std::pair{"wrong-task", "out of turn"}, std::pair{"close", "SIGKILL"}
+        std::pair{"wrong-task", "out of turn"}, std::pair{"close", "SIGKILL"},
+        std::pair{"early-outside", "out of turn"}
     ),
     [](const auto& test) {
         std::string name = test.param.first;
@@ -204,6 +207,63 @@ TEST(ExecutorPool, AResultOutsideItsMemoryIsNotBelieved) {
         EXPECT_THAT(out.error().message, HasSubstr("sent a false result")) << how;
         EXPECT_THAT(sandbox.text(ask("pid")), testing::MatchesRegex("[0-9]+"));
     }
+}
+
+// Renditions of these sizes; all but the last one are told of early.
+api::Work ask_for_renditions(const std::vector<std::size_t>& sizes) {
+    api::Work work;
+    api::TranscodeWork transcode;
+    transcode.early = true;
+    for (const std::size_t size : sizes) {
+        media::VideoProfile profile;
+        profile.name = std::to_string(size);
+        transcode.profiles.push_back(profile);
+    }
+    work.kind = std::move(transcode);
+    return work;
+}
+
+TEST(ExecutorPool, TellsOfFilesBeforeTheTaskEnds) {
+    auto s = settings();
+    s.early_bytes_max = 3'000'000;
+    Sandbox sandbox(s);
+    std::map<std::size_t, std::string> told;
+    sandbox.early = [&](std::size_t index, const api::Artifact& artifact) {
+        EXPECT_TRUE(told.emplace(index, artifact.bytes.text()).second) << index;
+    };
+    const std::vector<std::size_t> sizes = {5, 2'000'000, 4'000'000, kInlineMax + 1, 300'000};
+    for (int round = 0; round < 2; ++round) {
+        told.clear();
+        const auto out = sandbox.run(ask_for_renditions(sizes));
+        ASSERT_TRUE(out) << out.error().message;
+        ASSERT_EQ(out->artifacts.size(), sizes.size());
+        for (std::size_t i = 0; i < sizes.size(); ++i) {
+            const std::string expected(sizes[i], static_cast<char>('a' + i));
+            EXPECT_EQ(out->artifacts[i].bytes.text(), expected) << i;
+            const bool early = i + 1 < sizes.size() && sizes[i] <= s.early_bytes_max;
+            EXPECT_EQ(told.count(i), early ? 1U : 0U) << i;
+            EXPECT_TRUE(!early || told[i] == expected) << i;
+        }
+    }
+    EXPECT_EQ(sandbox.pool.stats().started, 1U);
+}
+
+TEST(ExecutorPool, WhatWasToldOfATaskThatFailsIsGoneWithIt) {
+    Sandbox sandbox(settings());
+    std::size_t told = 0;
+    sandbox.early = [&](std::size_t, const api::Artifact& artifact) { told += artifact.bytes.size(); };
+    auto work = ask_for_renditions({100'000, 200'000});
+    std::get<api::TranscodeWork>(work.kind).clip = api::Clip{};
+    const auto failed = sandbox.run(std::move(work));
+    ASSERT_FALSE(failed);
+    EXPECT_EQ(failed.error().code, Errc::kUnprocessable);
+    EXPECT_EQ(told, 100'000U);
+    const auto out = sandbox.run(ask_for_renditions({300'000, 70'000}));
+    ASSERT_TRUE(out) << out.error().message;
+    EXPECT_EQ(out->artifacts[0].bytes.text(), std::string(300'000, 'a'));
+    EXPECT_EQ(out->artifacts[1].bytes.text(), std::string(70'000, 'b'));
+    EXPECT_EQ(told, 400'000U);
+    EXPECT_EQ(sandbox.pool.stats().started, 1U) << "the process and its memory are used again";
 }
 
 TEST(ExecutorPool, AHogLosesItsTaskAndIsReplaced) {
@@ -255,7 +315,7 @@ TEST(ExecutorPool, TasksWaitForAPlaceUntilTheirDeadline) {
 }
 
 Task<void> run_ignoring(ExecutorPool& pool, api::Work work, Deadline deadline) {
-    (void)co_await pool.run(std::move(work), deadline);
+    (void)co_await pool.run(std::move(work), deadline, nullptr);
 }
 
 Task<Result<int>> cancel_after(Sandbox& sandbox, const char* what, Duration after) {
@@ -366,10 +426,12 @@ TEST(SharedMemory, RefusesWhatAHostileChildCouldChange) {
     EXPECT_EQ(::ftruncate(region.get(), 0), -1);
     EXPECT_EQ(::ftruncate(region.get(), 2 << 20), -1);
     {
-        const auto map = WritableMap::make(region, 5).value();
+        const auto map = WritableMap::make(region, 0, 5).value();
         std::memcpy(map.bytes().data(), "hello", 5);
         EXPECT_EQ(seal_and_map(region, 5).error().code, Errc::kProtocol) << "still mapped for writing";
     }
+    EXPECT_EQ(copy_out(region, 1, 3).value().text(), "ell");
+    EXPECT_EQ(copy_out(region, (1 << 20) - 1, 2).error().code, Errc::kProtocol);
     EXPECT_EQ(seal_and_map(region, (1 << 20) + 1).error().code, Errc::kProtocol);
     EXPECT_EQ(seal_and_map(region, 5).value().text(), "hello");
     EXPECT_EQ(::pwrite(region.get(), "x", 1, 0), -1);

@@ -68,6 +68,25 @@ Result<api::WorkOutput> hang(const api::StopFlag& stop, bool stubborn) {
     }
 }
 
+// One file for each profile, whose name is its size in bytes; all but the last one are told of at once.
+Result<api::WorkOutput> transcode(const api::TranscodeWork& work, const api::ArtifactSink& early) {
+    api::WorkOutput output;
+    if (work.profiles.empty()) {
+        return fail(Errc::kUnprocessable, "not media", "input");
+    }
+    for (const auto& profile : work.profiles) {
+        const std::string bytes(std::stoul(profile.name), static_cast<char>('a' + output.artifacts.size()));
+        output.artifacts.push_back({profile.name, "video/mp2t", Blob::copy_of(bytes), Pixels{}, {}});
+    }
+    for (std::size_t i = output.artifacts.size() - 1; i-- > 0;) {
+        early(i, output.artifacts[i]);
+    }
+    if (work.clip) {
+        return fail(Errc::kUnprocessable, "a bad end", "input");
+    }
+    return output;
+}
+
 // Claims a result in a region, as the answer to a pool's first task.
 void send_region(Region region, bool keep_mapped) {
     if (keep_mapped) {
@@ -101,17 +120,21 @@ void misbehave(const std::string& how) {
         send_region({UINT64_MAX - 1, 4}, false);
     } else if (how == "still-mapped") {
         send_region({0, 4}, true);
+    } else if (how == "early-outside") {
+        write_raw(encode(EarlyMessage{1, 0, {{"a", "b", {}, Pixels{}, {}}, Region{1ULL << 40U, 5}}}).value());
     }
 }
 
 class TestService {
   public:
-    Result<api::WorkOutput> run(const api::Work& work, const api::StopFlag& stop) {
+    Result<api::WorkOutput> run(
+        const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
+    ) {
         ++tasks_[work.session_id];
-        const auto* ai = std::get_if<api::AiWork>(&work.kind);
-        if (ai == nullptr) {
-            return fail(Errc::kUnprocessable, "not media", "input");
+        if (const auto* work_of_media = std::get_if<api::TranscodeWork>(&work.kind)) {
+            return transcode(*work_of_media, early);
         }
+        const auto* ai = std::get_if<api::AiWork>(&work.kind);
         const std::string& what = ai->pipeline;
         if (what == "echo") {
             return api::WorkOutput{
@@ -173,7 +196,8 @@ int main(int argc, char** argv) {
     }
     TestService service;
     return serve_executor(
-        kExecutorFd, {.run = [&](const auto& work, const auto& stop) { return service.run(work, stop); },
+        kExecutorFd, {.run = [&](const auto& work, const auto& stop,
+                                 const auto& early) { return service.run(work, stop, early); },
                       .end_session = [&](const std::string& id) { service.end_session(id); }}
     );
 }

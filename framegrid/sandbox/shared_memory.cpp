@@ -81,8 +81,30 @@ Result<Blob> seal_and_map(const host::UniqueFd& region, std::uint64_t size) {
     return Blob(std::make_shared<const Mapping>(at, size), view);
 }
 
-Result<WritableMap> WritableMap::make(const host::UniqueFd& region, std::uint64_t size) {
-    void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, region.get(), 0);
+Result<Blob> copy_out(const host::UniqueFd& region, std::uint64_t offset, std::uint64_t size) {
+    Bytes bytes(size);
+    std::size_t have = 0;
+    while (have < size) {
+        const ssize_t got =
+            ::pread(region.get(), bytes.data() + have, size - have, static_cast<off_t>(offset + have));
+        if (got == 0) {
+            return fail(Errc::kProtocol, "shared memory that is smaller than announced");
+        }
+        if (got < 0 && errno != EINTR) {
+            return fail(host::system_error("cannot read shared memory", errno));
+        }
+        have += static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+    }
+    return Blob(std::move(bytes));
+}
+
+Result<WritableMap> WritableMap::make(
+    const host::UniqueFd& region, std::uint64_t offset, std::uint64_t size
+) {
+    void* at = ::mmap(
+        nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, region.get(),
+        static_cast<off_t>(offset)
+    );
     if (at == MAP_FAILED) {
         return fail(host::system_error("cannot map shared memory", errno));
     }

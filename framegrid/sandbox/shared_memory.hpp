@@ -13,6 +13,9 @@
 
 namespace framegrid::sandbox {
 
+// Where files in an output region begin; larger than the pages of some systems.
+inline constexpr std::uint64_t kPageBytes = 64 * 1024;
+
 // A read-only region with these bytes. Copies once; blocking for large inputs.
 Result<host::UniqueFd> make_input_region(BytesView bytes);
 // An empty region of a fixed size to write results into. Memory is used only as it is written.
@@ -22,11 +25,14 @@ Result<host::UniqueFd> make_output_region(std::uint64_t size);
 // for everybody. kProtocol: it is not such a region, is smaller than `size`, or somebody still has it mapped
 // for writing.
 Result<Blob> seal_and_map(const host::UniqueFd& region, std::uint64_t size);
+// A copy of some bytes of a region that may still be written. Blocking for large ones. kProtocol: it is
+// smaller.
+Result<Blob> copy_out(const host::UniqueFd& region, std::uint64_t offset, std::uint64_t size);
 
-// The first `size` bytes of an output region, writable until the object dies.
+// Some bytes of an output region, writable until the object dies. `offset` is a multiple of kPageBytes.
 class WritableMap {
   public:
-    static Result<WritableMap> make(const host::UniqueFd& region, std::uint64_t size);
+    static Result<WritableMap> make(const host::UniqueFd& region, std::uint64_t offset, std::uint64_t size);
     WritableMap(WritableMap&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
     WritableMap& operator=(WritableMap&& other) = delete;
     ~WritableMap();

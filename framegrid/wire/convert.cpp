@@ -263,6 +263,7 @@ net::SegData to_proto(const api::Job& job) {
             std::clamp<std::int64_t>(work->duration_ms, 0, std::numeric_limits<std::int32_t>::max())
         ));
         message.set_forcesessionreinit(work->force_reinit);
+        message.set_early(work->early);
         write_profiles(work->profiles, message);
         if (work->clip) {
             message.mutable_segment_parameters()->set_from(static_cast<std::uint64_t>(work->clip->from_ms));
@@ -296,6 +297,7 @@ Result<api::Job> from_proto(const net::SegData& message) {
     FG_TRY(clip, read_clip(message));
     work.clip = clip;
     work.force_reinit = message.forcesessionreinit();
+    work.early = message.early();
     job.work.kind = std::move(work);
     return job;
 }

@@ -1,8 +1,11 @@
 #include <framegrid/wire/orchestrator_client.hpp>
 
 #include <algorithm>
+#include <set>
 
+#include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
+#include <framegrid/runtime/task_group.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/grpc.hpp>
@@ -43,27 +46,49 @@ Task<std::string> error_text(Clock& clock, http::BodyReader& body, Deadline dead
     co_return text ? std::string(text->text()) : std::string();
 }
 
+Task<Result<Blob>> nothing() {
+    co_return Blob();
+}
+
+api::Artifact rendition_of(const media::VideoProfile& profile, Blob bytes, Pixels pixels) {
+    api::Artifact artifact;
+    artifact.name = profile.name;
+    artifact.content_type = media::content_type_of(profile.container);
+    artifact.bytes = std::move(bytes);
+    artifact.pixels = pixels;
+    return artifact;
+}
+
 Result<api::JobOutput> output_of(
     const net::TranscodeData& data, const api::TranscodeWork& work, std::vector<Blob> renditions
 ) {
     api::JobOutput out;
     for (std::size_t i = 0; i < renditions.size(); ++i) {
-        const auto& profile = work.profiles[i];
         const std::int64_t pixels = data.segments(static_cast<int>(i)).pixels();
         if (pixels < 0) {
             return fail(Errc::kProtocol, "a rendition has a negative pixel count");
         }
-        api::Artifact artifact;
-        artifact.name = profile.name;
-        artifact.content_type = media::content_type_of(profile.container);
-        artifact.bytes = std::move(renditions[i]);
-        artifact.pixels.value = pixels;
-        out.output.artifacts.push_back(std::move(artifact));
+        out.output.artifacts.push_back(
+            rendition_of(work.profiles[i], std::move(renditions[i]), Pixels{pixels})
+        );
     }
     return out;
 }
 
 }  // namespace
+
+// The renditions of one segment that are fetched before its result is there.
+struct WireOrchestrator::EarlyDownloads {
+    EarlyDownloads(const Executor& executor, const api::Job& job)
+        : work(std::get<api::TranscodeWork>(job.work.kind)),
+          artifacts(api::early_count(job.work), job.early),
+          group(executor, work.profiles.size()) {}
+
+    const api::TranscodeWork& work;
+    api::EarlyArtifacts artifacts;
+    std::set<std::size_t> announced;
+    TaskGroup group;
+};
 
 WireOrchestrator::WireOrchestrator(ClientPorts ports, const std::string& service_uri)
     : ports_(ports), base_(http::parse_url(service_uri)) {}
@@ -151,14 +176,14 @@ http::Request WireOrchestrator::job_request(
 
 // Uploads, waits for the early 200, and returns the answer's body.
 Task<Result<std::string>> WireOrchestrator::exchange_segment(
-    http::Request request, Deadline upload, Deadline deadline
+    http::Request request, Deadline upload, Deadline deadline, EarlyDownloads& early
 ) {
     FG_CO_TRY(response, co_await ports_.client.open(std::move(request), upload));
     if (response.head.status != 200) {
         const auto text = co_await error_text(ports_.clock, *response.body, upload);
         co_return fail(error_from_answer(response.head.status, response.head.headers, text));
     }
-    Task<Result<Blob>> reading = http::read_all(*response.body, kResultBytesMax);
+    Task<Result<Blob>> reading = read_answer(*response.body, deadline, early);
     auto body = co_await with_deadline<Blob>(ports_.clock, deadline, std::move(reading));
     if (!body) {
         Error error = std::move(body).error();
@@ -166,15 +191,57 @@ Task<Result<std::string>> WireOrchestrator::exchange_segment(
             error.code == Errc::kTooLarge ? as_peer_fault(std::move(error), "/segment") : std::move(error)
         );
     }
+    co_await early.group.join();
     co_return std::string(body->text());
 }
 
+Task<Result<Blob>> WireOrchestrator::read_answer(
+    http::BodyReader& body, Deadline deadline, EarlyDownloads& early
+) {
+    std::string answer;
+    EarlyRenditionReader pieces;
+    for (;;) {
+        FG_CO_TRY(piece, co_await body.read());
+        if (piece.empty()) {
+            co_return Blob(to_bytes(answer));
+        }
+        if (answer.size() + piece.size() > kResultBytesMax) {
+            co_return fail(Errc::kTooLarge, "the answer is too large");
+        }
+        answer += piece.text();
+        for (auto& rendition : pieces.read(answer)) {
+            if (early.artifacts.wants(rendition.index) && early.announced.insert(rendition.index).second) {
+                early.group.spawn(download_early(std::move(rendition), deadline, early));
+            }
+        }
+    }
+}
+
+// A failure costs nothing but time: the rendition is fetched again with the result.
+Task<void> WireOrchestrator::download_early(
+    EarlyRendition rendition, Deadline deadline, EarlyDownloads& early
+) {
+    auto url = resolve(*base_, rendition.url);
+    if (!url) {
+        co_return;
+    }
+    auto bytes = co_await fetch_one(ports_.client, std::move(*url), deadline);
+    if (bytes) {
+        const auto& profile = early.work.profiles.at(rendition.index);
+        early.artifacts.tell(rendition.index, rendition_of(profile, std::move(*bytes), rendition.pixels));
+    }
+}
+
 Task<Result<std::vector<Blob>>> WireOrchestrator::download_all(
-    std::vector<std::string> urls, Deadline deadline
+    std::vector<std::optional<std::string>> urls, Deadline deadline
 ) {
     std::vector<Task<Result<Blob>>> tasks;
     for (const auto& text : urls) {
-        auto url = resolve(*base_, text);
+        if (!text) {
+            tasks.push_back(nothing());
+            continue;
+        }
+        auto url = resolve(*base_, *text);
         if (!url) {
             co_return fail(as_peer_fault(std::move(url).error(), "result URL"));
         }
@@ -203,7 +270,12 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_transcode(api::Job job, Deadl
     http::Request request = job_request(job, hash, "/segment", "video/MP2T");
     request.body = input;
     const Deadline upload = deadline.at_most(ports_.clock, upload_time(work));
-    FG_CO_TRY(answer, co_await exchange_segment(std::move(request), upload, deadline));
+    EarlyDownloads early(co_await this_executor(), job);
+    FG_CO_TRY(
+        answer, co_await with_group<std::string>(
+                    early.group, exchange_segment(std::move(request), upload, deadline, early)
+                )
+    );
     const auto result = parse_message<net::TranscodeResult>(answer);
     if (!result) {
         co_return fail(as_peer_fault(result.error(), "/segment"));
@@ -217,12 +289,14 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_transcode(api::Job job, Deadl
             Errc::kProtocol, "MismatchedSegments: the answer does not have one rendition per profile"
         );
     }
-    std::vector<std::string> urls;
-    for (const auto& segment : data.segments()) {
-        urls.push_back(segment.url());
+    std::vector<std::optional<std::string>> urls;
+    for (std::size_t i = 0; i < work.profiles.size(); ++i) {
+        const bool here = early.artifacts.has(i) && !early.artifacts.wants(i);
+        urls.push_back(here ? std::nullopt : std::optional(data.segments(static_cast<int>(i)).url()));
     }
     FG_CO_TRY(renditions, co_await download_all(std::move(urls), deadline));
     FG_CO_TRY(out, output_of(data, work, std::move(renditions)));
+    early.artifacts.put_into(out.output);
     if (result->has_info()) {
         // A refresh that cannot be read is no reason to lose the segment.
         if (auto info = from_proto(result->info())) {

@@ -11,6 +11,7 @@
 #include <framegrid/http/client.hpp>
 #include <framegrid/runtime/offload.hpp>
 #include <framegrid/runtime/random.hpp>
+#include <framegrid/wire/early_renditions.hpp>
 
 namespace framegrid::wire {
 
@@ -43,9 +44,17 @@ class WireOrchestrator final : public api::Orchestrator {
     Task<Result<api::JobOutput>> run_transcode(api::Job job, Deadline deadline);
     Task<Result<api::JobOutput>> run_ai(api::Job job, Deadline deadline);
     Task<Result<api::JobOutput>> run_echo(api::Job job, Deadline deadline);
-    Task<Result<std::string>> exchange_segment(http::Request request, Deadline upload, Deadline deadline);
+    struct EarlyDownloads;
+    Task<Result<std::string>> exchange_segment(
+        http::Request request, Deadline upload, Deadline deadline, EarlyDownloads& early
+    );
+    Task<Result<Blob>> read_answer(http::BodyReader& body, Deadline deadline, EarlyDownloads& early);
+    Task<void> download_early(EarlyRendition rendition, Deadline deadline, EarlyDownloads& early);
     Task<Result<std::string>> call(std::string method, std::string request, Deadline deadline);
-    Task<Result<std::vector<Blob>>> download_all(std::vector<std::string> urls, Deadline deadline);
+    // No URL: nothing to fetch, an empty result.
+    Task<Result<std::vector<Blob>>> download_all(
+        std::vector<std::optional<std::string>> urls, Deadline deadline
+    );
     http::Request job_request(
         const api::Job& job, const crypto::Hash32& hash, std::string_view path, std::string content_type
     ) const;

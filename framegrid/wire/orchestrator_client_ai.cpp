@@ -78,7 +78,7 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_ai(api::Job job, Deadline dea
     if (!missing) {
         co_return fail(as_peer_fault(missing.error(), work.pipeline));
     }
-    std::vector<std::string> urls;
+    std::vector<std::optional<std::string>> urls;
     for (const std::size_t i : *missing) {
         urls.push_back((*media)[i].url);
     }

@@ -5,6 +5,7 @@
 #include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/orchestrator_server_impl.hpp>
 #include <framegrid/wire/protocol_error.hpp>
+#include <framegrid/wire/task_result.hpp>
 
 namespace framegrid::wire {
 
@@ -110,8 +111,9 @@ Task<void> OrchestratorServer::Impl::serve(http::Exchange& exchange) {
         co_return;
     }
     const bool results = path == "/transcodeResults" || path == "/aiResults";
+    const bool early = path == kEarlyPath;
     const std::string pipeline = pipeline_route(path);
-    if (path != "/segment" && path != "/echo" && !results && pipeline.empty()) {
+    if (path != "/segment" && path != "/echo" && !results && !early && pipeline.empty()) {
         co_await refuse(exchange, {404, "404 page not found", Errc::kNotFound});
     } else if (exchange.head.method != "POST") {
         co_await refuse(exchange, {405, "Method Not Allowed", Errc::kInvalidArgument});
@@ -119,9 +121,12 @@ Task<void> OrchestratorServer::Impl::serve(http::Exchange& exchange) {
         co_await serve_segment(exchange);
     } else if (path == "/echo") {
         co_await serve_echo(exchange);
+    } else if (early) {
+        co_await answer_upload(exchange, take_early(exchange));
     } else if (results) {
-        co_await serve_result(
-            exchange, path == "/aiResults" ? api::WorkerKind::kAi : api::WorkerKind::kTranscoder
+        const bool ai = path == "/aiResults";
+        co_await answer_upload(
+            exchange, take_result(exchange, ai ? api::WorkerKind::kAi : api::WorkerKind::kTranscoder)
         );
     } else {
         co_await serve_ai(exchange, pipeline);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <framegrid/wire/livepeer.pb.h>
+#include <framegrid/runtime/channel.hpp>
 #include <framegrid/wire/grpc.hpp>
 #include <framegrid/wire/orchestrator_server.hpp>
 #include <framegrid/wire/segment_header.hpp>
@@ -43,13 +44,17 @@ class OrchestratorServer::Impl {
     Task<Checked<Blob>> read_media(http::Exchange& exchange, crypto::Hash32 hash);
     Task<Checked<Blob>> read_body(http::Exchange& exchange) const;
     Task<std::string> transcode_answer(api::Job job);
+    // The same while `exchange` is told of renditions as they are done.
+    Task<std::string> early_answer(api::Job job, http::Exchange& exchange);
+    Task<Result<std::string>> answer_and_close(api::Job job, std::shared_ptr<Channel<std::string>> pieces);
     Task<Result<net::TranscodeData>> transcode_data(api::JobOutput output, api::Job head);
     std::string ai_answer(const api::JobOutput& output, const std::string& session_id, bool inline_images);
 
     // Files and results.
     Task<void> serve_file(http::Exchange& exchange);
-    Task<void> serve_result(http::Exchange& exchange, api::WorkerKind kind);
+    Task<void> answer_upload(http::Exchange& exchange, Task<Checked<void>> taking);
     Task<Checked<void>> take_result(http::Exchange& exchange, api::WorkerKind kind);
+    Task<Checked<void>> take_early(http::Exchange& exchange);
 
     Task<void> refuse(http::Exchange& exchange, Refusal refusal);
     std::string stored_url(const std::string& session_id, const std::string& name, Blob bytes);

@@ -1,8 +1,10 @@
 #include <algorithm>
 
+#include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/media/profile.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/convert.hpp>
+#include <framegrid/wire/early_renditions.hpp>
 #include <framegrid/wire/orchestrator_server_impl.hpp>
 #include <framegrid/wire/protocol_error.hpp>
 
@@ -44,6 +46,26 @@ std::vector<std::string> file_stems(const std::vector<media::VideoProfile>& prof
         stems.push_back(std::move(plain));
     }
     return stems;
+}
+
+// Where the renditions of one segment are put, below their session.
+std::vector<std::string> rendition_names(const std::vector<media::VideoProfile>& profiles, std::int64_t seq) {
+    std::vector<std::string> names = file_stems(profiles);
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        names[i] += "/" + std::to_string(seq) + std::string(media::extension_of(profiles[i].container));
+    }
+    return names;
+}
+
+// Writes what comes until the channel is closed. A peer that is gone ends the whole exchange elsewhere.
+Task<Result<std::string>> send_pieces(
+    http::ResponseWriter& response, std::shared_ptr<Channel<std::string>> pieces
+) {
+    while (auto piece = co_await pieces->receive()) {
+        Blob bytes(to_bytes(*piece));
+        FG_CO_CHECK(co_await response.write(std::move(bytes)));
+    }
+    co_return std::string();
 }
 
 // "<capability>_<model>": AI jobs name their model before the body says so.
@@ -157,11 +179,39 @@ Task<void> OrchestratorServer::Impl::serve_segment(http::Exchange& exchange) {
         co_return;
     }
     ++stats_.segments;
-    std::string answer = co_await transcode_answer(std::move(header->job));
+    std::string answer;
+    if (api::early_count(header->job.work) > 0) {
+        answer = co_await early_answer(std::move(header->job), exchange);
+    } else {
+        answer = co_await transcode_answer(std::move(header->job));
+    }
     Blob body(to_bytes(answer));
     if (co_await exchange.response.write(std::move(body))) {
         [[maybe_unused]] const auto finished = co_await exchange.response.finish();
     }
+}
+
+Task<std::string> OrchestratorServer::Impl::early_answer(api::Job job, http::Exchange& exchange) {
+    const auto& profiles = std::get<api::TranscodeWork>(job.work.kind).profiles;
+    const auto pieces = std::make_shared<Channel<std::string>>(profiles.size());
+    job.early = [this, pieces, names = rendition_names(profiles, job.seq),
+                 session = job.token.session_id](std::size_t index, const api::Artifact& artifact) {
+        const std::string url = stored_url(session, names.at(index), artifact.bytes);
+        pieces->try_send(write_early_rendition({index, url, artifact.pixels}));
+    };
+    std::vector<Task<Result<std::string>>> both;
+    both.push_back(answer_and_close(std::move(job), pieces));
+    both.push_back(send_pieces(exchange.response, pieces));
+    auto results = co_await all_of(std::move(both));
+    co_return results.front().value_or(std::string());
+}
+
+Task<Result<std::string>> OrchestratorServer::Impl::answer_and_close(
+    api::Job job, std::shared_ptr<Channel<std::string>> pieces
+) {
+    auto answer = co_await transcode_answer(std::move(job));
+    pieces->close();
+    co_return answer;
 }
 
 // Runs the job; whatever happens, the answer is a TranscodeResult.
@@ -209,16 +259,14 @@ Task<Result<net::TranscodeData>> OrchestratorServer::Impl::transcode_data(
     if (artifacts.size() != profiles.size()) {
         co_return fail(Errc::kInternal, "MismatchedSegments");
     }
-    const std::vector<std::string> stems = file_stems(profiles);
+    const std::vector<std::string> names = rendition_names(profiles, head.seq);
     net::TranscodeData data;
     for (std::size_t i = 0; i < artifacts.size(); ++i) {
         if (artifacts[i].bytes.size() < kRenditionBytesMin) {
             co_return fail(Errc::kInternal, "ZeroSegments");
         }
-        const std::string name = stems[i] + "/" + std::to_string(head.seq) +
-                                 std::string(media::extension_of(profiles[i].container));
         auto& segment = *data.add_segments();
-        segment.set_url(stored_url(head.token.session_id, name, artifacts[i].bytes));
+        segment.set_url(stored_url(head.token.session_id, names[i], artifacts[i].bytes));
         segment.set_pixels(artifacts[i].pixels.value);
     }
     if (signs_) {

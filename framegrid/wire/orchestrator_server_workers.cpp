@@ -26,6 +26,14 @@ std::unexpected<Refusal> refused(UploadRefusal refusal) {
     return std::unexpected(Refusal{refusal.status, std::move(refusal.text), code});
 }
 
+Refusal refusal_of(const Error& error) {
+    if (error.code == Errc::kUnauthorized) {
+        return {401, "Unauthorized", error.code};
+    }
+    const bool theirs = error.code == Errc::kNotFound || error.code == Errc::kInvalidArgument;
+    return {theirs ? http::status_of(error.code) : 500, error.message, error.code};
+}
+
 }  // namespace
 
 Task<Result<void>> OrchestratorServer::Impl::register_transcoder(std::string request, GrpcSink& sink) {
@@ -83,25 +91,40 @@ Task<Checked<void>> OrchestratorServer::Impl::take_result(http::Exchange& exchan
     if (!body) {
         co_return refused({500, body.error().message});
     }
-    auto outcome = read_result_body(kind, exchange.head.headers, *body);
-    if (!outcome) {
-        co_return refused(std::move(outcome).error());
+    if (auto read = read_result_body(exchange.head.headers, *body, *report); !read) {
+        co_return refused(std::move(read).error());
     }
-    report->outcome = std::move(*outcome);
     const Deadline deadline = Deadline::after(ports_.clock, kCallTimeMax);
     const auto taken = co_await ports_.service.submit(std::move(*report), deadline);
     if (!taken) {
-        const Error& error = taken.error();
-        const bool secret = error.code == Errc::kUnauthorized;
-        co_return std::unexpected(
-            Refusal{secret ? 401 : 500, secret ? "Unauthorized" : error.message, error.code}
-        );
+        co_return std::unexpected(refusal_of(taken.error()));
     }
     co_return Checked<void>{};
 }
 
-Task<void> OrchestratorServer::Impl::serve_result(http::Exchange& exchange, api::WorkerKind kind) {
-    auto taken = co_await take_result(exchange, kind);
+Task<Checked<void>> OrchestratorServer::Impl::take_early(http::Exchange& exchange) {
+    auto report = read_early_head(exchange.head.headers);
+    if (!report) {
+        co_return refused(std::move(report).error());
+    }
+    if (!ports_.service.is_worker_secret(report->secret)) {
+        co_return refused({401, "Unauthorized"});
+    }
+    auto body = co_await http::read_all(exchange.body, settings_.body_bytes_max);
+    if (!body) {
+        co_return refused({500, body.error().message});
+    }
+    report->artifact.bytes = std::move(*body);
+    const Deadline deadline = Deadline::after(ports_.clock, kCallTimeMax);
+    const auto taken = co_await ports_.service.submit_early(std::move(*report), deadline);
+    if (!taken) {
+        co_return std::unexpected(refusal_of(taken.error()));
+    }
+    co_return Checked<void>{};
+}
+
+Task<void> OrchestratorServer::Impl::answer_upload(http::Exchange& exchange, Task<Checked<void>> taking) {
+    auto taken = co_await std::move(taking);
     if (!taken) {
         ++stats_.results_refused;
         ports_.log.warn("wire.result_refused", {{"peer", exchange.head.peer}, {"why", taken.error().text}});

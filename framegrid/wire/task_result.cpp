@@ -1,5 +1,6 @@
 #include <framegrid/wire/task_result.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <set>
@@ -15,6 +16,8 @@ namespace {
 constexpr std::string_view kTranscoderAuthorization = "Livepeer-Transcoder-1.0";
 constexpr std::string_view kTranscodeError = "livepeer/transcoding-error";
 constexpr std::string_view kAiError = "livepeer/ai-worker-error";
+// On an empty part: its rendition was sent early.
+constexpr std::string_view kDeliveredHeader = "framegrid-delivered";
 constexpr http::MultipartLimits kPartLimits{.parts_max = 64, .header_bytes_max = 16 * 1024};
 
 std::unexpected<UploadRefusal> refuse(int status, std::string text) {
@@ -38,16 +41,22 @@ std::optional<std::int64_t> parse_number(std::string_view text) {
     return number;
 }
 
-std::vector<http::Part> transcode_parts(const api::WorkOutput& output) {
+std::vector<http::Part> transcode_parts(const api::TaskReport& report) {
     std::vector<http::Part> parts;
-    for (const auto& artifact : output.artifacts) {
+    for (std::size_t i = 0; i < report.outcome->artifacts.size(); ++i) {
+        const api::Artifact& artifact = report.outcome->artifacts[i];
+        const bool delivered = std::ranges::find(report.delivered, i) != report.delivered.end();
         http::Part part;
         part.headers = {
             {"content-type", artifact.content_type},
-            {"content-length", std::to_string(artifact.bytes.size())},
+            {"content-length", std::to_string(delivered ? 0 : artifact.bytes.size())},
             {"pixels", std::to_string(artifact.pixels.value)},
         };
-        part.body = artifact.bytes;
+        if (delivered) {
+            part.headers.add(std::string(kDeliveredHeader), "1");
+        } else {
+            part.body = artifact.bytes;
+        }
         parts.push_back(std::move(part));
     }
     return parts;
@@ -92,19 +101,28 @@ std::vector<http::Part> ai_parts(const api::WorkOutput& output) {
     return parts;
 }
 
-Result<api::WorkOutput> read_transcode_parts(const std::vector<http::Part>& parts) {
+bool is_rendition_type(std::string_view type) {
+    return type == "video/mp2t" || type == "video/mp4";
+}
+
+Result<api::WorkOutput> read_transcode_parts(
+    const std::vector<http::Part>& parts, std::vector<std::size_t>& delivered
+) {
     api::WorkOutput output;
     for (const auto& part : parts) {
         const auto type = part.headers.get("content-type").value_or("");
         if (type == "application/octet-stream") {
             continue;  // perceptual hash of the rendition before it
         }
-        if (type != "video/mp2t" && type != "video/mp4") {
+        if (!is_rendition_type(type)) {
             return fail(Errc::kInvalidArgument, "a rendition has an unknown content type");
         }
         const auto pixels = parse_number(part.headers.get("pixels").value_or(""));
         if (!pixels || *pixels < 0) {
             return fail(Errc::kInvalidArgument, "a rendition has no pixel count");
+        }
+        if (part.headers.get(kDeliveredHeader)) {
+            delivered.push_back(output.artifacts.size());
         }
         api::Artifact artifact;
         artifact.content_type = type;
@@ -171,7 +189,7 @@ ResultUpload write_result(const api::TaskReport& report, std::string_view bounda
         return upload;
     }
     upload.headers.add("content-type", "multipart/mixed; boundary=" + std::string(boundary));
-    const auto parts = ai ? ai_parts(*report.outcome) : transcode_parts(*report.outcome);
+    const auto parts = ai ? ai_parts(*report.outcome) : transcode_parts(report);
     upload.pieces = http::format_multipart(parts, boundary);
     return upload;
 }
@@ -203,19 +221,19 @@ std::expected<api::TaskReport, UploadRefusal> read_result_head(
         .secret = std::string(*secret),
         .pipeline = std::string(headers.get("pipeline").value_or("")),
         .outcome = api::WorkOutput{},
+        .delivered = {},
     };
 }
 
-std::expected<Result<api::WorkOutput>, UploadRefusal> read_result_body(
-    api::WorkerKind kind, const http::Headers& headers, const Blob& body
+std::expected<void, UploadRefusal> read_result_body(
+    const http::Headers& headers, const Blob& body, api::TaskReport& report
 ) {
     const auto type = headers.get("content-type").value_or("");
-    if (type == error_type_of(kind)) {
+    if (type == error_type_of(report.kind)) {
         const auto name = headers.get(kErrorCodeHeader).value_or("");
         auto error = error_from_code(name, body.text());
-        return Result<api::WorkOutput>(
-            std::unexpected(error ? *std::move(error) : error_from_text(body.text()))
-        );
+        report.outcome = std::unexpected(error ? *std::move(error) : error_from_text(body.text()));
+        return {};
     }
     const auto boundary = http::boundary_of(type);
     if (!boundary) {
@@ -225,12 +243,50 @@ std::expected<Result<api::WorkOutput>, UploadRefusal> read_result_body(
     if (!parts) {
         return refuse(500, parts.error().message);
     }
-    auto output = kind == api::WorkerKind::kAi ? read_ai_parts(*parts) : read_transcode_parts(*parts);
+    auto output = report.kind == api::WorkerKind::kAi ? read_ai_parts(*parts)
+                                                      : read_transcode_parts(*parts, report.delivered);
     if (!output) {
         return refuse(500, output.error().message);
     }
     output->decoded.value = parse_number(headers.get("pixels").value_or("")).value_or(0);
-    return Result<api::WorkOutput>(*std::move(output));
+    report.outcome = *std::move(output);
+    return {};
+}
+
+ResultUpload write_early_report(const api::EarlyReport& report) {
+    ResultUpload upload;
+    upload.path = kEarlyPath;
+    upload.headers = {
+        {"authorization", std::string(kTranscoderAuthorization)},
+        {"credentials", report.secret},
+        {"taskid", std::to_string(report.id.value)},
+        {"index", std::to_string(report.index)},
+        {"content-type", report.artifact.content_type},
+        {"pixels", std::to_string(report.artifact.pixels.value)},
+    };
+    upload.pieces = {report.artifact.bytes};
+    return upload;
+}
+
+std::expected<api::EarlyReport, UploadRefusal> read_early_head(const http::Headers& headers) {
+    const auto secret = headers.get("credentials");
+    if (headers.get("authorization") != kTranscoderAuthorization || !secret) {
+        return refuse(401, "Unauthorized");
+    }
+    const auto type = headers.get("content-type").value_or("");
+    if (!is_rendition_type(type)) {
+        return refuse(415, "Unsupported Media Type");
+    }
+    const auto id = parse_number(headers.get("taskid").value_or(""));
+    const auto index = parse_number(headers.get("index").value_or(""));
+    const auto pixels = parse_number(headers.get("pixels").value_or(""));
+    if (!id || !index || *index < 0 || !pixels || *pixels < 0) {
+        return refuse(400, "Invalid Task ID, Index or Pixels");
+    }
+    api::EarlyReport report{TaskId{*id}, std::string(*secret), static_cast<std::size_t>(*index), {}};
+    report.artifact.content_type = type;
+    report.artifact.pixels.value = *pixels;
+    return report;
 }
 
 }  // namespace framegrid::wire

@@ -1,4 +1,5 @@
-// Result uploads of workers: POST /transcodeResults and /aiResults (protocol section 7).
+// Uploads of workers: POST /transcodeResults and /aiResults (protocol section 7), and our own
+// /earlyRendition, which takes one rendition of a task before the task's result.
 #pragma once
 
 #include <string>
@@ -27,9 +28,15 @@ struct UploadRefusal {
 std::expected<api::TaskReport, UploadRefusal> read_result_head(
     api::WorkerKind kind, const http::Headers& headers
 );
-// The outcome in the body. Transcode artifacts come in profile order and have no names. 500 on bad parts.
-std::expected<Result<api::WorkOutput>, UploadRefusal> read_result_body(
-    api::WorkerKind kind, const http::Headers& headers, const Blob& body
+// Fills in the outcome from the body. Transcode artifacts come in profile order and have no names. 500 on bad
+// parts.
+std::expected<void, UploadRefusal> read_result_body(
+    const http::Headers& headers, const Blob& body, api::TaskReport& report
 );
+
+inline constexpr std::string_view kEarlyPath = "/earlyRendition";
+ResultUpload write_early_report(const api::EarlyReport& report);
+// Everything but the bytes. Refusals as of read_result_head().
+std::expected<api::EarlyReport, UploadRefusal> read_early_head(const http::Headers& headers);
 
 }  // namespace framegrid::wire

@@ -21,8 +21,26 @@ api::Artifact artifact(std::string name, std::string type, std::string_view byte
 
 api::TaskReport report(WorkerKind kind, Result<api::WorkOutput> outcome) {
     return {
-        .kind = kind, .id = {42}, .secret = "s3cret", .pipeline = "upscale", .outcome = std::move(outcome)
+        .kind = kind,
+        .id = {42},
+        .secret = "s3cret",
+        .pipeline = "upscale",
+        .outcome = std::move(outcome),
+        .delivered = {}
     };
+}
+
+struct Read {
+    std::expected<void, UploadRefusal> taken;
+    api::TaskReport report;
+    const api::WorkOutput& output() const { return report.outcome.value(); }
+    const Error& error() const { return report.outcome.error(); }
+};
+
+Read read_body(WorkerKind kind, const http::Headers& headers, const Blob& body) {
+    Read out{{}, report(kind, api::WorkOutput{})};
+    out.taken = read_result_body(headers, body, out.report);
+    return out;
 }
 
 TEST(TaskResult, TranscodeRoundTrip) {
@@ -40,15 +58,61 @@ TEST(TaskResult, TranscodeRoundTrip) {
     ASSERT_TRUE(head) << head.error().text;
     EXPECT_EQ(head->id.value, 42);
     EXPECT_EQ(head->secret, "s3cret");
-    const auto back = read_result_body(WorkerKind::kTranscoder, upload.headers, http::join(upload.pieces));
+    const auto back = read_body(WorkerKind::kTranscoder, upload.headers, http::join(upload.pieces));
+    ASSERT_TRUE(back.taken) << back.taken.error().text;
+    EXPECT_TRUE(back.report.delivered.empty());
+    ASSERT_EQ(back.output().artifacts.size(), 2U);
+    EXPECT_EQ(back.output().artifacts[0].bytes.text(), "ts bytes");
+    EXPECT_EQ(back.output().artifacts[0].pixels.value, 100);
+    EXPECT_EQ(back.output().artifacts[1].bytes.text(), "mp4\r\n--bytes");
+    EXPECT_EQ(back.output().artifacts[1].content_type, "video/mp4");
+    EXPECT_EQ(back.output().decoded.value, 1000);
+}
+
+TEST(TaskResult, RenditionsThatWereDeliveredAreLeftOut) {
+    api::WorkOutput output;
+    output.artifacts = {
+        artifact("a", "video/mp2t", "delivered", 100), artifact("b", "video/mp2t", "not yet", 7)
+    };
+    auto sent = report(WorkerKind::kTranscoder, output);
+    sent.delivered = {0};
+    const auto upload = write_result(sent, "bnd");
+    const Blob body = http::join(upload.pieces);
+    EXPECT_EQ(body.text().find("delivered\r\n"), std::string::npos);
+    const auto back = read_body(WorkerKind::kTranscoder, upload.headers, body);
+    ASSERT_TRUE(back.taken) << back.taken.error().text;
+    EXPECT_EQ(back.report.delivered, std::vector<std::size_t>{0});
+    ASSERT_EQ(back.output().artifacts.size(), 2U);
+    EXPECT_TRUE(back.output().artifacts[0].bytes.empty());
+    EXPECT_EQ(back.output().artifacts[0].pixels.value, 100);
+    EXPECT_EQ(back.output().artifacts[1].bytes.text(), "not yet");
+}
+
+TEST(TaskResult, EarlyRoundTrip) {
+    const api::EarlyReport sent{{42}, "s3cret", 3, artifact("a", "video/mp4", "bytes", 100)};
+    const auto upload = write_early_report(sent);
+    EXPECT_EQ(upload.path, "/earlyRendition");
+    EXPECT_EQ(http::join(upload.pieces).text(), "bytes");
+    const auto back = read_early_head(upload.headers);
     ASSERT_TRUE(back) << back.error().text;
-    ASSERT_TRUE(*back);
-    ASSERT_EQ((*back)->artifacts.size(), 2U);
-    EXPECT_EQ((*back)->artifacts[0].bytes.text(), "ts bytes");
-    EXPECT_EQ((*back)->artifacts[0].pixels.value, 100);
-    EXPECT_EQ((*back)->artifacts[1].bytes.text(), "mp4\r\n--bytes");
-    EXPECT_EQ((*back)->artifacts[1].content_type, "video/mp4");
-    EXPECT_EQ((*back)->decoded.value, 1000);
+    EXPECT_EQ(back->id.value, 42);
+    EXPECT_EQ(back->secret, "s3cret");
+    EXPECT_EQ(back->index, 3U);
+    EXPECT_EQ(back->artifact.content_type, "video/mp4");
+    EXPECT_EQ(back->artifact.pixels.value, 100);
+    const auto status = [&](const char* name, const char* value) {
+        http::Headers changed = upload.headers;
+        changed.set(name, value);
+        const auto head = read_early_head(changed);
+        return head ? 200 : head.error().status;
+    };
+    EXPECT_EQ(status("authorization", "Livepeer-AI-Worker-1.0"), 401);
+    EXPECT_EQ(status("content-type", "text/html"), 415);
+    EXPECT_EQ(status("taskid", "one"), 400);
+    EXPECT_EQ(status("index", "-1"), 400);
+    EXPECT_EQ(status("index", ""), 400);
+    EXPECT_EQ(status("pixels", "-1"), 400);
+    EXPECT_EQ(read_early_head({}).error().status, 401);
 }
 
 TEST(TaskResult, AiRoundTripKeepsNamesApart) {
@@ -59,12 +123,12 @@ TEST(TaskResult, AiRoundTripKeepsNamesApart) {
     EXPECT_EQ(upload.path, "/aiResults");
     EXPECT_EQ(upload.headers.get("pipeline"), "upscale");
     ASSERT_TRUE(read_result_head(WorkerKind::kAi, upload.headers));
-    const auto back = read_result_body(WorkerKind::kAi, upload.headers, http::join(upload.pieces));
-    ASSERT_TRUE(back) << back.error().text;
-    ASSERT_EQ((*back)->artifacts.size(), 2U);
-    EXPECT_EQ((*back)->artifacts[0].bytes.text(), "one");
-    EXPECT_EQ((*back)->artifacts[1].bytes.text(), "two");
-    EXPECT_EQ((*back)->artifacts[1].seed, 9);
+    const auto back = read_body(WorkerKind::kAi, upload.headers, http::join(upload.pieces));
+    ASSERT_TRUE(back.taken) << back.taken.error().text;
+    ASSERT_EQ(back.output().artifacts.size(), 2U);
+    EXPECT_EQ(back.output().artifacts[0].bytes.text(), "one");
+    EXPECT_EQ(back.output().artifacts[1].bytes.text(), "two");
+    EXPECT_EQ(back.output().artifacts[1].seed, 9);
 }
 
 TEST(TaskResult, ErrorsKeepTheirCode) {
@@ -76,11 +140,11 @@ TEST(TaskResult, ErrorsKeepTheirCode) {
             kind == WorkerKind::kAi ? "livepeer/ai-worker-error" : "livepeer/transcoding-error"
         );
         ASSERT_TRUE(read_result_head(kind, upload.headers));
-        const auto back = read_result_body(kind, upload.headers, http::join(upload.pieces));
-        ASSERT_TRUE(back);
-        ASSERT_FALSE(*back);
-        EXPECT_EQ(back->error().code, Errc::kUnprocessable);
-        EXPECT_EQ(back->error().message, "No keyframes in input");
+        const auto back = read_body(kind, upload.headers, http::join(upload.pieces));
+        ASSERT_TRUE(back.taken);
+        ASSERT_FALSE(back.report.outcome);
+        EXPECT_EQ(back.error().code, Errc::kUnprocessable);
+        EXPECT_EQ(back.error().message, "No keyframes in input");
     }
 }
 
@@ -92,9 +156,8 @@ TEST(TaskResult, ErrorsOfOtherPeersAreReadByTheirText) {
         {"content-type", "livepeer/transcoding-error"}
     };
     ASSERT_TRUE(read_result_head(WorkerKind::kTranscoder, headers)) << "errors come without a pixel count";
-    const auto back =
-        read_result_body(WorkerKind::kTranscoder, headers, Blob::copy_of("Unsupported input codec"));
-    EXPECT_EQ(back->error().code, Errc::kUnprocessable);
+    const auto back = read_body(WorkerKind::kTranscoder, headers, Blob::copy_of("Unsupported input codec"));
+    EXPECT_EQ(back.error().code, Errc::kUnprocessable);
 }
 
 TEST(TaskResult, RefusalsOfTheHead) {
@@ -124,8 +187,8 @@ TEST(TaskResult, RefusalsOfTheHead) {
 TEST(TaskResult, RefusalsOfTheBody) {
     const http::Headers headers{{"content-type", "multipart/mixed; boundary=b"}};
     const auto status = [&](WorkerKind kind, std::string_view body) {
-        const auto back = read_result_body(kind, headers, Blob::copy_of(body));
-        return back ? 200 : back.error().status;
+        const auto back = read_body(kind, headers, Blob::copy_of(body));
+        return back.taken ? 200 : back.taken.error().status;
     };
     EXPECT_EQ(status(WorkerKind::kTranscoder, ""), 500);
     EXPECT_EQ(status(WorkerKind::kTranscoder, "--b\r\n\r\nx"), 500);
@@ -140,7 +203,7 @@ TEST(TaskResult, RefusalsOfTheBody) {
         500
     );
     EXPECT_EQ(
-        read_result_body(WorkerKind::kAi, {{"content-type", "multipart/mixed"}}, {}).error().status, 415
+        read_body(WorkerKind::kAi, {{"content-type", "multipart/mixed"}}, {}).taken.error().status, 415
     );
 }
 

@@ -5,7 +5,6 @@
 #include <framegrid/wire/peer_url.hpp>
 #include <framegrid/wire/protocol_error.hpp>
 #include <framegrid/wire/task_messages.hpp>
-#include <framegrid/wire/task_result.hpp>
 
 namespace framegrid::wire {
 
@@ -128,10 +127,17 @@ Task<Result<Blob>> WireWorkerHost::fetch_input(std::string url, Deadline deadlin
 }
 
 Task<Result<void>> WireWorkerHost::submit(api::TaskReport report, Deadline deadline) {
+    co_return co_await send(write_result(report, "framegrid" + ports_.random.hex(16)), deadline);
+}
+
+Task<Result<void>> WireWorkerHost::submit_early(api::EarlyReport report, Deadline deadline) {
+    co_return co_await send(write_early_report(report), deadline);
+}
+
+Task<Result<void>> WireWorkerHost::send(ResultUpload upload, Deadline deadline) {
     if (!base_) {
         co_return fail(base_.error());
     }
-    auto upload = write_result(report, "framegrid" + ports_.random.hex(16));
     PieceReader body(std::move(upload.pieces));
     http::Request request;
     request.method = "POST";

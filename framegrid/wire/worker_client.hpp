@@ -6,6 +6,7 @@
 
 #include <framegrid/api/worker_host.hpp>
 #include <framegrid/wire/orchestrator_client.hpp>
+#include <framegrid/wire/task_result.hpp>
 
 namespace framegrid::wire {
 
@@ -23,8 +24,11 @@ class WireWorkerHost final : public api::WorkerHost {
     ) override;
     Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
     Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
+    Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override;
 
   private:
+    Task<Result<void>> send(ResultUpload upload, Deadline deadline);
+
     ClientPorts ports_;
     Result<http::Url> base_;
 };

@@ -1,5 +1,6 @@
 #include <framegrid/worker/worker.hpp>
 
+#include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::worker {
@@ -24,7 +25,16 @@ class Role final : public Worker {
         api::WorkerKind kind, std::size_t capacity
     );
     Task<void> handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind);
-    Task<Result<api::WorkOutput>> perform(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task);
+    Task<Result<api::WorkOutput>> perform(
+        std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::TaskReport& report
+    );
+    Task<Result<api::WorkOutput>> run_work(
+        std::shared_ptr<api::WorkerHost> host, api::Work work, TaskGroup& uploads, api::TaskReport& report
+    );
+    Task<void> deliver_early(
+        std::shared_ptr<api::WorkerHost> host, api::EarlyReport early, api::TaskReport& report
+    );
+    Deadline work_deadline(const api::Work& work) const;
     Task<void> deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport report);
     api::TaskReport report_for(const api::WorkerTask& task, api::WorkerKind kind) const;
     api::Registration registration(api::WorkerKind kind) const;
@@ -176,7 +186,7 @@ api::TaskReport Role::report_for(const api::WorkerTask& task, api::WorkerKind ki
 Task<void> Role::handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind) {
     const Counted counted(stats_.tasks_running);
     api::TaskReport report = report_for(task, kind);
-    report.outcome = co_await perform(host, std::move(task));
+    report.outcome = co_await perform(host, std::move(task), report);
     if (report.outcome) {
         ++stats_.tasks_done;
     } else {
@@ -190,7 +200,19 @@ Task<void> Role::handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask t
     co_await deliver(std::move(host), std::move(report));
 }
 
-Task<Result<api::WorkOutput>> Role::perform(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task) {
+Deadline Role::work_deadline(const api::Work& work) const {
+    Duration limit = settings_.ai_time_max;
+    if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
+        limit = std::max(
+            settings_.transcode_time_min, Duration(4 * std::chrono::milliseconds(transcode->duration_ms))
+        );
+    }
+    return Deadline::after(ports_.clock, limit);
+}
+
+Task<Result<api::WorkOutput>> Role::perform(
+    std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::TaskReport& report
+) {
     if (!task.input_url.empty()) {
         const Deadline deadline = Deadline::after(ports_.clock, settings_.fetch_time_max);
         auto input = co_await host->fetch_input(task.input_url, deadline);
@@ -201,14 +223,46 @@ Task<Result<api::WorkOutput>> Role::perform(std::shared_ptr<api::WorkerHost> hos
         }
         task.work.input = std::move(*input);
     }
-    Duration limit = settings_.ai_time_max;
-    if (const auto* transcode = std::get_if<api::TranscodeWork>(&task.work.kind)) {
-        limit = std::max(
-            settings_.transcode_time_min, Duration(4 * std::chrono::milliseconds(transcode->duration_ms))
+    const std::size_t early = api::early_count(task.work);
+    if (early == 0) {
+        const Deadline deadline = work_deadline(task.work);
+        co_return co_await ports_.work.run(std::move(task.work), deadline, nullptr);
+    }
+    TaskGroup uploads(ports_.executor, early, ports_.log);
+    co_return co_await with_group<api::WorkOutput>(
+        uploads, run_work(std::move(host), std::move(task.work), uploads, report)
+    );
+}
+
+// Renditions are uploaded while the next ones are made.
+Task<Result<api::WorkOutput>> Role::run_work(
+    std::shared_ptr<api::WorkerHost> host, api::Work work, TaskGroup& uploads, api::TaskReport& report
+) {
+    const Deadline deadline = work_deadline(work);
+    api::ArtifactSink early = [&, host](std::size_t index, const api::Artifact& artifact) {
+        uploads.spawn(deliver_early(host, {report.id, settings_.secret, index, artifact}, report));
+    };
+    auto output = co_await ports_.work.run(std::move(work), deadline, std::move(early));
+    if (output) {
+        co_await uploads.join();
+    }
+    co_return output;
+}
+
+Task<void> Role::deliver_early(
+    std::shared_ptr<api::WorkerHost> host, api::EarlyReport early, api::TaskReport& report
+) {
+    const std::size_t index = early.index;
+    const Deadline deadline = Deadline::after(ports_.clock, settings_.submit_early_time_max);
+    const auto sent = co_await host->submit_early(std::move(early), deadline);
+    if (sent) {
+        ++stats_.renditions_early;
+        report.delivered.push_back(index);
+    } else {
+        ports_.log.debug(
+            "worker.early_rendition_lost", {{"task", report.id.value}, {"error", sent.error().message}}
         );
     }
-    const Deadline deadline = Deadline::after(ports_.clock, limit);
-    co_return co_await ports_.work.run(std::move(task.work), deadline);
 }
 
 Task<void> Role::deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport report) {
@@ -241,6 +295,7 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.counter("framegrid_worker_tasks_total", stats.tasks_done, {{"result", "done"}});
     out.counter("framegrid_worker_tasks_total", stats.tasks_failed, {{"result", "failed"}});
     out.counter("framegrid_worker_tasks_total", stats.tasks_refused, {{"result", "refused"}});
+    out.counter("framegrid_worker_renditions_early_total", stats.renditions_early);
     out.counter("framegrid_worker_registrations_total", stats.registrations);
     out.counter("framegrid_worker_reports_lost_total", stats.reports_lost);
     out.gauge("framegrid_worker_tasks_running", static_cast<double>(stats.tasks_running));

@@ -61,7 +61,17 @@ class FakeHost final : public api::WorkerHost {
         co_return Result<void>{};
     }
 
+    Task<Result<void>> submit_early(api::EarlyReport report, Deadline) override {
+        if (refuse_early) {
+            co_return fail(*refuse_early);
+        }
+        early.push_back(std::move(report));
+        co_return Result<void>{};
+    }
+
     std::optional<Error> refuse;
+    std::optional<Error> refuse_early;
+    std::vector<api::EarlyReport> early;
     int submit_failures = 0;
     int submits = 0;
     int open = 0;
@@ -73,7 +83,7 @@ class FakeHost final : public api::WorkerHost {
 class FakeExecutor final : public api::WorkExecutor {
   public:
     explicit FakeExecutor(Clock& clock) : clock_(clock) {}
-    Task<Result<api::WorkOutput>> run(api::Work work, Deadline) override {
+    Task<Result<api::WorkOutput>> run(api::Work work, Deadline, api::ArtifactSink early) override {
         struct Count {
             int& running;
             explicit Count(int& value) : running(value) { ++running; }
@@ -83,6 +93,10 @@ class FakeExecutor final : public api::WorkExecutor {
         };
         const Count count(running);
         inputs.emplace_back(work.input.text());
+        if (early) {
+            co_await sleep_for(clock_, takes / 2);
+            early(1, api::Artifact{"P144", "video/mp2t", Blob::copy_of("small"), {}, {}});
+        }
         co_await sleep_for(clock_, takes);
         if (failure) {
             co_return fail(*failure);
@@ -149,10 +163,13 @@ class WorkerTest : public testing::Test {
             poll();
         }
     }
-    void give(std::int64_t id, std::string url = {}, const std::string& uri = "a") {
+    void give(std::int64_t id, std::string url = {}, const std::string& uri = "a", bool early = false) {
         api::WorkerTask task;
         task.id = TaskId{id};
-        task.work.kind = api::TranscodeWork{};
+        api::TranscodeWork work;
+        work.profiles.resize(2);
+        work.early = early;
+        task.work.kind = std::move(work);
         task.input_url = std::move(url);
         ASSERT_TRUE(host(uri).tasks->try_send(std::move(task)));
         poll();
@@ -272,6 +289,35 @@ TEST_F(WorkerTest, ALostReportIsSentAgain) {
     advance(10s);
     EXPECT_EQ(host().submits, 6);
     EXPECT_EQ(role().stats().reports_lost, 1u);
+}
+
+TEST_F(WorkerTest, RenditionsAreDeliveredAsTheyAreDone) {
+    role();
+    give(1, {}, "a", true);
+    advance(60ms);
+    ASSERT_EQ(host().early.size(), 1u);
+    EXPECT_EQ(host().early[0].id, TaskId{1});
+    EXPECT_EQ(host().early[0].secret, "s3cret");
+    EXPECT_EQ(host().early[0].index, 1u);
+    EXPECT_EQ(host().early[0].artifact.bytes.text(), "small");
+    EXPECT_TRUE(host().reports.empty());
+    advance(200ms);
+    ASSERT_EQ(host().reports.size(), 1u);
+    EXPECT_EQ(host().reports[0].delivered, std::vector<std::size_t>{1});
+    EXPECT_EQ(role().stats().renditions_early, 1u);
+}
+
+TEST_F(WorkerTest, ARenditionThatWasNotTakenEarlyComesWithTheReport) {
+    role();
+    host().refuse_early = make_error(Errc::kUnavailable, "connection reset");
+    give(1, {}, "a", true);
+    give(2);
+    advance(200ms);
+    ASSERT_EQ(host().reports.size(), 2u);
+    EXPECT_TRUE(host().reports[0].delivered.empty());
+    EXPECT_TRUE(host().reports[1].delivered.empty()) << "nobody asked for it";
+    EXPECT_EQ(role().stats().renditions_early, 0u);
+    EXPECT_EQ(role().stats().reports_lost, 0u);
 }
 
 TEST_F(WorkerTest, TooManyTasksAreRefusedNotDropped) {

@@ -1,5 +1,7 @@
 #include "fake_service.hpp"
 
+#include <gtest/gtest.h>
+
 namespace framegrid::tests {
 
 class FakeService::Stream final : public api::TaskStream {
@@ -93,6 +95,7 @@ Task<Result<api::JobOutput>> FakeService::run(api::Job job, Deadline deadline) {
 Task<Result<api::JobOutput>> FakeService::run_on_worker(api::Job job, Deadline deadline) {
     const std::int64_t id = next_task_++;
     auto pending = std::make_shared<Pending>();
+    pending->early = job.early;
     pending_[id] = pending;
     api::WorkerTask task;
     task.id = {id};
@@ -150,9 +153,26 @@ Task<Result<void>> FakeService::submit(api::TaskReport report, Deadline) {
     }
     const auto found = pending_.find(report.id.value);
     if (found != pending_.end()) {
+        for (const std::size_t index : report.delivered) {
+            EXPECT_TRUE(report.outcome.value().artifacts.at(index).bytes.empty()) << "not sent twice";
+            report.outcome->artifacts[index] = found->second->delivered.at(index);
+        }
         found->second->outcome = std::move(report.outcome);
         found->second->done.fire();
     }
+    co_return Result<void>{};
+}
+
+Task<Result<void>> FakeService::submit_early(api::EarlyReport report, Deadline) {
+    if (report.secret != kSecret) {
+        co_return fail(Errc::kUnauthorized, "wrong secret");
+    }
+    const auto found = pending_.find(report.id.value);
+    if (found == pending_.end() || !found->second->early) {
+        co_return fail(Errc::kNotFound, "nobody waits for this task");
+    }
+    found->second->early(report.index, report.artifact);
+    found->second->delivered.emplace(report.index, std::move(report.artifact));
     co_return Result<void>{};
 }
 

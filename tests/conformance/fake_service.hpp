@@ -29,6 +29,7 @@ class FakeService final : public api::OrchestratorService {
     ) override;
     Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
     Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
+    Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override;
     Result<void> admit(const api::Job& head) override;
     bool is_worker_secret(std::string_view secret) const override {
         return trust_uploads || secret == kSecret;
@@ -57,6 +58,8 @@ class FakeService final : public api::OrchestratorService {
     struct Pending {
         OneShot done;
         std::optional<Result<api::WorkOutput>> outcome;
+        api::ArtifactSink early;
+        std::map<std::size_t, api::Artifact> delivered;
     };
 
     Clock& clock_;

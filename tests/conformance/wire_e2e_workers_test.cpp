@@ -65,7 +65,12 @@ Task<Result<int>> serve_one(Rig& rig, api::WorkerKind kind) {
         output.artifacts.push_back(std::move(artifact));
     }
     api::TaskReport report{
-        .kind = kind, .id = task.id, .secret = kSecret, .pipeline = "upscale", .outcome = output
+        .kind = kind,
+        .id = task.id,
+        .secret = kSecret,
+        .pipeline = "upscale",
+        .outcome = output,
+        .delivered = {}
     };
     FG_CO_CHECK(co_await rig.host->submit(std::move(report), rig.soon()));
     co_return 1;
@@ -78,6 +83,65 @@ Task<Result<int>> request_one(Rig& rig, api::Job job) {
         EXPECT_EQ(artifact.bytes.text(), expected);
     }
     co_return static_cast<int>(output.output.artifacts.size());
+}
+
+// A worker that goes on only when the client has the rendition that it delivered early.
+Task<Result<int>> serve_early(Rig& rig, OneShot client_has_it) {
+    FG_CO_TRY(
+        stream, co_await rig.host->register_worker(registration(api::WorkerKind::kTranscoder), rig.soon())
+    );
+    FG_CO_TRY(task, co_await stream->next());
+    const auto& work = std::get<api::TranscodeWork>(task.work.kind);
+    EXPECT_TRUE(work.early);
+    api::EarlyReport early{
+        task.id, "guess", 1, {"p1", "video/mp2t", Blob::copy_of(std::string(300'000, 'e')), {7}, {}}
+    };
+    EXPECT_EQ((co_await rig.host->submit_early(early, rig.soon())).error().code, Errc::kUnauthorized);
+    early.secret = kSecret;
+    FG_CO_CHECK(co_await rig.host->submit_early(early, rig.soon()));
+    co_await client_has_it.wait();
+    api::TaskReport report;
+    report.id = task.id;
+    report.secret = kSecret;
+    report.delivered = {1};
+    report.outcome = api::WorkOutput{};
+    for (std::size_t i = 0; i < work.profiles.size(); ++i) {
+        report.outcome->artifacts.push_back({"", "video/mp2t", Blob::copy_of(std::string(100, 'l')), {8}, {}}
+        );
+    }
+    FG_CO_CHECK(co_await rig.host->submit(std::move(report), rig.soon()));
+    EXPECT_EQ((co_await rig.host->submit_early(early, rig.soon())).error().code, Errc::kNotFound)
+        << "it is over";
+    co_return 1;
+}
+
+Task<Result<int>> take_early(Rig& rig, OneShot client_has_it, std::vector<std::string>& told) {
+    api::Job job = transcode_job("work", kSegment, 3);
+    std::get<api::TranscodeWork>(job.work.kind).early = true;
+    job.early = [&](std::size_t index, const api::Artifact& artifact) {
+        told.push_back(std::to_string(index) + artifact.name + artifact.content_type);
+        client_has_it.fire();
+    };
+    FG_CO_TRY(output, co_await rig.orchestrator->run(std::move(job), rig.soon()));
+    EXPECT_EQ(output.output.artifacts.at(0).bytes.text(), std::string(100, 'l'));
+    EXPECT_EQ(output.output.artifacts.at(1).bytes.text(), std::string(300'000, 'e'));
+    EXPECT_EQ(output.output.artifacts.at(1).pixels, Pixels{7});
+    co_return static_cast<int>(output.output.artifacts.size());
+}
+
+TEST_P(WireWorkers, ARenditionArrivesBeforeTheTaskIsDone) {
+    rig_.run([](Rig& rig) -> Task<void> {
+        const OneShot client_has_it;
+        std::vector<std::string> told;
+        std::vector<Task<Result<int>>> sides;
+        sides.push_back(serve_early(rig, client_has_it));
+        sides.push_back(take_early(rig, client_has_it, told));
+        const auto results = co_await all_of(std::move(sides));
+        CO_ASSERT(results[0]);
+        CO_ASSERT(results[1]);
+        EXPECT_EQ(*results[1], 3);
+        EXPECT_EQ(told, std::vector<std::string>{"1p1video/mp2t"});
+    });
 }
 
 TEST_P(WireWorkers, ATaskGoesToAWorkerAndBack) {

@@ -6,6 +6,7 @@
 #include <framegrid/crypto/hash.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/convert.hpp>
+#include <framegrid/wire/early_renditions.hpp>
 #include <framegrid/wire/grpc.hpp>
 #include <framegrid/wire/segment_header.hpp>
 #include <framegrid/wire/task_messages.hpp>
@@ -30,7 +31,7 @@ void read_header(std::string_view text) {
     const auto& before = std::get<api::TranscodeWork>(header->job.work.kind);
     const auto& after = std::get<api::TranscodeWork>(again->job.work.kind);
     FG_ASSERT(before.profiles == after.profiles && before.clip == after.clip);
-    FG_ASSERT(before.duration_ms == after.duration_ms);
+    FG_ASSERT(before.duration_ms == after.duration_ms && before.early == after.early);
 }
 
 template <class Message>
@@ -49,8 +50,14 @@ void read_notification(std::string_view bytes) {
 
 void read_uploads(const Blob& body) {
     const http::Headers headers{{"content-type", "multipart/mixed; boundary=b"}, {"pixels", "1"}};
-    (void)wire::read_result_body(api::WorkerKind::kTranscoder, headers, body);
-    (void)wire::read_result_body(api::WorkerKind::kAi, headers, body);
+    for (const auto kind : {api::WorkerKind::kTranscoder, api::WorkerKind::kAi}) {
+        api::TaskReport report;
+        report.kind = kind;
+        (void)wire::read_result_body(headers, body, report);
+    }
+    wire::EarlyRenditionReader pieces;
+    (void)pieces.read(body.text().substr(0, body.size() / 2));
+    (void)pieces.read(body.text());
     (void)wire::read_ai_request("upscale", "multipart/form-data; boundary=b", body);
     (void)wire::read_ai_request("upscale", "application/json", body);
     (void)wire::read_ai_response(body.text());
