@@ -18,6 +18,7 @@
 
 #include <framegrid/sandbox/executor.hpp>
 #include <framegrid/sandbox/message.hpp>
+#include <framegrid/sandbox/probe.hpp>
 
 namespace framegrid::sandbox {
 namespace {
@@ -104,6 +105,22 @@ void misbehave(const std::string& how) {
     }
 }
 
+// The file itself says what to do.
+Result<api::WorkOutput> probe(const Blob& file, const api::StopFlag& stop) {
+    const auto text = file.text();
+    if (text.starts_with("size:")) {
+        return probe_output({"h264", "aac", "yuv420p", {static_cast<int>(text.size()), 1}});
+    }
+    if (text == "nonsense") {
+        return text_output("h264 aac yuv420p");
+    }
+    if (text == "not media") {
+        return fail(Errc::kUnprocessable, "Invalid data found when processing input");
+    }
+    misbehave(std::string(text));
+    return hang(stop, text == "stubborn");
+}
+
 class TestService {
   public:
     Result<api::WorkOutput> run(const api::Work& work, const api::StopFlag& stop) {
@@ -111,6 +128,9 @@ class TestService {
         const auto* ai = std::get_if<api::AiWork>(&work.kind);
         if (ai == nullptr) {
             return fail(Errc::kUnprocessable, "not media", "input");
+        }
+        if (is_probe(work)) {
+            return probe(work.input, stop);
         }
         const std::string& what = ai->pipeline;
         if (what == "echo") {
