@@ -102,6 +102,11 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
     command->add_flag("--probe", options->probe);
     command->callback([options, &run] {
         run = [options] {
+            if (options->probe) {
+                // Loads FFmpeg: a process that takes the place of another does not let its first segment
+                // wait.
+                (void)media_ffmpeg::is_supported_source({});
+            }
             Tools tools(*options);
             sandbox::ExecutorService service;
             service.run = [&](const api::Work& work, const api::StopFlag& stop) {
