@@ -40,9 +40,11 @@ def main():
             thread.join()
         done.set()
         sampler.join()
+        probe_mb = sum(harness.rss_mb(pid) for pid in harness.children(network.gateway.pid, "--probe"))
     per_stream = (peak - gateway_idle) / STREAMS
     return report("memory", {"gateway_idle_mb": round(gateway_idle, 1), "orchestrator_idle_mb": round(orchestrator_idle, 1),
                              "gateway_mb_per_stream": round(per_stream, 1), "streams": STREAMS,
+                             "probe_processes_mb": round(probe_mb, 1),
                              "segment_mb": round(len(data) / 1e6, 2), "failures": failures},
                   "idle <= 30 MB each, <= 20 MB per 1080p stream",
                   gateway_idle <= 30 and orchestrator_idle <= 30 and per_stream <= 20 and not failures)

@@ -1,4 +1,5 @@
-// `framegrid executor`: the child process of a worker that touches media and models. Started by workers only.
+// `framegrid executor`: the child process of a worker that touches media and models, or of a gateway that
+// looks into segments. Started by them only.
 #include <framegrid/app/commands.hpp>
 
 #include <cstdio>
@@ -8,8 +9,10 @@
 #include <framegrid/engine/work_runner.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
+#include <framegrid/media_ffmpeg/probe.hpp>
 #include <framegrid/media_ffmpeg/transcoder.hpp>
 #include <framegrid/sandbox/executor.hpp>
+#include <framegrid/sandbox/probe.hpp>
 
 namespace framegrid::app {
 
@@ -20,7 +23,18 @@ struct ExecutorOptions {
     std::string hw = "none";
     std::vector<std::string> models;
     std::string memory = "2G";
+    bool probe = false;
 };
+
+// All that a gateway's executors do: its clients' files get no further than the demultiplexer and a few
+// pictures.
+Result<api::WorkOutput> probe(const api::Work& work) {
+    if (!sandbox::is_probe(work)) {
+        return fail(Errc::kUnsupported, "this executor only looks into files");
+    }
+    FG_TRY(info, media_ffmpeg::probe(work.input));
+    return sandbox::probe_output({info.video_codec, info.audio_codec, info.pixel_format, info.size});
+}
 
 // Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX
 // Runtime.
@@ -81,18 +95,26 @@ class Tools {
 
 void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
     auto options = std::make_shared<ExecutorOptions>();
-    auto* command = app.add_subcommand("executor", "Started by workers; not for people");
+    auto* command = app.add_subcommand("executor", "Started by workers and gateways; not for people");
     command->group("");  // hidden
     command->add_option("--x264-preset", options->preset);
     command->add_option("--hw", options->hw);
     command->add_option("--models", options->models);
     command->add_option("--memory", options->memory);
+    command->add_flag("--probe", options->probe);
     command->callback([options, &run] {
         run = [options] {
+            if (options->probe) {
+                // Loads FFmpeg: a process that takes the place of another does not let its first segment
+                // wait.
+                (void)media_ffmpeg::is_supported_source({});
+            }
             Tools tools(*options);
             sandbox::ExecutorService service;
             service.run = [&](const api::Work& work, const api::StopFlag& stop,
-                              const api::ArtifactSink& early) { return tools.run(work, stop, early); };
+                              const api::ArtifactSink& early) {
+                return options->probe ? probe(work) : tools.run(work, stop, early);
+            };
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
             return sandbox::serve_executor(sandbox::kExecutorFd, std::move(service));
         };

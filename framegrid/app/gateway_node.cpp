@@ -5,16 +5,20 @@
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/version.hpp>
 #include <framegrid/gateway/gateway.hpp>
-#include <framegrid/media_ffmpeg/probe.hpp>
 #include <framegrid/rest/rest.hpp>
 #include <framegrid/rest/sources.hpp>
-#include <framegrid/runtime/offload.hpp>
 #include <framegrid/runtime/task_group.hpp>
+#include <framegrid/sandbox/pool.hpp>
+#include <framegrid/sandbox/probe.hpp>
 #include <framegrid/wire/orchestrator_client.hpp>
 
 namespace framegrid::app {
 
 namespace {
+
+constexpr std::size_t kProbesMax = 2;  // at once; each takes milliseconds
+constexpr std::uint64_t kProbeMemoryMax = 1'000'000'000;
+constexpr std::uint64_t kProbeResultMax = 1 << 20;
 
 struct GatewayOptions {
     ListenOptions listen{.listen = "127.0.0.1:9935", .tls = false, .certificate = "", .key = ""};
@@ -29,21 +33,49 @@ struct GatewayOptions {
     int attempts = 6;
 };
 
-// The public API's look into a segment, off the loop.
-class Probe final : public rest::MediaProbe {
+// The public API's look into segments. An idle gateway has no executor: the first segment starts one, which
+// then stays.
+class Probe final : public api::MediaProbe {
   public:
-    explicit Probe(WorkPool& pool) : pool_(pool) {}
-    Task<Result<rest::ProbeResult>> probe(Blob segment) override {
-        auto info = co_await offload(pool_, [segment] { return media_ffmpeg::probe(segment); });
-        if (!info) {
-            co_return fail(std::move(info.error()));
+    Probe(Session& session, sandbox::ExecutorSettings settings)
+        : executors_(
+              {session.loop.executor(), session.clock, session.pool, session.log}, std::move(settings)
+          ),
+          probe_(executors_) {}
+    Task<Result<api::ProbeResult>> probe(Blob segment, Deadline deadline) override {
+        if (!std::exchange(started_, true)) {
+            executors_.warm_up();
         }
-        co_return rest::ProbeResult{info->video_codec, info->audio_codec, info->pixel_format, info->size};
+        return probe_.probe(std::move(segment), deadline);
     }
+    sandbox::ExecutorStats stats() const { return executors_.stats(); }
+    Task<void> stop() { return executors_.stop(); }
 
   private:
-    WorkPool& pool_;
+    sandbox::ExecutorPool executors_;
+    sandbox::ExecutorProbe probe_;
+    bool started_ = false;
 };
+
+Result<sandbox::ExecutorSettings> probe_settings(std::size_t queue_max) {
+    FG_TRY(program, host::executable_path());
+    sandbox::ExecutorSettings settings;
+    settings.executors = kProbesMax;
+    settings.argv = {program.string(), "executor", "--probe"};
+    settings.memory_bytes_max = kProbeMemoryMax;
+    settings.result_bytes_max = kProbeResultMax;
+    settings.queue_max = queue_max;
+    return settings;
+}
+
+gateway::Settings role_settings(const GatewayOptions& options) {
+    gateway::Settings settings;
+    settings.attempts_max = options.attempts;
+    if (options.price_wei > 0) {
+        settings.pool.price_max = Price{options.price_wei, options.price_units};
+    }
+    return settings;
+}
 
 Result<std::unique_ptr<gateway::OrchestratorSource>> make_source(
     Session& session, const GatewayOptions& options
@@ -87,23 +119,24 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     http::Client client(session.loop.executor(), session.clock, client_settings, session.log);
     wire::WireDirectory directory({client, session.clock, session.pool, session.random, key ? &*key : nullptr}
     );
-    gateway::Settings settings;
-    settings.attempts_max = options.attempts;
-    if (options.price_wei > 0) {
-        settings.pool.price_max = Price{options.price_wei, options.price_units};
-    }
     const auto role = gateway::make_gateway(
-        {session.loop.executor(), session.clock, session.random, session.log, directory, **source}, settings
+        {session.loop.executor(), session.clock, session.random, session.log, directory, **source},
+        role_settings(options)
     );
-    Probe probe(session.pool);
     rest::RestSettings rest_settings;
     rest_settings.public_url = options.public_url;
     rest_settings.memory_bytes_max = static_cast<std::size_t>(*memory);
     rest_settings.version = version_text();
+    auto executors = probe_settings(rest_settings.jobs_max);
+    if (!executors) {
+        co_return fail(std::move(executors.error()));
+    }
+    Probe probe(session, std::move(*executors));
     http::Server* serving = nullptr;
     rest::Rest api(
         {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role, probe,
-         [&serving](MetricsWriter& out) {
+         [&serving, &probe](MetricsWriter& out) {
+             sandbox::dump(out, probe.stats());
              if (serving != nullptr) {
                  http::dump(out, serving->stats());
              }
@@ -126,12 +159,13 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
             auto results = co_await all_of(std::move(services));
             co_return std::move(results.front());
         }
-        static Task<void> shut(http::Server& server, http::Client& client) {
+        static Task<void> shut(http::Server& server, http::Client& client, Probe& probe) {
             co_await server.stop(std::chrono::seconds(1));
             co_await client.stop();
+            co_await probe.stop();
         }
     };
-    (void)co_await with_cleanup<bool>(Life::both(*role, api), Life::shut(server, client));
+    (void)co_await with_cleanup<bool>(Life::both(*role, api), Life::shut(server, client, probe));
     co_return kExitOk;
 }
 

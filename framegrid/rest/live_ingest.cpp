@@ -69,9 +69,10 @@ Answer body_error(const Error& error) {
     }
 }
 
-Answer probe_error(const Error& error) {
+// A probe that broke off or had no time says nothing about the segment: the client may send it again.
+Answer probe_error(Error error) {
     const bool is_input = default_disposition(error.code) == Disposition::kReject;
-    return error_answer(error, is_input ? 422 : status_of(error.code));
+    return is_input ? error_answer(error, 422) : job_error(std::move(error));
 }
 
 }  // namespace
@@ -109,7 +110,7 @@ Task<Answer> LiveIngest::push(Call& call) {
     ++stats_.segments;
     auto source = co_await look_into(*segment);
     if (!source) {
-        co_return probe_error(source.error());
+        co_return probe_error(std::move(source.error()));
     }
     if (source->size.width <= 0 && headers->resolution) {
         source->size = *headers->resolution;  // for the playlists only
@@ -180,7 +181,11 @@ Task<Result<ProbeResult>> LiveIngest::look_into(Blob segment) {
     if (segment.empty()) {
         co_return fail(Errc::kUnprocessable, "the segment is empty", "body");
     }
-    auto source = co_await probe_.probe(std::move(segment));
+    const Deadline deadline = Deadline::after(clock_, settings_.probe_time_max);
+    auto source = co_await probe_.probe(std::move(segment), deadline);
+    if (!source && default_disposition(source.error().code) != Disposition::kReject) {
+        co_return fail(std::move(source.error()).with_context("the segment could not be looked into"));
+    }
     if (!source) {
         if (source.error().field.empty()) {
             source.error().field = "body";

@@ -211,6 +211,31 @@ TEST_F(LiveIngestTest, NotMediaIs422) {
     EXPECT_EQ(push("/live/show/0.ts", two())->status(), 500) << "our fault, not the segment's";
 }
 
+TEST_F(LiveIngestTest, AProbeThatBrokeOffIs503AndSaysNothingAboutTheSegment) {
+    for (const auto code : {Errc::kUnavailable, Errc::kCapacity, Errc::kDeadline}) {
+        probe_.result = fail(code, "the executor was killed by SIGSEGV during the task");
+        const auto sent = push("/live/show/0.ts", two());
+        EXPECT_EQ(sent->status(), 503) << to_string(code);
+        EXPECT_EQ(field_of(*sent), "");
+        EXPECT_NE(sent->text().find("could not be looked into: the executor was killed"), std::string::npos);
+        EXPECT_NE(sent->text().find("No sessions available"), std::string::npos);
+        EXPECT_EQ(sent->header("retry-after"), "1");
+    }
+    EXPECT_TRUE(gateway_.jobs.empty());
+    EXPECT_EQ(rest().stats().streams, 0u);
+    probe_.result = ProbeResult{"h264", "aac", "yuv420p", {1280, 720}};
+    EXPECT_EQ(push("/live/show/0.ts", two())->status(), 200) << "the next segment is served";
+}
+
+TEST_F(LiveIngestTest, TheProbeSeesTheWholeSegmentAndHasADeadline) {
+    settings_.ingest.probe_time_max = 3s;
+    push("/live/show/0.ts", two(), "segment");
+    ASSERT_EQ(probe_.probed.size(), 1u);
+    EXPECT_EQ(probe_.probed[0].text(), "segment");
+    EXPECT_EQ(probe_.probed[0].view().data(), gateway_.jobs.at(0).work.input.view().data()) << "no copy";
+    EXPECT_EQ(probe_.deadlines.at(0).left(clock_), 3s);
+}
+
 TEST_F(LiveIngestTest, OversizedBodiesAre413) {
     settings_.ingest.segment_bytes_max = 10;
     const auto declared = send("POST", "/live/show/0.ts", {{"content-length", "11"}}, "01234567890");

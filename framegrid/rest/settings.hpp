@@ -13,6 +13,8 @@ namespace framegrid::rest {
 
 struct IngestSettings {
     std::size_t segment_bytes_max = media::kSegmentBytesMax;
+    // A look into the segment before it is given to anybody, with the wait for its turn.
+    Duration probe_time_max = std::chrono::seconds(10);
     // The whole job, all attempts: max(transcode_time_min, transcode_time_factor x duration) x
     // timeoutMultiplier, at most transcode_time_max.
     Duration transcode_time_min = std::chrono::seconds(30);

@@ -67,7 +67,13 @@ class FakeGateway final : public gateway::Gateway {
 
 class FakeProbe final : public MediaProbe {
   public:
-    Task<Result<ProbeResult>> probe(Blob) override { co_return result; }
+    Task<Result<ProbeResult>> probe(Blob segment, Deadline deadline) override {
+        probed.push_back(std::move(segment));
+        deadlines.push_back(deadline);
+        co_return result;
+    }
+    std::vector<Blob> probed;
+    std::vector<Deadline> deadlines;
     Result<ProbeResult> result = ProbeResult{"h264", "aac", "yuv420p", {1280, 720}};
 };
 

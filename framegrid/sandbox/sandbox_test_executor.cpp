@@ -18,6 +18,7 @@
 
 #include <framegrid/sandbox/executor.hpp>
 #include <framegrid/sandbox/message.hpp>
+#include <framegrid/sandbox/probe.hpp>
 
 namespace framegrid::sandbox {
 namespace {
@@ -125,6 +126,22 @@ void misbehave(const std::string& how) {
     }
 }
 
+// The file itself says what to do.
+Result<api::WorkOutput> probe(const Blob& file, const api::StopFlag& stop) {
+    const auto text = file.text();
+    if (text.starts_with("size:")) {
+        return probe_output({"h264", "aac", "yuv420p", {static_cast<int>(text.size()), 1}});
+    }
+    if (text == "nonsense") {
+        return text_output("h264 aac yuv420p");
+    }
+    if (text == "not media") {
+        return fail(Errc::kUnprocessable, "Invalid data found when processing input");
+    }
+    misbehave(std::string(text));
+    return hang(stop, text == "stubborn");
+}
+
 class TestService {
   public:
     Result<api::WorkOutput> run(
@@ -133,6 +150,9 @@ class TestService {
         ++tasks_[work.session_id];
         if (const auto* work_of_media = std::get_if<api::TranscodeWork>(&work.kind)) {
             return transcode(*work_of_media, early);
+        }
+        if (is_probe(work)) {
+            return probe(work.input, stop);
         }
         const auto* ai = std::get_if<api::AiWork>(&work.kind);
         const std::string& what = ai->pipeline;

@@ -246,6 +246,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def children(pid, argument=""):
+    """Process ids of `pid`'s children whose command line has `argument`."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):  # it may end meanwhile
+                status = (entry / "status").read_text()
+                arguments = (entry / "cmdline").read_text().split("\0")
+                if f"\nPPid:\t{pid}\n" in status and (not argument or argument in arguments):
+                    found.append(int(entry.name))
+    return sorted(found)
+
+
 def rss_mb(pid):
     for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS"):
