@@ -69,6 +69,8 @@ class Role final : public Gateway {
     Task<Result<api::AuthToken>> token_for(const JobRequest& request, market::Slot slot, Deadline deadline);
     void learn(const JobRequest& request, market::Slot slot, Duration took);
     void renew_token(const std::string& manifest_id, market::Slot slot, TimePoint now);
+    bool nobody_can_confirm(Progress& progress);
+    Error conclude(Progress& progress);
     bool settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress);
     Task<Result<bool>> sweep(TaskGroup& tasks);
     Task<void> end_sessions(std::vector<SessionAt> sessions);
@@ -219,7 +221,29 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
             );
         }
     }
-    co_return fail(for_client(std::move(progress.reject ? *progress.reject : *progress.last)));
+    co_return fail(for_client(conclude(progress)));
+}
+
+// Whether those that called the work bad are all that could ever have been asked. While others are only away,
+// one that lies must not have the last word.
+bool Role::nobody_can_confirm(Progress& progress) {
+    progress.demand.exclude = progress.rejected;
+    return discovery_.settled() && !pool_.ever_could_serve(progress.demand);
+}
+
+// What the client is told when nobody is left to ask.
+Error Role::conclude(Progress& progress) {
+    if (!progress.reject) {
+        return std::move(*progress.last);
+    }
+    const bool confirmed = static_cast<int>(progress.rejected.size()) >= settings_.confirmations;
+    if (confirmed || nobody_can_confirm(progress)) {
+        return std::move(*progress.reject);
+    }
+    return make_error(
+        Errc::kCapacity,
+        "no second opinion could be had on: " + progress.reject->message + "; try again later"
+    );
 }
 
 Task<Result<market::Slot>> Role::choose(Progress& progress, const std::string& manifest_id) {
@@ -235,14 +259,8 @@ Task<Result<market::Slot>> Role::choose(Progress& progress, const std::string& m
         const bool somebody = pool_.could_serve(progress.demand, now);
         const bool give_up = progress.patience.passed(ports_.clock);
         const bool nobody = !somebody && discovery_.settled();
-        if (progress.reject && nobody) {
-            co_return fail(std::move(*progress.reject)
-            );  // nobody else can confirm; believe the one that answered
-        }
-        if (progress.reject && give_up) {
-            co_return fail(
-                make_error(Errc::kCapacity, "no second opinion could be had on: " + progress.reject->message)
-            );
+        if (progress.reject && (give_up || nobody_can_confirm(progress))) {
+            co_return fail(conclude(progress));
         }
         if (nobody && !progress.last) {
             co_return fail(make_error(

@@ -403,6 +403,46 @@ TEST_F(GatewayTest, ALoneVoiceIsBelievedWhenThereIsNobodyElse) {
     EXPECT_EQ(result.error().code, Errc::kUnsupported);
 }
 
+TEST_F(GatewayTest, ALoneVoiceIsNotBelievedWhileTheOthersAreAwayForLong) {
+    node("liar").always = make_error(Errc::kUnprocessable, "a lie");
+    node("b").takes = 3s;
+    for (int i = 0; i < 20 && node("liar").jobs == 0; ++i) {
+        ASSERT_TRUE(finish(transcode("m" + std::to_string(i))));
+    }
+    node("b").offer = {};  // its workers have left, long before the next job
+    advance(settings_.pool.memory + 60s);
+    const auto result = finish(transcode());
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Errc::kCapacity) << result.error().message;
+    node("b").offer = job::default_capabilities();
+    EXPECT_TRUE(finish(transcode()));
+}
+
+TEST_F(GatewayTest, ALoneVoiceIsNotBelievedWhenTheOthersFail) {
+    settings_.attempts_max = 2;
+    node("liar").always = make_error(Errc::kUnprocessable, "a lie");
+    node("b").always = make_error(Errc::kUnavailable, "broken");
+    const auto result = finish(transcode());
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Errc::kCapacity) << result.error().message;
+}
+
+TEST_F(GatewayTest, BadInputIsBelievedOfTheOnlyNodeAndOfThoseLeftOnTheList) {
+    settings_.discovery.list_period = 5s;
+    const Error reject = make_error(Errc::kUnprocessable, "this is not media");
+    node("a").always = reject;
+    node("b");
+    role();
+    advance(1s);
+    source_.uris = {"a"};
+    advance(10s);
+    const TimePoint began = clock_.now();
+    const auto result = finish(transcode());
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Errc::kUnprocessable);
+    EXPECT_LT(clock_.now() - began, 1s) << "there is nobody to wait for";
+}
+
 TEST_F(GatewayTest, GarbageIsRejectedAndTheJobGoesElsewhere) {
     node("a").garbage = true;
     node("b").takes = 3s;

@@ -69,9 +69,10 @@ struct Pool::NeedsKind {
     job::Capabilities needs;
     std::vector<Slot> members;
     std::unordered_map<Slot, std::size_t> position;
-    std::optional<TimePoint> left_at;  // when a member last ceased to be one
+    std::unordered_map<Slot, TimePoint> left_at;  // those of the list that were members, and until when
 
     void insert(Slot slot) {
+        left_at.erase(slot);
         if (position.try_emplace(slot, members.size()).second) {
             members.push_back(slot);
         }
@@ -136,6 +137,7 @@ void Pool::set_list(const std::vector<std::string>& uris) {
 void Pool::release(Slot slot) {
     for (auto& kind : kinds_) {
         kind->erase(slot);
+        kind->left_at.erase(slot);
     }
     by_uri_.erase(entries_[slot]->uri);
     entries_[slot].reset();
@@ -284,7 +286,7 @@ void Pool::reindex(Slot slot, TimePoint now) {
             kind->insert(slot);
         } else if (kind->position.contains(slot)) {
             kind->erase(slot);
-            kind->left_at = now;
+            kind->left_at.insert_or_assign(slot, now);
         }
     }
 }
@@ -374,12 +376,23 @@ std::optional<Slot> Pool::pick(const Demand& demand, TimePoint now, Random& rand
     return best->slot;
 }
 
-bool Pool::could_serve(const Demand& demand, TimePoint now) {
+bool Pool::could_serve_since(const Demand& demand, TimePoint since) {
     const NeedsKind& kind = kind_for(demand.needs);
-    const bool somebody = std::any_of(kind.members.begin(), kind.members.end(), [&](Slot slot) {
+    const auto may = [&](Slot slot) {
         return affordable(*entries_[slot], demand) && !contains(demand.exclude, slot);
-    });
-    return somebody || (kind.left_at && now - *kind.left_at < settings_.memory);
+    };
+    return std::any_of(kind.members.begin(), kind.members.end(), may) ||
+           std::any_of(kind.left_at.begin(), kind.left_at.end(), [&](const auto& left) {
+               return left.second > since && may(left.first);
+           });
+}
+
+bool Pool::could_serve(const Demand& demand, TimePoint now) {
+    return could_serve_since(demand, now - settings_.memory);
+}
+
+bool Pool::ever_could_serve(const Demand& demand) {
+    return could_serve_since(demand, TimePoint::min());
 }
 
 std::optional<TimePoint> Pool::next_release(const Demand& demand, TimePoint now) {

@@ -98,6 +98,8 @@ class Pool {
     // True when somebody compatible, affordable and not excluded exists, even if suspended or busy now, or
     // did until a moment ago (nodes restart and come back with the same workers): waiting may help.
     bool could_serve(const Demand& demand, TimePoint now);
+    // True when such a one has ever been known, however long ago, unless it has left the list.
+    bool ever_could_serve(const Demand& demand);
     // The earliest time at which a suspended or paused candidate becomes usable again.
     std::optional<TimePoint> next_release(const Demand& demand, TimePoint now);
 
@@ -114,6 +116,7 @@ class Pool {
     bool usable(const Entry& entry, const Demand& demand, TimePoint now) const;
     double score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const;
     bool affordable(const Entry& entry, const Demand& demand) const;
+    bool could_serve_since(const Demand& demand, TimePoint since);
     void release(Slot slot);
     void suspend(Entry& entry, TimePoint now, Random& random);
 

@@ -103,6 +103,27 @@ TEST_F(PoolTest, PriceCapsExclude) {
     EXPECT_FALSE(pool.could_serve(frugal, now()));
 }
 
+TEST_F(PoolTest, WhoLostItsWorkersIsHopedForAMomentAndRemembered) {
+    Pool pool({});
+    const auto slots = make(pool, 2);
+    Demand want = demand();
+    ASSERT_TRUE(pool.pick(want, now(), random_));
+    auto idle = info();
+    idle.capabilities = job::Capabilities{};
+    pool.on_info(slots[1], idle, now());
+    want.exclude = {slots[0]};
+    EXPECT_FALSE(pool.pick(want, now(), random_));
+    EXPECT_TRUE(pool.could_serve(want, now()));
+    clock_.advance(1h);
+    EXPECT_FALSE(pool.could_serve(want, now()));
+    EXPECT_TRUE(pool.ever_could_serve(want));
+    want.exclude = slots;
+    EXPECT_FALSE(pool.ever_could_serve(want)) << "it has been asked";
+    want.exclude = {slots[0]};
+    pool.set_list({"https://node0"});
+    EXPECT_FALSE(pool.ever_could_serve(want)) << "it has left the list";
+}
+
 TEST_F(PoolTest, ExcludedAndFullComeLast) {
     Pool pool({});
     const auto slots = make(pool, 3);
