@@ -111,10 +111,8 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
             }
             Tools tools(*options);
             sandbox::ExecutorService service;
-            service.run = [&](const api::Work& work, const api::StopFlag& stop,
-                              const api::ArtifactSink& early) {
-                return options->probe ? probe(work) : tools.run(work, stop, early);
-            };
+            service.run = [&](const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
+                          ) { return options->probe ? probe(work) : tools.run(work, stop, early); };
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
             return sandbox::serve_executor(sandbox::kExecutorFd, std::move(service));
         };

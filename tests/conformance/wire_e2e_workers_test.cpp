@@ -195,7 +195,8 @@ TEST_P(WireWorkers, WrongSecretsAreRefusedEverywhere) {
                 .id = {1},
                 .secret = "guess",
                 .pipeline = {},
-                .outcome = api::WorkOutput{}
+                .outcome = api::WorkOutput{},
+                .delivered = {}
             };
             const auto sent = co_await rig.host->submit(std::move(report), rig.soon());
             CO_ASSERT(!sent);
@@ -260,7 +261,8 @@ TEST_P(WireWorkers, FailuresOfWorkReachTheGateway) {
                     .id = task.id,
                     .secret = kSecret,
                     .pipeline = {},
-                    .outcome = fail(Errc::kTooLarge, "a frame of 100000x100000")
+                    .outcome = fail(Errc::kTooLarge, "a frame of 100000x100000"),
+                    .delivered = {}
                 };
                 FG_CO_CHECK(co_await rig.host->submit(std::move(report), rig.soon()));
                 co_return 1;
