@@ -1,8 +1,11 @@
 #include <framegrid/crypto/hash.hpp>
 
+#include <memory>
+
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 
 namespace framegrid::crypto {
 
@@ -26,6 +29,28 @@ const EVP_MD* keccak_algorithm() {
     static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "KECCAK-256", nullptr);
     FG_ASSERT(algorithm != nullptr);
     return algorithm;
+}
+
+struct MacDelete {
+    void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
+};
+using MacContext = std::unique_ptr<EVP_MAC_CTX, MacDelete>;
+
+// The same for HMAC: a context that lacks only its key, to be copied.
+const EVP_MAC_CTX* hmac_sha256_context() {
+    static const MacContext context = [] {
+        EVP_MAC* mac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+        FG_ASSERT(mac != nullptr);
+        MacContext made(EVP_MAC_CTX_new(mac));
+        EVP_MAC_free(mac);
+        char name[] = "SHA256";
+        const OSSL_PARAM parameters[] = {
+            OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0), OSSL_PARAM_construct_end()
+        };
+        FG_ASSERT(made && EVP_MAC_CTX_set_params(made.get(), parameters) == 1);
+        return made;
+    }();
+    return context.get();
 }
 
 Hash32 digest(const EVP_MD* algorithm, BytesView data) {
@@ -58,13 +83,14 @@ Hash32 sha256(BytesView data) {
 
 Hash32 hmac_sha256(BytesView key, BytesView data) {
     Hash32 out{};
-    unsigned int size = 0;
+    std::size_t size = 0;
     const std::uint8_t none = 0;  // OpenSSL takes a null key as "reuse the last one"
     const auto* key_data = key.empty() ? &none : key.data();
-    const auto* mac = HMAC(
-        EVP_sha256(), key_data, static_cast<int>(key.size()), data.data(), data.size(), out.data(), &size
-    );
-    FG_ASSERT(mac != nullptr && size == out.size());
+    const MacContext context(EVP_MAC_CTX_dup(hmac_sha256_context()));
+    const bool ok = context && EVP_MAC_init(context.get(), key_data, key.size(), nullptr) == 1 &&
+                    EVP_MAC_update(context.get(), data.data(), data.size()) == 1 &&
+                    EVP_MAC_final(context.get(), out.data(), &size, out.size()) == 1;
+    FG_ASSERT(ok && size == out.size());
     return out;
 }
 

@@ -94,11 +94,11 @@ std::uint32_t subtract_saturating(std::uint32_t a, std::uint32_t b) {
 }
 
 // A peer that sends no capacities has one of everything it lists (section 4.2).
-std::map<std::uint32_t, std::uint32_t> effective_capacities(const Capabilities& capabilities) {
+Capacities effective_capacities(const Capabilities& capabilities) {
     if (!capabilities.capacities.empty()) {
         return capabilities.capacities;
     }
-    std::map<std::uint32_t, std::uint32_t> result;
+    Capacities result;
     for (std::uint32_t number = 0; number <= kNumberMax && number / 64 < capabilities.bits.size(); ++number) {
         if ((capabilities.bits[number / 64] >> number % 64 & 1) != 0) {
             result.emplace(number, 1);

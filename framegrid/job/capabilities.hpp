@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/container/flat_map.hpp>
+
 #include <framegrid/base/result.hpp>
 #include <framegrid/media/profile.hpp>
 
@@ -69,10 +71,13 @@ struct ModelConstraint {
 };
 using Models = std::map<std::string, ModelConstraint>;  // by model id
 
+// Capability -> simultaneous jobs. Flat: it is copied and compared with every poll and every job.
+using Capacities = boost::container::flat_map<std::uint32_t, std::uint32_t>;
+
 struct Capabilities {
     std::vector<std::uint64_t> bits;  // word c/64, bit c%64
     std::vector<std::uint64_t> mandatories;
-    std::map<std::uint32_t, std::uint32_t> capacities;  // capability -> simultaneous jobs
+    Capacities capacities;
     std::string version;
     std::string min_version;
     std::map<std::uint32_t, Models> constraints;  // capability -> models

@@ -95,7 +95,7 @@ TEST(Merge, WithoutCapacitiesEveryBitCountsOne) {
     worker.bits = bitstring({0, 30});
     Capabilities node;
     merge(node, worker, +1);
-    EXPECT_EQ(node.capacities, (std::map<std::uint32_t, std::uint32_t>{{0, 1}, {30, 1}}));
+    EXPECT_EQ(node.capacities, (Capacities{{0, 1}, {30, 1}}));
 }
 
 TEST(Merge, PeersCannotOverflowOrInflateTheSet) {
@@ -105,7 +105,7 @@ TEST(Merge, PeersCannotOverflowOrInflateTheSet) {
     Capabilities node;
     merge(node, worker, +1);
     merge(node, worker, +1);
-    EXPECT_EQ(node.capacities, (std::map<std::uint32_t, std::uint32_t>{{0, 0xffffffff}}));
+    EXPECT_EQ(node.capacities, (Capacities{{0, 0xffffffff}}));
     EXPECT_EQ(node.bits.size(), 1U);
     EXPECT_TRUE(node.constraints.empty());
 }

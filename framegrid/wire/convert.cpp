@@ -148,7 +148,9 @@ Result<job::Capabilities> from_proto(const net::Capabilities& message) {
     job::Capabilities result;
     result.bits.assign(message.bitstring().begin(), message.bitstring().end());
     result.mandatories.assign(message.mandatories().begin(), message.mandatories().end());
-    result.capacities.insert(message.capacities().begin(), message.capacities().end());
+    for (const auto& [number, capacity] : message.capacities()) {
+        result.capacities.emplace(number, capacity);
+    }
     result.version = message.version();
     if (message.has_constraints()) {
         const auto& constraints = message.constraints();
