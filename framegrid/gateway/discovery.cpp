@@ -40,9 +40,9 @@ Task<Result<bool>> Discovery::loop(TaskGroup& polls) {
             polls.spawn(refresh_list());
         }
         // With all pollers busy the end of a poll wakes this up.
-        const bool more = start_polls(polls, now);
-        const TimePoint next = more || queue_.empty() ? list_at : std::min(list_at, queue_.begin()->first);
-        (void)co_await wake_.wait_until(ports_.clock, next);
+        wants_poller_ = start_polls(polls, now);
+        wakes_at_ = wants_poller_ || queue_.empty() ? list_at : std::min(list_at, queue_.begin()->first);
+        (void)co_await wake_.wait_until(ports_.clock, wakes_at_);
     }
 }
 
@@ -94,6 +94,9 @@ void Discovery::schedule(const std::string& uri, Known& known, TimePoint at) {
     queue_.erase({known.due, uri});  // listed again while an older poll was under way
     known.due = at;
     queue_.emplace(at, uri);
+    if (at < wakes_at_) {
+        wake_.notify_all();
+    }
 }
 
 void Discovery::look_again() {
@@ -107,7 +110,6 @@ void Discovery::look_again() {
             schedule(uri, known, now);
         }
     }
-    wake_.notify_all();
 }
 
 void Discovery::check_settled() {
@@ -124,7 +126,9 @@ Task<void> Discovery::poll(std::string uri) {
         ports_.clock, deadline, orchestrator->get_info({}, deadline)
     );
     --polling_;
-    wake_.notify_all();
+    if (wants_poller_) {
+        wake_.notify_all();
+    }
     const auto entry = known_.find(uri);
     const auto slot = pool_.find(uri);
     if (entry == known_.end() || !slot) {

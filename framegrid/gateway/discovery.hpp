@@ -47,7 +47,9 @@ class Discovery {
     DiscoverySettings settings_;
     market::Pool& pool_;
     Notifier& changed_;
-    Notifier wake_;
+    Notifier wake_;  // of loop(), which else sleeps until wakes_at_
+    TimePoint wakes_at_{};
+    bool wants_poller_ = false;  // something is due, and all pollers are busy
     std::map<std::string, Known> known_;
     std::set<std::pair<TimePoint, std::string>> queue_;  // of those that are not being polled
     std::size_t unanswered_ = 0;

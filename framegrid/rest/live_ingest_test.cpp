@@ -84,6 +84,7 @@ TEST_F(LiveIngestTest, PartsGoOutInOrderAsTheyAreDone) {
     EXPECT_EQ(sent->status(), 200);
     EXPECT_TRUE(sent->text().ends_with("Rendition-Name: high\r\n\r\nhigh!")) << sent->text();
     EXPECT_NE(sent->header("x-request-id"), "(none)");
+    EXPECT_EQ(sent->header("trailer"), "X-Framegrid-Attempts, X-Framegrid-Orchestrator");
     EXPECT_FALSE(sent->done);
     gateway_.gate->fire();
     poll();

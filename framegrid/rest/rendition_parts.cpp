@@ -69,6 +69,7 @@ Task<Result<bool>> RenditionStream::send() {
         if (!response.started()) {
             http::ResponseHead head;
             head.headers.add("content-type", content_type_of(boundary_));
+            head.headers.add("trailer", "X-Framegrid-Attempts, X-Framegrid-Orchestrator");
             FG_CO_CHECK(co_await call_.start(std::move(head)));
         }
         const auto& profile = profiles_[sent_];

@@ -39,6 +39,17 @@ class TranscodeTest(unittest.TestCase):
             kinds = {s["codec_type"] for s in harness.ffprobe(data)["streams"]}
             self.assertEqual(kinds, {"video", "audio"}, "audio is copied")
 
+    def test_the_first_rendition_leaves_before_the_last_one_is_made(self):
+        large = {**PROFILES[0], "name": "large", "width": 1920, "height": 1080, "bitrate": 4000000}
+        status, headers, body = self.network.push("early", 0, self.segment, [PROFILES[1], large])
+        self.assertEqual(status, 200, body[:300])
+        self.assertNotIn("content-length", headers, "its length is not known when it begins")
+        parts = harness.parse_multipart(headers, body)
+        self.assertEqual([p[0]["Rendition-Name"] for p in parts], ["small", "large"])
+        _, _, text = self.network.request("GET", "/metrics")
+        counts = dict(line.rsplit(" ", 1) for line in text.decode().splitlines() if not line.startswith("#"))
+        self.assertGreaterEqual(float(counts["framegrid_gateway_renditions_early_total"]), 1)
+
     def test_put_is_post(self):
         config = json.dumps({"profiles": PROFILES[:1]})
         status, headers, body = self.network.request(
