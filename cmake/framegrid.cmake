@@ -44,6 +44,9 @@ function(framegrid_library name)
   endif()
 endfunction()
 
+# Everything that `ctest -L unit` runs.
+add_custom_target(unit_tests)
+
 # framegrid_test(<target> LABEL <unit|e2e|sim|conformance> SOURCES <files> [DEPS ...] [LIBS ...])
 function(framegrid_test target)
   cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS;LIBS" ${ARGN})
@@ -51,6 +54,9 @@ function(framegrid_test target)
   add_executable(${target} ${ARG_SOURCES})
   target_link_libraries(${target} PRIVATE ${ARG_DEPS} ${ARG_LIBS} GTest::gmock GTest::gtest_main)
   target_precompile_headers(${target} REUSE_FROM fg_pch)
+  if(ARG_LABEL STREQUAL unit)
+    add_dependencies(unit_tests ${target})
+  endif()
   add_test(NAME ${target} COMMAND ${target})
   set_tests_properties(${target} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 120
     ENVIRONMENT "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1;UBSAN_OPTIONS=print_stacktrace=1;TSAN_OPTIONS=halt_on_error=1")
