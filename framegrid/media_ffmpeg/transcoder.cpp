@@ -88,7 +88,7 @@ class Transcode {
     const api::StopFlag& stop_;
     const api::ArtifactSink& early_;
     const EarlyPlan plan_;
-    std::optional<Turns> turns_;  // set when renditions are wanted early
+    std::optional<Turns> turns_;  // set when renditions are wanted early, by somebody who is told
     std::mutex telling_;
     std::size_t done_ = 0;  // renditions, under `telling_`
     SegmentRun run_;
@@ -99,7 +99,7 @@ class Transcode {
 // The last one comes with the whole result in no time.
 void Transcode::tell(std::size_t index, const api::Artifact& made) {
     const std::lock_guard lock(telling_);
-    if (++done_ < renditions_.size() && work_.early && early_) {
+    if (++done_ < renditions_.size() && turns_) {
         early_(index, made);
     }
 }

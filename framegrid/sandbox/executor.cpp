@@ -1,7 +1,6 @@
 #include <framegrid/sandbox/executor.hpp>
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
