@@ -153,7 +153,8 @@ TEST(scheduler, every_step_count_is_finite) {
     for (const char* kind : kKinds) {
         for (const char* spacing : {"leading", "trailing", "linspace"}) {
             const auto scheduler = make(
-                R"({"skip_prk_steps":true,"beta_start":0.00085,"beta_end":0.012,"beta_schedule":"scaled_linear",)"
+                R"({"skip_prk_steps":true,"beta_start":0.00085,"beta_end":0.012,)"
+                R"("beta_schedule":"scaled_linear",)"
                 R"("_class_name":")" +
                 std::string(kind) + R"(Scheduler","timestep_spacing":")" + spacing + "\"}"
             );

@@ -1,0 +1,64 @@
+#include <algorithm>
+
+#include <framegrid/diffusion/generations.hpp>
+#include <framegrid/diffusion/pictures.hpp>
+#include <framegrid/diffusion/tensors.hpp>
+
+namespace framegrid::diffusion {
+
+Result<void> ClipGeneration::prepare() {
+    const VaeConfig& vae = pipeline_.config().vae;
+    FG_CHECK(encode_texts());
+    FG_CHECK(scheduler_->set_steps(request_.steps));
+    const std::int64_t c = vae.latent_channels;
+    const std::int64_t f = request_.frames;
+    const std::int64_t h = request_.height / vae.factor;
+    const std::int64_t w = request_.width / vae.factor;
+    given_ = make_floats({1, c + 1, f, h, w});
+    if (request_.image) {
+        const api::Tensor picture =
+            picture_to_tensor(resize_lanczos(*request_.image, request_.width, request_.height));
+        FG_TRY(first, encode_picture(picture, std::nullopt));
+        const auto plane = static_cast<std::size_t>(h * w);
+        for (std::size_t channel = 0; channel < static_cast<std::size_t>(c + 1); ++channel) {
+            const auto target = given_.floats().begin() +
+                                static_cast<std::ptrdiff_t>(channel * static_cast<std::size_t>(f) * plane);
+            if (channel == static_cast<std::size_t>(c)) {
+                std::fill_n(target, plane, 1.0F);
+            } else {
+                std::copy_n(
+                    first.floats().begin() + static_cast<std::ptrdiff_t>(channel * plane), plane, target
+                );
+            }
+        }
+    }
+    start_from_noise({1, c, f, h, w});
+    return {};
+}
+
+api::Tensor ClipGeneration::network_sample(api::Tensor latents) const {
+    const api::Tensor given = repeat_row(given_, rows());
+    return concat_channels(std::vector<const api::Tensor*>{&latents, &given});
+}
+
+// [1, c, f, h, w] to [f, c, h, w].
+api::Tensor ClipGeneration::frames_of(const api::Tensor& latents) const {
+    const std::int64_t channels = latents.shape[1];
+    const std::int64_t frames = latents.shape[2];
+    const auto plane = static_cast<std::size_t>(latents.shape[3] * latents.shape[4]);
+    auto out = make_floats({frames, channels, latents.shape[3], latents.shape[4]});
+    for (std::int64_t frame = 0; frame < frames; ++frame) {
+        for (std::int64_t channel = 0; channel < channels; ++channel) {
+            std::copy_n(
+                latents.floats().begin() +
+                    static_cast<std::ptrdiff_t>(static_cast<std::size_t>(channel * frames + frame) * plane),
+                plane,
+                out.floats().begin() +
+                    static_cast<std::ptrdiff_t>(static_cast<std::size_t>(frame * channels + channel) * plane)
+            );
+        }
+    }
+    return out;
+}
+
+}  // namespace framegrid::diffusion

@@ -1,0 +1,96 @@
+#include <framegrid/diffusion/request_check.hpp>
+
+#include <string>
+#include <utility>
+
+#include <framegrid/diffusion/pictures.hpp>
+
+namespace framegrid::diffusion {
+namespace {
+
+std::unexpected<Error> wrong(std::string_view field, const std::string& what) {
+    std::string message(field);
+    message += " ";
+    message += what;
+    return fail(Errc::kInvalidArgument, std::move(message), std::string(field));
+}
+
+Result<void> check_number(std::string_view field, double value, double min, double max) {
+    if (!(value >= min && value <= max)) {
+        return wrong(field, "must be " + std::to_string(min) + " to " + std::to_string(max));
+    }
+    return {};
+}
+
+Result<int> check_side(
+    std::string_view field, int asked, int from_picture, std::int64_t latents, int factor
+) {
+    int side = asked;
+    if (side == 0) {
+        side = from_picture > 0 ? from_picture / factor * factor : static_cast<int>(latents) * factor;
+    }
+    if (side < factor || side > kSideMax || side % factor != 0) {
+        return wrong(
+            field, "must be a multiple of " + std::to_string(factor) + " from " + std::to_string(factor) +
+                       " to " + std::to_string(kSideMax)
+        );
+    }
+    return side;
+}
+
+Result<void> check_pictures(const PipelineConfig& config, bool can_encode, const Request& request) {
+    if (request.image && !is_picture(*request.image)) {
+        return wrong("image", "is not a picture");
+    }
+    if (request.mask && !is_picture(*request.mask)) {
+        return wrong("mask_image", "is not a picture");
+    }
+    if (request.mask && !request.image) {
+        return wrong("image", "is needed with a mask");
+    }
+    if (request.image && !can_encode) {
+        return fail(Errc::kUnsupported, "this model has no encoder for pictures", "image");
+    }
+    if (config.is_video() && request.mask) {
+        return fail(Errc::kUnsupported, "a video model takes no mask", "mask_image");
+    }
+    if (config.kind == PipelineKind::kStableVideoDiffusion && !request.image) {
+        return wrong("image", "is needed by this model");
+    }
+    const bool is_inpainting_model =
+        !config.is_video() && config.unet.in_channels != config.vae.latent_channels;
+    if (is_inpainting_model && !request.mask) {
+        return wrong("mask_image", "is needed by this model");
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<Request> check_request(const PipelineConfig& config, bool can_encode, Request request) {
+    FG_CHECK(check_pictures(config, can_encode, request));
+    FG_CHECK(check_number("guidance_scale", request.guidance, 0, kGuidanceMax));
+    FG_CHECK(check_number("min_guidance_scale", request.guidance_first, 0, kGuidanceMax));
+    FG_CHECK(check_number("strength", request.strength, 1e-6, 1));
+    FG_CHECK(check_number("noise_aug_strength", request.noise_aug_strength, 0, 10));
+    FG_CHECK(check_number("fps", request.fps, 1, 240));
+    FG_CHECK(check_number("motion_bucket_id", request.motion_bucket_id, 0, 1023));
+    const int from_width = request.image ? request.image->width : 0;
+    const int from_height = request.image ? request.image->height : 0;
+    const bool own_size = config.kind != PipelineKind::kStableVideoDiffusion;
+    const int factor = config.vae.factor;
+    FG_TRY(
+        width, check_side("width", request.width, own_size ? from_width : 0, config.unet.sample_width, factor)
+    );
+    FG_TRY(
+        height,
+        check_side("height", request.height, own_size ? from_height : 0, config.unet.sample_height, factor)
+    );
+    request.width = width;
+    request.height = height;
+    request.frames = request.frames == 0 ? config.unet.frames : request.frames;
+    FG_CHECK(check_number("num_frames", static_cast<double>(request.frames), 1, kFramesMax));
+    return request;
+}
+
+}  // namespace framegrid::diffusion
