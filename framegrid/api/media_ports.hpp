@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,20 @@ class ImageModel {
     ) = 0;
 };
 
+enum class ImageFormat : std::uint8_t { kPng, kJpeg, kWebp };
+enum class VideoFormat : std::uint8_t { kMp4, kWebm };  // H.264, VP9
+
+// What frames a retimed video has.
+struct Retiming {
+    int fps = 0;         // evenly spaced, so many per second; 0: `multiplier` counts
+    int multiplier = 2;  // frames out for each frame in
+    // The last picture of the input is only there to be reached: it belongs to the next segment.
+    bool open_end = false;
+};
+
+// The picture at `time` between two neighbours, 0 < time < 1; of the same size.
+using Between = std::function<Result<RgbImage>(const RgbImage& before, const RgbImage& after, double time)>;
+
 // Port: pictures and videos in and out of memory.
 class MediaCodec {
   public:
@@ -53,7 +68,19 @@ class MediaCodec {
     // kUnprocessable: not a picture; kTooLarge: over `pixels_max`. Declared types are ignored, content is
     // sniffed.
     virtual Result<RgbImage> decode_image(const Blob& file, std::int64_t pixels_max) = 0;
-    virtual Result<Blob> encode_png(const RgbImage& image) = 0;
+    // Quality 1 to 100, for the formats that lose something.
+    virtual Result<Blob> encode_image(const RgbImage& image, ImageFormat format, int quality) = 0;
+    // The picture at another size, smoothly.
+    virtual Result<RgbImage> resize(const RgbImage& image, media::Size size) = 0;
+    // A video of these pictures, all of one size, without sound.
+    virtual Result<Artifact> encode_video(
+        std::span<const RgbImage> frames, int fps, VideoFormat format, const StopFlag& stop
+    ) = 0;
+    // Decodes frame by frame and fills in frames between each two neighbours; audio copied. Never holds more
+    // than a few frames. MPEG-TS out for MPEG-TS in, else MP4.
+    virtual Result<Artifact> retime_video(
+        const Blob& segment, const Retiming& retiming, const Between& between, const StopFlag& stop
+    ) = 0;
     // Decodes frame by frame, hands each to `map` and encodes what it returns (size `scale` times the
     // input's), audio copied, timestamps kept. Never holds more than a few frames. MPEG-TS out for MPEG-TS
     // in, else MP4.

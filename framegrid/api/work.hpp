@@ -59,9 +59,19 @@ struct Artifact {
     }
 };
 
+// How an AI result came about. All of it is the worker's word.
+struct AiRun {
+    std::string model_id;
+    std::string model_digest;     // SHA-256 over the model's files, hex
+    int steps = 0;                // denoising steps; 0: the pipeline has none
+    std::int64_t runtime_ms = 0;  // in the executor, loading included
+    friend bool operator==(const AiRun&, const AiRun&) = default;
+};
+
 struct WorkOutput {
     std::vector<Artifact> artifacts;  // transcode: profile order
     Pixels decoded;                   // pixels decoded from the input
+    std::optional<AiRun> ai{};        // of AI work, from peers that say it
 };
 
 // Told of a result file before the whole result is there; `index` is its place in WorkOutput::artifacts. What

@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include <framegrid/app/ai_file_job.hpp>
 #include <framegrid/app/demo_checks.hpp>
 #include <framegrid/app/transcode_job.hpp>
-#include <framegrid/app/upscale_job.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/media_ffmpeg/assembler.hpp>
 #include <framegrid/media_ffmpeg/make_clip.hpp>
@@ -47,7 +47,7 @@ media::VideoProfile rung(const char* name, int width, int height, std::int64_t b
 struct Findings {
     TranscodeReport transcode;
     std::vector<RenditionCheck> renditions;
-    UpscaleReport upscale;
+    AiFileReport upscale;
     UpscaleCheck upscale_check;
     std::string killed;
     std::int64_t gateway_retries = 0;
@@ -171,13 +171,14 @@ Task<Result<bool>> run_upscale(
     Session& session, LocalNetwork& network, const host::Path output, Findings& findings
 ) {
     GatewayClient gateway(session, network.gateway_url());
-    UpscaleJobOptions job;
+    AiFileJobOptions job;
     job.input = output / "small.mp4";
     job.output = output / "upscaled.mp4";
-    job.model_id = "framegrid/sr-2x";
+    job.pipeline = "upscale";
+    job.parameters = {{"model_id", "framegrid/sr-2x"}};
     host::ProgressBar bar("upscale  ");
     auto report =
-        co_await upscale_file(session, gateway, std::move(job), [&bar](double done, const std::string& text) {
+        co_await run_ai_file(session, gateway, std::move(job), [&bar](double done, const std::string& text) {
             bar.update(done, text);
         });
     if (!report) {

@@ -98,7 +98,7 @@ Result<UpscaleCheck> check_upscale(
     check.psnr_db /= samples;
     check.psnr_bicubic_db /= samples;
     FG_TRY(picture, media_ffmpeg::contact_sheet(tiles, {.columns = 2, .tile_width = 852, .pixelated = true}));
-    FG_TRY(png, media_ffmpeg::FfmpegMediaCodec().encode_png(picture));
+    FG_TRY(png, media_ffmpeg::FfmpegMediaCodec().encode_image(picture, api::ImageFormat::kPng, 100));
     FG_CHECK(host::write_file_atomic(sheet, png.view()));
     return check;
 }

@@ -1,5 +1,7 @@
 #include <framegrid/app/gateway_client.hpp>
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
@@ -107,36 +109,51 @@ Task<Result<std::vector<Rendition>>> GatewayClient::push(SegmentPush segment, De
     co_return renditions;
 }
 
-Task<Result<Rendition>> GatewayClient::upscale(UpscaleRequest upscale, Deadline deadline) {
-    auto url = http::parse_url(url_ + "/upscale");
+namespace {
+
+http::Part form_part(const std::string& name, Blob body, bool is_file) {
+    http::Part part;
+    part.headers.add(
+        "content-disposition",
+        fmt::format("form-data; name=\"{}\"{}", name, is_file ? "; filename=\"input\"" : "")
+    );
+    if (is_file) {
+        part.headers.add("content-type", "application/octet-stream");
+    }
+    part.body = std::move(body);
+    return part;
+}
+
+bool wants_several(const AiCall& call) {
+    return std::ranges::any_of(call.parameters, [](const auto& parameter) {
+        return parameter.first == "num_images_per_prompt" && parameter.second != "1";
+    });
+}
+
+}  // namespace
+
+Task<Result<AiResult>> GatewayClient::run_ai(AiCall call, Deadline deadline) {
+    auto url = http::parse_url(url_ + "/" + call.pipeline);
     if (!url) {
         co_return fail(std::move(url.error()));
     }
     const std::string boundary = "fg" + session_.random.hex(9);
     std::vector<http::Part> parts;
-    const auto field = [&](const std::string& name, const std::string& value) {
-        http::Part part;
-        part.headers.add("content-disposition", fmt::format("form-data; name=\"{}\"", name));
-        part.body = Blob::copy_of(value);
-        parts.push_back(std::move(part));
-    };
-    http::Part file;
-    file.headers.add(
-        "content-disposition", fmt::format(
-                                   "form-data; name=\"{}\"; filename=\"{}\"",
-                                   upscale.video ? "video" : "image", upscale.video ? "segment" : "image"
-                               )
-    );
-    file.headers.add("content-type", "application/octet-stream");
-    file.body = upscale.bytes;
-    parts.push_back(std::move(file));
-    field("model_id", upscale.model_id);
-    field("prompt", "");
+    for (const auto& [name, value] : call.parameters) {
+        parts.push_back(form_part(name, Blob::copy_of(value), false));
+    }
+    if (!call.file_field.empty()) {
+        parts.push_back(form_part(call.file_field, call.file, true));
+    }
+    if (!call.mask.empty()) {
+        parts.push_back(form_part("mask", call.mask, true));
+    }
+    const bool several = wants_several(call);
     http::Request request;
     request.method = "POST";
     request.url = std::move(*url);
     request.headers = http::Headers{
-        {"accept", upscale.video ? "video/*" : "image/png"},
+        {"accept", several ? "application/json" : "application/octet-stream"},
         {"content-type", "multipart/form-data; boundary=" + boundary},
     };
     request.body = http::join(http::format_multipart(parts, boundary));
@@ -144,9 +161,49 @@ Task<Result<Rendition>> GatewayClient::upscale(UpscaleRequest upscale, Deadline 
     if (!fetched) {
         co_return fail(std::move(fetched.error()));
     }
-    co_return Rendition{
-        "upscaled", std::string(fetched->headers.get("content-type").value_or("")), fetched->body
-    };
+    if (several) {
+        co_return co_await fetch_listed(std::string(fetched->body.text()), deadline);
+    }
+    AiResult result;
+    result.run = fetched->headers.get("x-framegrid-run").value_or("");
+    result.files.push_back(
+        {call.pipeline, std::string(fetched->headers.get("content-type").value_or("")), fetched->body}
+    );
+    co_return result;
+}
+
+Task<Result<AiResult>> GatewayClient::fetch_listed(std::string json, Deadline deadline) {
+    boost::system::error_code error;
+    const auto body = boost::json::parse(json, error);
+    const auto* images = !error && body.is_object() ? body.get_object().if_contains("images") : nullptr;
+    if (images == nullptr || !images->is_array()) {
+        co_return fail(
+            Errc::kProtocol, "the gateway's answer lists no results; is this a Framegrid gateway?"
+        );
+    }
+    AiResult result;
+    if (const auto* run = body.get_object().if_contains("framegrid")) {
+        result.run = boost::json::serialize(*run);
+    }
+    for (const auto& image : images->get_array()) {
+        const auto* link = image.is_object() ? image.get_object().if_contains("url") : nullptr;
+        auto url =
+            http::parse_url(link != nullptr && link->is_string() ? std::string_view(link->get_string()) : "");
+        if (!url) {
+            co_return fail(std::move(url.error()).with_context("a result's URL"));
+        }
+        http::Request request;
+        request.url = std::move(*url);
+        auto fetched = co_await send(std::move(request), kAnswerBytesMax, deadline);
+        if (!fetched) {
+            co_return fail(std::move(fetched.error()));
+        }
+        result.files.push_back(
+            {std::to_string(result.files.size()),
+             std::string(fetched->headers.get("content-type").value_or("")), fetched->body}
+        );
+    }
+    co_return result;
 }
 
 Task<int> GatewayClient::capacity() {

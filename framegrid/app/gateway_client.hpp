@@ -25,11 +25,18 @@ struct SegmentPush {
     std::string configuration;  // Livepeer-Transcode-Configuration
 };
 
-struct UpscaleRequest {
-    Blob bytes;
-    std::string file_name;
-    bool video = false;
-    std::string model_id;
+// A request of an AI pipeline.
+struct AiCall {
+    std::string pipeline;
+    std::vector<std::pair<std::string, std::string>> parameters;
+    std::string file_field;  // "image" or "video"; empty: no file
+    Blob file;
+    Blob mask;  // empty: none
+};
+
+struct AiResult {
+    std::vector<Rendition> files;
+    std::string run;  // what the gateway says of it: a JSON object, or empty
 };
 
 class GatewayClient {
@@ -39,13 +46,14 @@ class GatewayClient {
     // Renditions in profile order. Retries with back-off while the gateway is unreachable or says 503/500, up
     // to `deadline`; a 4xx is final and carries the gateway's own words.
     Task<Result<std::vector<Rendition>>> push(SegmentPush segment, Deadline deadline);
-    // The enlarged image or segment.
-    Task<Result<Rendition>> upscale(UpscaleRequest request, Deadline deadline);
+    // The results, fetched. One is asked for directly; several (num_images_per_prompt) come by URL.
+    Task<Result<AiResult>> run_ai(AiCall call, Deadline deadline);
     // The sum of what orchestrators offer at once now; 0 when unknown.
     Task<int> capacity();
     std::uint64_t retries() const { return retries_; }
 
   private:
+    Task<Result<AiResult>> fetch_listed(std::string json, Deadline deadline);
     Task<Result<http::Fetched>> send(http::Request request, std::size_t limit, Deadline deadline);
     Session& session_;
     std::string url_;

@@ -27,11 +27,13 @@ int main(int argc, char** argv) {
         "  framegrid up                                          a whole local network, until Ctrl-C\n"
         "  framegrid transcode in.mp4 -o out --profiles P720p30fps16x9,P360p30fps16x9\n"
         "  framegrid upscale photo.jpg -o photo-2x.png --scale 2\n"
+        "  framegrid text-to-video \"a red ball rolls left over blue\" -o ball.mp4\n"
         "  framegrid COMMAND --help                              options and examples of a command"
     );
     app::add_up_command(cli, common, run);
     app::add_transcode_command(cli, common, run);
     app::add_upscale_command(cli, common, run);
+    app::add_generate_commands(cli, common, run);
     app::add_gateway_command(cli, common, run);
     app::add_orchestrator_command(cli, common, run);
     app::add_worker_command(cli, common, run);

@@ -34,6 +34,14 @@ Result<std::unique_ptr<infer_onnx::ModelStore>> open_store(const ModelsOptions& 
     return store;
 }
 
+std::string join(const std::vector<std::string>& words) {
+    std::string out;
+    for (const auto& word : words) {
+        out += (out.empty() ? "" : ",") + word;
+    }
+    return out;
+}
+
 int list(const CommonOptions& common, const ModelsOptions& options) {
     auto store = open_store(options);
     if (!store) {
@@ -45,7 +53,7 @@ int list(const CommonOptions& common, const ModelsOptions& options) {
         if (common.json) {
             rows.push_back(boost::json::object{
                 {"id", model.id},
-                {"pipeline", model.pipeline},
+                {"pipelines", boost::json::value_from(model.pipelines)},
                 {"scale", model.image.scale},
                 {"memory_bytes", model.memory_bytes},
                 {"licence", model.licence},
@@ -53,8 +61,8 @@ int list(const CommonOptions& common, const ModelsOptions& options) {
             });
         } else {
             std::printf(
-                "%-20s %-10s %dx  %4lld MB  %-12s %s\n", model.id.c_str(), model.pipeline.c_str(),
-                model.image.scale, static_cast<long long>(model.memory_bytes >> 20), model.licence.c_str(),
+                "%-24s %-40s %5lld MB  %-12s %s\n", model.id.c_str(), join(model.pipelines).c_str(),
+                static_cast<long long>(model.memory_bytes >> 20), model.licence.c_str(),
                 model.description.c_str()
             );
         }

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
-#include <framegrid/app/upscale_job.hpp>
+#include <framegrid/app/ai_file_job.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/runtime/task_group.hpp>
 
@@ -15,19 +15,20 @@ namespace framegrid::app {
 namespace {
 
 struct UpscaleOptions {
-    UpscaleJobOptions job;
+    AiFileJobOptions job;
     std::string input;
     std::string output;
     std::string gateway;
+    std::string model_id;
     int scale = 2;
 };
 
-Task<Result<int>> upscale_with(Session& session, std::string url, UpscaleJobOptions options) {
+Task<Result<int>> upscale_with(Session& session, std::string url, AiFileJobOptions options) {
     GatewayClient gateway(session, std::move(url));
     host::ProgressBar bar("upscale");
     const bool quiet = session.common.json;
     const std::string output = options.output.string();
-    auto report = co_await upscale_file(
+    auto report = co_await run_ai_file(
         session, gateway, std::move(options),
         [&](double done, const std::string& detail) {
             if (!quiet) {
@@ -68,9 +69,11 @@ Task<void> stop_network(std::unique_ptr<LocalNetwork>& network) {
 Task<Result<int>> upscale(Session& session, UpscaleOptions options) {
     options.job.input = options.input;
     options.job.output = options.output;
-    if (options.job.model_id.empty()) {
-        options.job.model_id = fmt::format("framegrid/sr-{}x", options.scale);
+    if (options.model_id.empty()) {
+        options.model_id = fmt::format("framegrid/sr-{}x", options.scale);
     }
+    options.job.pipeline = "upscale";
+    options.job.parameters = {{"model_id", options.model_id}};
     LocalNetworkSettings network;
     auto access = co_await reach_gateway(session, options.gateway, std::move(network));
     if (!access) {
@@ -91,7 +94,7 @@ void add_upscale_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option("--scale", options->scale, "2 or 4")
         ->check(CLI::IsMember({2, 4}))
         ->capture_default_str();
-    command->add_option("--model", options->job.model_id, "model id instead of the one that --scale names");
+    command->add_option("--model", options->model_id, "model id instead of the one that --scale names");
     command
         ->add_option(
             "--gateway", options->gateway,

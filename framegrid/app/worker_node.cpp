@@ -47,11 +47,13 @@ job::Capabilities transcode_capabilities(int capacity) {
 job::Capabilities ai_capabilities(const std::vector<engine::ModelManifest>& models, int capacity) {
     job::Capabilities capabilities;
     for (const auto& model : models) {
-        if (const auto capability = job::capability_of_pipeline(model.pipeline)) {
-            job::ModelConstraint constraint;
-            constraint.warm = true;  // small enough to be loaded in the time of one request
-            constraint.capacity = static_cast<std::uint32_t>(capacity);
-            capabilities.add_model(*capability, model.id, constraint);
+        for (const auto& pipeline : model.pipelines) {
+            if (const auto capability = job::capability_of_pipeline(pipeline)) {
+                job::ModelConstraint constraint;
+                constraint.warm = true;  // small enough to be loaded in the time of one request
+                constraint.capacity = static_cast<std::uint32_t>(capacity);
+                capabilities.add_model(*capability, model.id, constraint);
+            }
         }
     }
     return capabilities;

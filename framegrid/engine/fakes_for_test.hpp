@@ -54,7 +54,7 @@ class NearestModel : public api::ImageModel {
 inline ModelManifest make_manifest(std::string id, int scale) {
     ModelManifest manifest;
     manifest.id = std::move(id);
-    manifest.pipeline = "upscale";
+    manifest.pipelines = {"upscale"};
     manifest.memory_bytes = 1000;
     manifest.image = {.scale = scale, .tile = 24, .overlap = 4, .batch = 3};
     return manifest;
@@ -65,10 +65,18 @@ class FakeLease : public ModelLease {
     FakeLease(api::ImageModel& model, const ModelManifest& manifest) : model_(model), manifest_(manifest) {}
     api::ImageModel& model() override { return model_; }
     const ModelManifest& manifest() const override { return manifest_; }
+    const std::string& digest() const override { return digest_; }
+    Result<api::TensorModel*> network(const std::string& name) override {
+        return fail(Errc::kNotFound, "no network " + name);
+    }
+    Result<Blob> file(const std::string& path) override { return fail(Errc::kNotFound, "no file " + path); }
+    std::any& memo() override { return memo_; }
 
   private:
     api::ImageModel& model_;
     const ModelManifest& manifest_;
+    std::string digest_ = "0123";
+    std::any memo_;
 };
 
 class FakeModels : public ModelSource {
@@ -80,7 +88,7 @@ class FakeModels : public ModelSource {
     Result<std::unique_ptr<ModelLease>> acquire(const std::string& pipeline, const std::string& model_id)
         override {
         const auto it = models_.find(model_id);
-        if (it == models_.end() || it->second.first.pipeline != pipeline) {
+        if (it == models_.end() || !it->second.first.serves(pipeline)) {
             return fail(Errc::kNotFound, "unknown model " + model_id, "model_id");
         }
         return std::make_unique<FakeLease>(*it->second.second, it->second.first);

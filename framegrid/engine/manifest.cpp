@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <optional>
 
 // Compiled in here, because the distribution's library is built with exceptions.
@@ -40,6 +41,7 @@ namespace {
 
 constexpr std::size_t kFilesMax = 64;
 constexpr std::size_t kShapeMax = 8;
+constexpr std::size_t kPipelinesMax = 16;
 constexpr std::int64_t kMemoryBytesMax = std::int64_t{1} << 42;
 
 bool is_name_char(char c) {
@@ -121,6 +123,21 @@ class Section {
         }
         return value->get();
     }
+
+    // `fallback` for what is absent.
+    Result<double> number(std::string_view key, double min, double max, double fallback) const {
+        const toml::node* node = table_.get(key);
+        if (node == nullptr) {
+            return fallback;
+        }
+        const auto value = node->value<double>();
+        if (!value || !(*value >= min && *value <= max)) {
+            return wrong(key, "must be a number from " + std::to_string(min) + " to " + std::to_string(max));
+        }
+        return *value;
+    }
+
+    bool has(std::string_view key) const { return table_.get(key) != nullptr; }
 
     Result<Section> table(std::string_view key) const {
         const toml::node* node = table_.get(key);
@@ -242,12 +259,91 @@ Result<void> parse_network(const Section& root, ModelManifest& manifest) {
         return network.wrong("file", "is not listed under files");
     }
     manifest.file = std::move(file);
+    if (manifest.layout == ModelLayout::kInterpolation) {
+        return {};
+    }
     FG_TRY(input_section, network.table("input"));
     FG_TRY(input, parse_tensor(input_section));
     manifest.input = std::move(input);
     FG_TRY(output_section, network.table("output"));
     FG_TRY(output, parse_tensor(output_section));
     manifest.output = std::move(output);
+    return {};
+}
+
+Result<std::vector<std::string>> parse_pipelines(const Section& root) {
+    std::vector<std::string> pipelines;
+    if (!root.has("pipelines")) {
+        FG_TRY(pipeline, root.text("pipeline", 64));
+        pipelines.push_back(std::move(pipeline));
+    } else {
+        FG_TRY(array, root.array("pipelines", kPipelinesMax));
+        for (std::size_t i = 0; i < array->size(); ++i) {
+            const auto* text = array->get(i)->as_string();
+            if (text == nullptr) {
+                return root.wrong("pipelines[" + std::to_string(i) + "]", "must be a string");
+            }
+            pipelines.push_back(text->get());
+        }
+    }
+    for (const auto& pipeline : pipelines) {
+        if (!is_name_part(pipeline) || pipeline.size() > 64) {
+            return root.wrong("pipeline", "must be letters, digits, '.', '_' or '-'");
+        }
+    }
+    return pipelines;
+}
+
+Result<ModelDefaults> parse_defaults(const Section& root) {
+    ModelDefaults defaults;
+    if (!root.has("defaults")) {
+        return defaults;
+    }
+    FG_TRY(section, root.table("defaults"));
+    const auto number = [&](std::string_view key, std::int64_t max, auto& into) -> Result<void> {
+        FG_TRY(value, section.integer(key, 0, max, 0));
+        into = static_cast<std::remove_reference_t<decltype(into)>>(value);
+        return {};
+    };
+    FG_CHECK(number("steps", 1000, defaults.steps));
+    FG_CHECK(number("width", 8192, defaults.width));
+    FG_CHECK(number("height", 8192, defaults.height));
+    FG_CHECK(number("frames", 1024, defaults.frames));
+    FG_CHECK(number("fps", 240, defaults.fps));
+    FG_CHECK(number("pixels_max", std::int64_t{1} << 30, defaults.pixels_max));
+    FG_TRY(guidance, section.number("guidance_scale", 0, 100, -1));
+    defaults.guidance_scale = guidance;
+    return defaults;
+}
+
+ModelLayout layout_of(const ModelManifest& manifest) {
+    if (std::ranges::find(manifest.files, "model_index.json", &ModelFile::path) != manifest.files.end()) {
+        return ModelLayout::kDiffusers;
+    }
+    return manifest.serves("frame-interpolation") ? ModelLayout::kInterpolation : ModelLayout::kImage;
+}
+
+// What depends on the layout.
+Result<void> parse_layout(const Section& root, ModelManifest& manifest) {
+    manifest.layout = layout_of(manifest);
+    switch (manifest.layout) {
+        case ModelLayout::kDiffusers:
+            manifest.format = "onnx";
+            return {};
+        case ModelLayout::kInterpolation: {
+            FG_CHECK(parse_network(root, manifest));
+            FG_TRY(section, root.table("interpolation"));
+            FG_TRY(multiple, section.integer("multiple", 1, 256, 1));
+            manifest.multiple = static_cast<int>(multiple);
+            return {};
+        }
+        case ModelLayout::kImage:
+            break;
+    }
+    FG_CHECK(parse_network(root, manifest));
+    FG_TRY(image_section, root.table("image"));
+    FG_TRY(image, parse_image(image_section));
+    manifest.image = image;
     return {};
 }
 
@@ -274,11 +370,8 @@ Result<ModelManifest> parse_root(const Section& root) {
         return root.wrong("id", "must be \"organisation/name\"");
     }
     manifest.id = std::move(id);
-    FG_TRY(pipeline, root.text("pipeline", 64));
-    if (!is_name_part(pipeline)) {
-        return root.wrong("pipeline", "must be letters, digits, '.', '_' or '-'");
-    }
-    manifest.pipeline = std::move(pipeline);
+    FG_TRY(pipelines, parse_pipelines(root));
+    manifest.pipelines = std::move(pipelines);
     FG_TRY(version, root.integer("version", 1, std::numeric_limits<int>::max(), 1));
     manifest.version = static_cast<int>(version);
     FG_TRY(description, root.text("description", 1000, false));
@@ -289,14 +382,17 @@ Result<ModelManifest> parse_root(const Section& root) {
     manifest.memory_bytes = memory_bytes;
     FG_TRY(files, parse_files(root));
     manifest.files = std::move(files);
-    FG_CHECK(parse_network(root, manifest));
-    FG_TRY(image_section, root.table("image"));
-    FG_TRY(image, parse_image(image_section));
-    manifest.image = image;
+    FG_CHECK(parse_layout(root, manifest));
+    FG_TRY(defaults, parse_defaults(root));
+    manifest.defaults = defaults;
     return manifest;
 }
 
 }  // namespace
+
+bool ModelManifest::serves(std::string_view pipeline) const {
+    return std::ranges::find(pipelines, pipeline) != pipelines.end();
+}
 
 bool is_model_id(std::string_view id) {
     const auto slash = id.find('/');
@@ -312,9 +408,11 @@ Result<ModelManifest> parse_manifest(std::string_view text) {
     return parse_root(Section(table, ""));
 }
 
-Result<Blob> read_network(const ModelManifest& manifest, FileReader& files) {
-    const auto file = std::ranges::find(manifest.files, manifest.file, &ModelFile::path);
-    FG_ASSERT(file != manifest.files.end());
+Result<Blob> read_model_file(const ModelManifest& manifest, std::string_view path, FileReader& files) {
+    const auto file = std::ranges::find(manifest.files, path, &ModelFile::path);
+    if (file == manifest.files.end()) {
+        return fail(Errc::kNotFound, "model " + manifest.id + ": no file " + std::string(path));
+    }
     const std::string what = "model " + manifest.id + ": " + file->path;
     auto bytes = files.read(file->path, file->bytes > 0 ? file->bytes : kModelFileBytesMax);
     if (!bytes) {
@@ -330,6 +428,18 @@ Result<Blob> read_network(const ModelManifest& manifest, FileReader& files) {
         return fail(Errc::kUnprocessable, what + " does not match the manifest's SHA-256");
     }
     return std::move(*bytes);
+}
+
+std::string model_digest(const ModelManifest& manifest) {
+    std::string text;
+    std::map<std::string_view, std::string_view> sorted;
+    for (const auto& file : manifest.files) {
+        sorted.emplace(file.path, file.sha256);
+    }
+    for (const auto& [path, sha256] : sorted) {
+        text.append(path).append("\n").append(sha256).append("\n");
+    }
+    return crypto::hex(crypto::sha256(as_bytes(text)));
 }
 
 }  // namespace framegrid::engine

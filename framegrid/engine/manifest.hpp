@@ -33,19 +33,43 @@ struct ImageSpec {
     int batch = 4;    // tiles per inference
 };
 
+// What a directory's networks are.
+enum class ModelLayout : std::uint8_t {
+    kImage,          // one network from picture to picture
+    kDiffusers,      // a hub export: model_index.json, and a directory per network
+    kInterpolation,  // one network from two pictures and a time to a picture
+};
+
+// What a job gets that does not say.
+struct ModelDefaults {
+    int steps = 0;               // 0: the pipeline's own
+    double guidance_scale = -1;  // negative: the pipeline's own
+    int width = 0;               // pixels; 0: the network's own
+    int height = 0;
+    int frames = 0;  // of a video
+    int fps = 0;
+    // Larger pictures are made at this many pixels and enlarged; 0: no limit.
+    std::int64_t pixels_max = 0;
+};
+
 struct ModelManifest {
-    std::string id;        // "framegrid/sr-2x"
-    std::string pipeline;  // "upscale"
+    std::string id;                      // "framegrid/sr-2x"
+    std::vector<std::string> pipelines;  // what jobs it serves: "upscale"
+    ModelLayout layout = ModelLayout::kImage;
     int version = 1;
     std::string description;
     std::string licence;            // SPDX expression
     std::int64_t memory_bytes = 0;  // what the loaded network needs, activations included
     std::vector<ModelFile> files;
     std::string format;  // "onnx"
-    std::string file;    // the network's file, one of `files`
-    TensorSpec input;
-    TensorSpec output;
-    ImageSpec image;
+    std::string file;    // the network's file, one of `files`; empty for kDiffusers
+    TensorSpec input;    // kImage
+    TensorSpec output;   // kImage
+    ImageSpec image;     // kImage
+    int multiple = 1;    // kInterpolation: sides must divide by it
+    ModelDefaults defaults;
+
+    bool serves(std::string_view pipeline) const;
 };
 
 inline constexpr std::size_t kManifestBytesMax = 64 * 1024;
@@ -66,7 +90,11 @@ class FileReader {
     virtual Result<Blob> read(const std::string& path, std::int64_t bytes_max) = 0;
 };
 
-// The network's bytes, with size and SHA-256 checked against the manifest. kUnprocessable when they differ.
-Result<Blob> read_network(const ModelManifest& manifest, FileReader& files);
+// One file's bytes, with size and SHA-256 checked against the manifest. kUnprocessable when they differ,
+// kNotFound when the manifest does not list it.
+Result<Blob> read_model_file(const ModelManifest& manifest, std::string_view path, FileReader& files);
+
+// SHA-256 over the files' names and digests, hex: what tells two states of a model apart.
+std::string model_digest(const ModelManifest& manifest);
 
 }  // namespace framegrid::engine

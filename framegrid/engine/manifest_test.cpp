@@ -71,7 +71,8 @@ TEST(Manifest, ReadsEveryField) {
     const auto manifest = parse_manifest(kGood);
     ASSERT_TRUE(manifest) << manifest.error().message;
     EXPECT_EQ(manifest->id, "framegrid/sr-2x");
-    EXPECT_EQ(manifest->pipeline, "upscale");
+    EXPECT_EQ(manifest->pipelines, std::vector<std::string>{"upscale"});
+    EXPECT_EQ(manifest->layout, ModelLayout::kImage);
     EXPECT_EQ(manifest->version, 3);
     EXPECT_EQ(manifest->licence, "Apache-2.0");
     EXPECT_EQ(manifest->memory_bytes, 1'000'000);
@@ -133,15 +134,15 @@ TEST(Manifest, NetworkMustMatchItsHashAndSize) {
     const auto manifest = parse_manifest(kGood);
     ASSERT_TRUE(manifest);
     FakeFiles good("hello");
-    const auto blob = read_network(*manifest, good);
+    const auto blob = read_model_file(*manifest, manifest->file, good);
     ASSERT_TRUE(blob) << blob.error().message;
     EXPECT_EQ(blob->text(), "hello");
     FakeFiles damaged("hellp");
-    EXPECT_EQ(read_network(*manifest, damaged).error().code, Errc::kUnprocessable);
+    EXPECT_EQ(read_model_file(*manifest, manifest->file, damaged).error().code, Errc::kUnprocessable);
     FakeFiles cut("hell");
-    EXPECT_EQ(read_network(*manifest, cut).error().code, Errc::kUnprocessable);
+    EXPECT_EQ(read_model_file(*manifest, manifest->file, cut).error().code, Errc::kUnprocessable);
     FakeFiles longer("hello!");
-    EXPECT_EQ(read_network(*manifest, longer).error().code, Errc::kTooLarge);
+    EXPECT_EQ(read_model_file(*manifest, manifest->file, longer).error().code, Errc::kTooLarge);
 }
 
 }  // namespace

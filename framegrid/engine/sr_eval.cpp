@@ -42,10 +42,10 @@ Result<SrReport> evaluate_sr(ModelSource& models, const SrEvalSettings& settings
     SrReport report;
     for (const auto& manifest : models.manifests()) {
         const bool wanted = settings.model_id.empty() || settings.model_id == manifest.id;
-        if (!wanted || manifest.pipeline != kPipeline) {
+        if (!wanted || !manifest.serves(kPipeline)) {
             continue;
         }
-        FG_TRY(lease, models.acquire(manifest.pipeline, manifest.id));
+        FG_TRY(lease, models.acquire(std::string(kPipeline), manifest.id));
         if (settings.side % manifest.image.scale != 0) {
             return fail(
                 Errc::kInvalidArgument, "side is not a multiple of the scale of " + manifest.id, "side"

@@ -1,37 +1,44 @@
 #include <framegrid/engine/work_runner.hpp>
 
+#include <chrono>
+
 #include <framegrid/base/log.hpp>
-#include <framegrid/engine/upscale.hpp>
-#include <framegrid/media/sniff.hpp>
 
 namespace framegrid::engine {
 namespace {
 
-constexpr std::string_view kUpscale = "upscale";
-
-Pixels pixels_of(const api::RgbImage& image) {
-    return {std::int64_t{image.width} * image.height};
-}
-
-// The network is deterministic, but clients expect a seed with every picture: theirs, or 0.
-std::int64_t seed_of(const UpscaleParameters& parameters) {
-    return parameters.seed.value_or(0);
-}
-
 Result<std::string> choose_model(
-    const std::string& requested, const UpscaleParameters& parameters, const std::string& fallback
+    const job::PipelineSpec& spec, const std::string& requested, const job::Parameters& parameters
 ) {
-    if (!requested.empty() && !parameters.model_id.empty() && requested != parameters.model_id) {
+    const std::string named = parameters.text("model_id");
+    if (!requested.empty() && !named.empty() && requested != named) {
         return fail(
             Errc::kInvalidArgument,
-            "model_id is " + printable(parameters.model_id) + ", the job is for " + printable(requested),
-            "model_id"
+            "model_id is " + printable(named) + ", the job is for " + printable(requested), "model_id"
         );
     }
     if (!requested.empty()) {
         return requested;
     }
-    return parameters.model_id.empty() ? fallback : parameters.model_id;
+    return named.empty() ? std::string(spec.default_model) : named;
+}
+
+Result<api::WorkOutput> run_pipeline(const job::PipelineSpec& spec, const AiJob& job) {
+    switch (spec.capability) {
+        case job::Capability::kUpscale:
+            return run_upscale(job);
+        case job::Capability::kFrameInterpolation:
+            return run_interpolation(job);
+        case job::Capability::kTextToImage:
+        case job::Capability::kImageToImage:
+        case job::Capability::kInpaint:
+            return run_image_generation(spec, job);
+        case job::Capability::kTextToVideo:
+        case job::Capability::kImageToVideo:
+            return run_video_generation(spec, job);
+        default:
+            return fail(Errc::kUnsupported, "this worker does not run " + std::string(spec.name), "pipeline");
+    }
 }
 
 }  // namespace
@@ -51,57 +58,24 @@ Result<api::WorkOutput> WorkRunner::run(
 Result<api::WorkOutput> WorkRunner::run_ai(
     const api::AiWork& work, const Blob& input, const api::StopFlag& stop
 ) {
-    if (work.pipeline != kUpscale) {
+    const auto* spec = job::find_pipeline(work.pipeline);
+    if (spec == nullptr) {
         return fail(Errc::kNotFound, "unknown pipeline " + printable(work.pipeline), "pipeline");
     }
-    FG_TRY(parameters, parse_upscale_parameters(work.parameters));
-    FG_TRY(model_id, choose_model(work.model_id, parameters, settings_.upscale_model));
-    if (input.empty()) {
-        return fail(Errc::kInvalidArgument, "the image is empty", "image");
+    const TimePoint began = now_();
+    FG_TRY(parameters, job::Parameters::from_json(*spec, work.parameters));
+    FG_TRY(model_id, choose_model(*spec, work.model_id, parameters));
+    if (input.empty() && !spec->files.empty()) {
+        const std::string field(spec->files.front().name);
+        return fail(Errc::kInvalidArgument, "the " + field + " is empty", field);
     }
     FG_TRY(lease, models_.acquire(work.pipeline, model_id));
-    if (media::looks_like_video(input.view())) {
-        return upscale_video(*lease, parameters, input, stop);
-    }
-    return upscale_picture(*lease, parameters, input, stop);
-}
-
-Result<api::WorkOutput> WorkRunner::upscale_picture(
-    ModelLease& lease, const UpscaleParameters& parameters, const Blob& input, const api::StopFlag& stop
-) {
-    const ImageSpec& spec = lease.manifest().image;
-    const std::int64_t factor = std::int64_t{spec.scale} * spec.scale;
-    const std::int64_t pixels_max =
-        std::min(settings_.input_pixels_max, settings_.output_pixels_max / factor);
-    FG_TRY(picture, codec_.decode_image(input, pixels_max));
-    FG_TRY(enlarged, upscale(lease.model(), spec, picture, settings_.output_pixels_max, stop));
-    const Pixels decoded = pixels_of(picture);
-    picture = {};  // encoding needs memory of its own
-    FG_TRY(png, codec_.encode_png(enlarged));
-    api::WorkOutput out;
-    out.decoded = decoded;
-    out.artifacts.push_back(
-        {.name = "image.png",
-         .content_type = "image/png",
-         .bytes = std::move(png),
-         .pixels = pixels_of(enlarged),
-         .seed = seed_of(parameters)}
-    );
-    return out;
-}
-
-Result<api::WorkOutput> WorkRunner::upscale_video(
-    ModelLease& lease, const UpscaleParameters& parameters, const Blob& input, const api::StopFlag& stop
-) {
-    const ImageSpec& spec = lease.manifest().image;
-    api::WorkOutput out;
-    const auto enlarge = [&](const api::RgbImage& frame) -> Result<api::RgbImage> {
-        out.decoded = out.decoded + pixels_of(frame);
-        return upscale(lease.model(), spec, frame, settings_.output_pixels_max, stop);
-    };
-    FG_TRY(artifact, codec_.map_video(input, spec.scale, enlarge, stop));
-    artifact.seed = seed_of(parameters);
-    out.artifacts.push_back(std::move(artifact));
+    FG_TRY(out, run_pipeline(*spec, {*lease, parameters, input, codec_, settings_, stop}));
+    api::AiRun run = out.ai.value_or(api::AiRun{});
+    run.model_id = model_id;
+    run.model_digest = lease->digest();
+    run.runtime_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now_() - began).count();
+    out.ai = std::move(run);
     return out;
 }
 

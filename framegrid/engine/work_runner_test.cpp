@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <framegrid/engine/fakes_for_test.hpp>
+#include <framegrid/runtime/manual_clock.hpp>
 
 namespace framegrid::engine {
 namespace {
@@ -46,9 +47,31 @@ class FakeCodec : public api::MediaCodec {
         }
         return picture;
     }
-    Result<Blob> encode_png(const api::RgbImage& image) override {
+    Result<Blob> encode_image(const api::RgbImage& image, api::ImageFormat format, int) override {
         encoded = image;
-        return Blob::copy_of("png");
+        return Blob::copy_of(format == api::ImageFormat::kPng ? "png" : "other");
+    }
+    Result<api::RgbImage> resize(const api::RgbImage&, media::Size size) override {
+        return make_noise(size.width, size.height);
+    }
+    // clang-format off
+    Result<api::Artifact> encode_video(
+        std::span<const api::RgbImage> frames, int fps, api::VideoFormat, const api::StopFlag&
+    ) override {
+        // clang-format on
+        frames_encoded = frames.size();
+        fps_encoded = fps;
+        return api::Artifact{"video.mp4", "video/mp4", Blob::copy_of("mp4"), {}, {}};
+    }
+    // clang-format off
+    Result<api::Artifact> retime_video(
+        const Blob&, const api::Retiming& wanted, const api::Between& between, const api::StopFlag&
+    ) override {
+        // clang-format on
+        retiming = wanted;
+        FG_TRY(middle, between(picture, picture, 0.5));
+        encoded = middle;
+        return api::Artifact{"video.mp4", "video/mp4", Blob::copy_of("mp4"), {}, {}};
     }
     // clang-format off
     Result<api::Artifact> map_video(
@@ -68,6 +91,9 @@ class FakeCodec : public api::MediaCodec {
     }
     api::RgbImage picture = make_noise(20, 10);
     api::RgbImage encoded;
+    api::Retiming retiming;
+    std::size_t frames_encoded = 0;
+    int fps_encoded = 0;
 };
 
 class WorkRunnerTest : public ::testing::Test {
@@ -93,7 +119,8 @@ class WorkRunnerTest : public ::testing::Test {
     FakeModels models;
     FakeTranscoder transcoder;
     FakeCodec codec;
-    WorkRunner runner{transcoder, codec, models};
+    ManualClock clock;
+    WorkRunner runner{transcoder, codec, models, [this] { return clock.now(); }};
     api::StopFlag stop = false;
 };
 
@@ -169,8 +196,8 @@ TEST_F(WorkRunnerTest, BadInputIsRejected) {
     EXPECT_EQ(run_ai("upscale", "", "", "").error().field, "image");
     EXPECT_EQ(run_ai("upscale", "", "", "garbage").error().code, Errc::kUnprocessable);
     WorkRunner small(
-        transcoder, codec, models,
-        {.input_pixels_max = 1000, .output_pixels_max = 799, .upscale_model = "framegrid/sr-2x"}
+        transcoder, codec, models, [this] { return clock.now(); },
+        {.input_pixels_max = 1000, .output_pixels_max = 799}
     );
     const api::Work work{
         .session_id = "",

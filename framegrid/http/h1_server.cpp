@@ -14,8 +14,10 @@ namespace beast = boost::beast;
 constexpr std::size_t kBodyAheadMax = 1 << 20;      // of a body that the handler has not read yet
 constexpr std::size_t kReadAheadMax = 64 * 1024;    // pipelined requests
 constexpr std::size_t kDrainBytesMax = 512 * 1024;  // of an unread body, to keep the connection
-constexpr Duration kLingerMax =
-    std::chrono::seconds(2);  // for a peer that still sends to read our last answer
+// A peer that still sends is to read our last answer: wait until it has paused for so long, and no longer
+// than that.
+constexpr Duration kLingerPauseMax = std::chrono::seconds(2);
+constexpr Duration kLingerMax = std::chrono::seconds(30);
 
 class H1Server;
 
@@ -81,6 +83,7 @@ class H1Server final : public H1Link, public ServerConnection {
     // The exchange's response is complete and its handler has ended.
     void on_exchange_ended();
     // The connection cannot go on after this response.
+    void begin_lingering();
     void linger();
 
   private:
@@ -100,7 +103,7 @@ class H1Server final : public H1Link, public ServerConnection {
     bool tls_;
     std::shared_ptr<H1Exchange> exchange_;
     std::optional<H1Parser<true>> parser_;
-    TimePoint idle_since_, begun_at_{}, linger_until_{};
+    TimePoint idle_since_, begun_at_{}, linger_until_{}, linger_end_{};
     bool draining_ = false;
     bool lingering_ = false;   // the last answer is on its way: what arrives is thrown away
     bool discarding_ = false;  // the answer is complete, the rest of the body is thrown away
@@ -283,6 +286,9 @@ void H1Server::begin() {
 }
 
 std::size_t H1Server::on_bytes(BytesView bytes) {
+    if (lingering_ || discarding_) {
+        linger_until_ = std::min(clock().now() + kLingerPauseMax, linger_end_);
+    }
     if (lingering_) {
         return bytes.size();
     }
@@ -398,7 +404,7 @@ void H1Server::on_exchange_ended() {
         }
         discarding_ = true;
         exchange_->message.body.drop();
-        linger_until_ = clock().now() + kLingerMax;
+        begin_lingering();
         resume();
         return;
     }
@@ -416,9 +422,14 @@ void H1Server::on_exchange_ended() {
     resume();
 }
 
+void H1Server::begin_lingering() {
+    linger_until_ = clock().now() + kLingerPauseMax;
+    linger_end_ = clock().now() + kLingerMax;
+}
+
 void H1Server::linger() {
     if (!std::exchange(lingering_, true)) {
-        linger_until_ = clock().now() + kLingerMax;
+        begin_lingering();
         on_flushed();
         resume();
     }

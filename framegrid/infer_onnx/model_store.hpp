@@ -15,7 +15,8 @@
 namespace framegrid::infer_onnx {
 
 struct ModelStoreSettings {
-    // Searched in order for <organisation>/<name>/model.toml; the first directory that has an id wins.
+    // Searched in order for <organisation>/<name>/, with a model.toml or in a layout that is known; the first
+    // directory that has an id wins.
     std::vector<std::filesystem::path> directories{};
     std::int64_t memory_bytes = std::int64_t{4}
                                 << 30;         // limit over all loaded models, as their manifests state
@@ -52,16 +53,22 @@ class ModelStore : public engine::ModelSource {
 
   private:
     class Lease;
+    struct Loaded;
     struct Known {
         engine::ModelManifest manifest;
         std::filesystem::path directory;
-        std::shared_ptr<api::ImageModel> model;  // null: not loaded
+        std::shared_ptr<Loaded> loaded;  // null: not loaded
     };
 
     explicit ModelStore(ModelStoreSettings settings);
     void scan(const std::filesystem::path& directory);
-    void add(const std::filesystem::path& directory, const std::string& id);
+    // `stated`: the directory has a manifest.
+    void add(const std::filesystem::path& directory, const std::string& id, bool stated);
     Result<void> load(Known& known);
+    Result<std::shared_ptr<Loaded>> load_files(Known& known);
+    static Result<void> pin(Known& known);
+    Result<std::unique_ptr<api::TensorModel>> open_network(const Known& known, const std::string& path);
+    Result<api::TensorModel*> network(const Known& known, Loaded& loaded, const std::string& name);
     Result<void> open_runtime();
     void release(const std::string& id);
 

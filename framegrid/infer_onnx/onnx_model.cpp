@@ -1,42 +1,18 @@
 #include <framegrid/infer_onnx/onnx_model.hpp>
 
-#include <array>
 #include <atomic>
 #include <iostream>
-#include <new>
 #include <thread>
 
 #include <dlfcn.h>
 
-#define ORT_API_MANUAL_INIT  // the library is loaded on demand, see load_library()
-#include <onnxruntime_cxx_api.h>
 #include <onnxruntime_session_options_config_keys.h>
-
-#include <framegrid/base/log.hpp>
+#include <framegrid/infer_onnx/onnx_tensor.hpp>
 
 namespace framegrid::infer_onnx {
 namespace {
 
 constexpr std::size_t kModelBytesMax = std::size_t{2} << 30;  // protobuf's own limit
-constexpr std::int64_t kTensorFloatsMax = std::int64_t{1} << 29;
-
-// Runs `body` and turns everything that ONNX Runtime may throw into an error with `otherwise` as its code.
-template <class F>
-auto converting(const std::string& what, Errc otherwise, F&& body) -> decltype(body()) {
-    try {
-        return body();
-    } catch (const std::bad_alloc&) {
-        return fail(Errc::kCapacity, what + ": out of memory");
-    } catch (const Ort::Exception& error) {
-        // The library reports a failed allocation as a failed run.
-        const std::string_view text = error.what();
-        const bool memory = text.find("Failed to allocate") != std::string_view::npos ||
-                            text.find("bad_alloc") != std::string_view::npos;
-        return fail(memory ? Errc::kCapacity : otherwise, what + ": " + printable(text, 400));
-    } catch (const std::exception& error) {
-        return fail(otherwise, what + ": " + printable(error.what(), 400));
-    }
-}
 
 // Silences std::cerr for a while. Debian's ONNX Runtime and the libonnx it links both register every
 // operator, and the second attempt prints thousands of lines when the process makes its first session.
@@ -147,48 +123,36 @@ std::unexpected<Error> unfit(const engine::ModelManifest& manifest, std::string 
 }
 
 Result<void> check_tensor(
-    const engine::ModelManifest& manifest, const engine::TensorSpec& spec, const Ort::TypeInfo& type,
-    const std::string& name
+    const engine::ModelManifest& manifest, const engine::TensorSpec& spec, const api::TensorInfo& info
 ) {
-    if (name != spec.name) {
+    if (info.name != spec.name) {
         return unfit(
-            manifest, "the network has a tensor " + printable(name) + " where the manifest says " + spec.name
+            manifest,
+            "the network has a tensor " + printable(info.name) + " where the manifest says " + spec.name
         );
     }
-    if (type.GetONNXType() != ONNX_TYPE_TENSOR) {
-        return unfit(manifest, name + " is not a tensor");
-    }
-    const auto info = type.GetTensorTypeAndShapeInfo();
-    if (info.GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
-        return unfit(manifest, name + " is not of type float32");
-    }
-    const auto shape = info.GetShape();
     // -1 stands for a dimension that is only known when the network runs.
-    if (shape.size() != 4 || (shape[1] != 3 && shape[1] != -1)) {
-        return unfit(manifest, name + " does not have the shape [n, 3, h, w]");
+    if (!info.is_float || info.shape.size() != 4 || (info.shape[1] != 3 && info.shape[1] != -1)) {
+        return unfit(manifest, info.name + " does not have the shape [n, 3, h, w] of floats");
     }
     return {};
 }
 
-Result<void> check_session(const engine::ModelManifest& manifest, const Ort::Session& session) {
-    if (session.GetInputCount() != 1 || session.GetOutputCount() != 1) {
+Result<void> check_image_network(const engine::ModelManifest& manifest, const api::TensorModel& network) {
+    if (network.inputs().size() != 1 || network.outputs().size() != 1) {
         return unfit(manifest, "the network must have one input and one output");
     }
-    Ort::AllocatorWithDefaultOptions allocator;
-    const std::string input = session.GetInputNameAllocated(0, allocator).get();
-    const std::string output = session.GetOutputNameAllocated(0, allocator).get();
-    FG_CHECK(check_tensor(manifest, manifest.input, session.GetInputTypeInfo(0), input));
-    return check_tensor(manifest, manifest.output, session.GetOutputTypeInfo(0), output);
+    FG_CHECK(check_tensor(manifest, manifest.input, network.inputs().front()));
+    return check_tensor(manifest, manifest.output, network.outputs().front());
 }
 
 class OnnxImageModel : public api::ImageModel {
   public:
-    OnnxImageModel(const engine::ModelManifest& manifest, Ort::Session session)
+    OnnxImageModel(const engine::ModelManifest& manifest, std::unique_ptr<api::TensorModel> network)
         : what_("model " + manifest.id),
           scale_(manifest.image.scale),
           input_(manifest.input.name),
-          output_(manifest.output.name),
-          session_(std::move(session)) {}
+          network_(std::move(network)) {}
 
     int scale() const override { return scale_; }
 
@@ -196,42 +160,25 @@ class OnnxImageModel : public api::ImageModel {
         const std::vector<float>& tiles, int count, int tile_height, int tile_width
     ) override {
         const std::int64_t floats = std::int64_t{3} * count * tile_height * tile_width;
+        const std::int64_t factor = std::int64_t{scale_} * scale_;
         if (count <= 0 || tile_height <= 0 || tile_width <= 0 ||
-            tiles.size() != static_cast<std::size_t>(floats) ||
-            floats > kTensorFloatsMax / (scale_ * scale_)) {
+            tiles.size() != static_cast<std::size_t>(floats) || floats > kTensorFloatsMax / factor) {
             return fail(Errc::kInvalidArgument, what_ + ": the tiles do not have the stated size");
         }
-        return converting(what_, Errc::kInternal, [&] {
-            return run(tiles, {count, 3, tile_height, tile_width});
-        });
+        const api::Tensor input{{count, 3, tile_height, tile_width}, tiles};
+        const api::NamedTensor named{input_, &input};
+        FG_TRY(outputs, network_->run({&named, 1}));
+        if (outputs.front().floats().size() != static_cast<std::size_t>(floats * factor)) {
+            return fail(Errc::kInternal, what_ + ": the network does not enlarge by what its manifest says");
+        }
+        return std::move(outputs.front().floats());
     }
 
   private:
-    using Shape = std::array<std::int64_t, 4>;
-
-    Result<std::vector<float>> run(const std::vector<float>& tiles, const Shape& shape) {
-        const Shape wanted = {shape[0], 3, shape[2] * scale_, shape[3] * scale_};
-        std::vector<float> out(
-            tiles.size() * static_cast<std::size_t>(scale_) * static_cast<std::size_t>(scale_)
-        );
-        // ONNX Runtime's interface takes inputs as mutable memory but does not write to them.
-        auto input = Ort::Value::CreateTensor<float>(
-            memory_, const_cast<float*>(tiles.data()), tiles.size(), shape.data(), shape.size()
-        );
-        auto output =
-            Ort::Value::CreateTensor<float>(memory_, out.data(), out.size(), wanted.data(), wanted.size());
-        const char* input_name = input_.c_str();
-        const char* output_name = output_.c_str();
-        session_.Run(Ort::RunOptions{nullptr}, &input_name, &input, 1, &output_name, &output, 1);
-        return out;
-    }
-
     std::string what_;
     int scale_;
     std::string input_;
-    std::string output_;
-    Ort::Session session_;
-    Ort::MemoryInfo memory_ = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
+    std::unique_ptr<api::TensorModel> network_;
 };
 
 }  // namespace
@@ -273,23 +220,41 @@ Result<std::unique_ptr<OnnxRuntime>> OnnxRuntime::open(OnnxSettings settings) {
     });
 }
 
-Result<std::unique_ptr<api::ImageModel>> OnnxRuntime::load_image_model(
-    const engine::ModelManifest& manifest, BytesView onnx
-) {
-    using Loaded = Result<std::unique_ptr<api::ImageModel>>;
-    if (onnx.empty() || onnx.size() > kModelBytesMax) {
-        return unfit(manifest, "the network is empty or over 2 GiB");
-    }
-    return converting("model " + manifest.id, Errc::kUnprocessable, [&]() -> Loaded {
+template <class Open>
+Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::open_session(const std::string& name, Open&& open) {
+    return converting(name, Errc::kUnprocessable, [&]() -> Result<std::unique_ptr<api::TensorModel>> {
         Ort::Session session{nullptr};
         {
             const QuietCerr quiet(!impl_->has_made_session);
-            session = Ort::Session(impl_->env, onnx.data(), onnx.size(), make_options(settings_));
+            session = open(impl_->env, make_options(settings_));
             impl_->has_made_session = true;
         }
-        FG_CHECK(check_session(manifest, session));
-        return std::make_unique<OnnxImageModel>(manifest, std::move(session));
+        return make_tensor_model(name, std::move(session));
     });
+}
+
+Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::load(const std::string& name, BytesView onnx) {
+    if (onnx.empty() || onnx.size() > kModelBytesMax) {
+        return fail(Errc::kUnprocessable, name + ": the network is empty or over 2 GiB");
+    }
+    return open_session(name, [&](const Ort::Env& env, const Ort::SessionOptions& options) {
+        return Ort::Session(env, onnx.data(), onnx.size(), options);
+    });
+}
+
+Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::load_file(
+    const std::string& name, const std::string& path
+) {
+    return open_session(name, [&](const Ort::Env& env, const Ort::SessionOptions& options) {
+        return Ort::Session(env, path.c_str(), options);
+    });
+}
+
+Result<std::unique_ptr<api::ImageModel>> make_image_model(
+    const engine::ModelManifest& manifest, std::unique_ptr<api::TensorModel> network
+) {
+    FG_CHECK(check_image_network(manifest, *network));
+    return std::make_unique<OnnxImageModel>(manifest, std::move(network));
 }
 
 }  // namespace framegrid::infer_onnx

@@ -1,10 +1,11 @@
-// ONNX Runtime behind api::ImageModel. No ONNX Runtime header leaves this library.
+// ONNX Runtime behind api::TensorModel and api::ImageModel. No ONNX Runtime header leaves this library.
 #pragma once
 
 #include <memory>
 #include <string>
 
 #include <framegrid/api/media_ports.hpp>
+#include <framegrid/api/tensor_model.hpp>
 #include <framegrid/engine/manifest.hpp>
 
 namespace framegrid::infer_onnx {
@@ -16,6 +17,11 @@ struct OnnxSettings {
     std::string library{};  // path of another libonnxruntime.so; empty: the system's
 };
 
+// A network from picture to picture. kUnprocessable: not the one that the manifest describes.
+Result<std::unique_ptr<api::ImageModel>> make_image_model(
+    const engine::ModelManifest& manifest, std::unique_ptr<api::TensorModel> network
+);
+
 // The library, loaded when the first of these is opened: processes that run no network do not pay for it (10
 // MB). Must outlive the models it loads. Thread-safe.
 class OnnxRuntime {
@@ -25,11 +31,12 @@ class OnnxRuntime {
     static Result<std::unique_ptr<OnnxRuntime>> open(OnnxSettings settings);
     ~OnnxRuntime();
 
-    // Blocking. `onnx` may be dropped afterwards. kUnprocessable: not a network, or not the one that the
-    // manifest describes; kCapacity: not enough memory. The model may be used by one thread at a time.
-    Result<std::unique_ptr<api::ImageModel>> load_image_model(
-        const engine::ModelManifest& manifest, BytesView onnx
-    );
+    // Blocking. `onnx` may be dropped afterwards; `name` is for messages. kUnprocessable: not a network;
+    // kUnsupported: tensors of unusual types; kCapacity: not enough memory. The model may be used by one
+    // thread at a time.
+    Result<std::unique_ptr<api::TensorModel>> load(const std::string& name, BytesView onnx);
+    // The same from a file, for networks whose weights lie in files beside it: those are mapped, not read.
+    Result<std::unique_ptr<api::TensorModel>> load_file(const std::string& name, const std::string& path);
     // "cpu" or "cuda": what "auto" became.
     const std::string& provider() const { return settings_.provider; }
 
@@ -38,6 +45,8 @@ class OnnxRuntime {
 
   private:
     struct Impl;
+    template <class Open>
+    Result<std::unique_ptr<api::TensorModel>> open_session(const std::string& name, Open&& open);
     OnnxRuntime(OnnxSettings settings, std::unique_ptr<Impl> impl);
 
     OnnxSettings settings_;

@@ -35,6 +35,13 @@ std::unique_ptr<OnnxRuntime> open_cpu(int threads = 1) {
     return std::move(*runtime);
 }
 
+Result<std::unique_ptr<api::ImageModel>> load_image_model(
+    OnnxRuntime& runtime, const engine::ModelManifest& manifest, BytesView onnx
+) {
+    FG_TRY(network, runtime.load("model", onnx));
+    return make_image_model(manifest, std::move(network));
+}
+
 api::RgbImage make_ramp(int width, int height) {
     api::RgbImage image{.width = width, .height = height, .pixels = {}};
     for (int y = 0; y < height; ++y) {
@@ -51,7 +58,7 @@ TEST(OnnxModel, ShippedModelsInferTheRightSizes) {
     const auto runtime = open_cpu();
     for (const auto& [name, scale] : {std::pair{"sr-2x", 2}, {"sr-4x", 4}}) {
         const auto ship = shipped(name);
-        auto model = runtime->load_image_model(ship.manifest, ship.onnx);
+        auto model = load_image_model(*runtime, ship.manifest, ship.onnx);
         ASSERT_TRUE(model) << model.error().message;
         EXPECT_EQ((*model)->scale(), scale);
         const std::vector<float> grey(2 * 3 * 20 * 30, 0.5F);
@@ -70,7 +77,7 @@ TEST(OnnxModel, ShippedModelsInferTheRightSizes) {
 TEST(OnnxModel, TilingDoesNotChangeTheResult) {
     const auto runtime = open_cpu();
     const auto ship = shipped("sr-2x");
-    auto model = runtime->load_image_model(ship.manifest, ship.onnx);
+    auto model = load_image_model(*runtime, ship.manifest, ship.onnx);
     ASSERT_TRUE(model) << model.error().message;
     const auto image = make_ramp(50, 41);
     const api::StopFlag stop = false;
@@ -93,7 +100,7 @@ TEST(OnnxModel, HostileNetworksAreErrors) {
     const auto runtime = open_cpu();
     const auto ship = shipped("sr-2x");
     const auto refused = [&](BytesView onnx) {
-        const auto model = runtime->load_image_model(ship.manifest, onnx);
+        const auto model = load_image_model(*runtime, ship.manifest, onnx);
         return !model && model.error().code == Errc::kUnprocessable;
     };
     EXPECT_TRUE(refused({}));
@@ -110,7 +117,7 @@ TEST(OnnxModel, HostileNetworksAreErrors) {
             damaged[k % 2 == 0 ? at : damaged.size() - 1 - at] ^=
                 static_cast<std::uint8_t>(1U << (state >> 29U));
         }
-        if (const auto model = runtime->load_image_model(ship.manifest, damaged)) {
+        if (const auto model = load_image_model(*runtime, ship.manifest, damaged)) {
             (void)(*model)->infer(std::vector<float>(3 * 8 * 8), 1, 8, 8);
         }
     }
@@ -121,13 +128,13 @@ TEST(OnnxModel, NetworkMustFitItsManifest) {
     auto ship = shipped("sr-2x");
     auto other = ship.manifest;
     other.input.name = "image";
-    const auto named = runtime->load_image_model(other, ship.onnx);
+    const auto named = load_image_model(*runtime, other, ship.onnx);
     ASSERT_FALSE(named);
     EXPECT_EQ(named.error().code, Errc::kUnprocessable);
     EXPECT_NE(named.error().message.find("image"), std::string::npos);
     other = ship.manifest;
     other.image.scale = 4;  // a lie that shows when it runs
-    auto lying = runtime->load_image_model(other, ship.onnx);
+    auto lying = load_image_model(*runtime, other, ship.onnx);
     ASSERT_TRUE(lying);
     EXPECT_FALSE((*lying)->infer(std::vector<float>(3 * 8 * 8), 1, 8, 8));
 }

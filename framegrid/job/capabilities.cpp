@@ -57,6 +57,9 @@ constexpr std::array kNames{
     Named{Capability::kLiveVideoToVideo, "Live video to video"},
     Named{Capability::kTextToSpeech, "Text to speech"},
     Named{Capability::kByoc, "byoc"},
+    Named{Capability::kInpaint, "Inpaint"},
+    Named{Capability::kTextToVideo, "Text to video"},
+    Named{Capability::kFrameInterpolation, "Frame interpolation"},
 };
 
 constexpr Capability kFirstPipeline = Capability::kTextToImage;

@@ -55,6 +55,11 @@ enum class Capability : std::int32_t {
     kLiveVideoToVideo = 35,
     kTextToSpeech = 36,
     kByoc = 37,
+    // Ours, for pipelines that the network has no number for. Far from its own, which grow by one; peers
+    // treat numbers that they do not know as capabilities that they do not need.
+    kInpaint = 96,
+    kTextToVideo = 97,
+    kFrameInterpolation = 98,
 };
 
 // "upscale" -> kUpscale; nullopt for pipelines the network has no number for.

@@ -109,7 +109,7 @@ struct Track {
 // far as the reordering needs.
 void repair_dts(Track& track);
 
-enum class OutputFormat : std::uint8_t { kMpegTs, kMp4, kMatroska };
+enum class OutputFormat : std::uint8_t { kMpegTs, kMp4, kMatroska, kWebm };
 OutputFormat output_format(media::Container container);
 
 // Writes tracks into one file in memory, timestamps as they are (no shift). Repairs dts that run backwards.

@@ -42,7 +42,7 @@ Blob still(const std::string& encoder, const std::string& format, const std::str
 TEST(MediaCodec, PngSurvivesARoundTrip) {
     FfmpegMediaCodec codec;
     const api::RgbImage image = gradient(61, 37);
-    const auto png = codec.encode_png(image);
+    const auto png = codec.encode_image(image, api::ImageFormat::kPng, 100);
     ASSERT_TRUE(png.has_value()) << png.error().message;
     const auto again = codec.decode_image(*png, 1'000'000);
     ASSERT_TRUE(again.has_value()) << again.error().message;
@@ -80,7 +80,7 @@ TEST(MediaCodec, ReadsEveryStillFormatAlike) {
 
 TEST(MediaCodec, RefusesWhatIsNotASmallEnoughPicture) {
     FfmpegMediaCodec codec;
-    const Blob png = *codec.encode_png(gradient(40, 40));
+    const Blob png = *codec.encode_image(gradient(40, 40), api::ImageFormat::kPng, 100);
     EXPECT_EQ(codec.decode_image(png, 1000).error().code, Errc::kTooLarge);
     EXPECT_EQ(codec.decode_image(png.slice(0, 100), 10'000).error().code, Errc::kUnprocessable);
     EXPECT_EQ(codec.decode_image(Blob::copy_of("plain text"), 10'000).error().code, Errc::kUnprocessable);
@@ -91,8 +91,10 @@ TEST(MediaCodec, RefusesWhatIsNotASmallEnoughPicture) {
     const auto refused = codec.decode_image(Blob::copy_of(huge), 1'000'000'000);
     ASSERT_FALSE(refused.has_value());
     EXPECT_EQ(refused.error().code, Errc::kTooLarge);
-    EXPECT_EQ(codec.encode_png({4, 4, Bytes(5)}).error().code, Errc::kInvalidArgument);
-    EXPECT_EQ(codec.encode_png({}).error().code, Errc::kInvalidArgument);
+    EXPECT_EQ(
+        codec.encode_image({4, 4, Bytes(5)}, api::ImageFormat::kPng, 100).error().code, Errc::kInvalidArgument
+    );
+    EXPECT_EQ(codec.encode_image({}, api::ImageFormat::kPng, 100).error().code, Errc::kInvalidArgument);
 }
 
 Result<api::RgbImage> doubled(const api::RgbImage& image) {

@@ -1,224 +1,54 @@
 #include <framegrid/media_ffmpeg/media_codec.hpp>
 
+#include <cmath>
 #include <new>
 
 #include <framegrid/media/sniff.hpp>
 #include <framegrid/media_ffmpeg/rgb.hpp>
+#include <framegrid/media_ffmpeg/rgb_video.hpp>
 #include <framegrid/media_ffmpeg/segment_decoder.hpp>
+#include <framegrid/media_ffmpeg/still_image.hpp>
 
 namespace framegrid::media_ffmpeg {
 namespace {
 
-AVCodecID codec_of(media::StillFormat format) {
-    switch (format) {
-        case media::StillFormat::kPng:
-            return AV_CODEC_ID_PNG;
-        case media::StillFormat::kJpeg:
-            return AV_CODEC_ID_MJPEG;
-        case media::StillFormat::kWebp:
-            return AV_CODEC_ID_WEBP;
-        case media::StillFormat::kGif:
-            return AV_CODEC_ID_GIF;
-        case media::StillFormat::kBmp:
-            return AV_CODEC_ID_BMP;
-    }
-    return AV_CODEC_ID_NONE;
-}
-
-// The compressed picture as one packet. All formats but GIF are their own packet.
-Result<PacketPtr> still_packet(const Blob& file, media::StillFormat format) {
-    PacketPtr packet = make_packet();
-    if (format == media::StillFormat::kGif) {
-        FG_TRY(input, Input::open(file));
-        FG_TRY(more, input->read(*packet));
-        if (!more || av_packet_make_refcounted(packet.get()) < 0) {
-            return fail(Errc::kUnprocessable, "the picture is damaged");
-        }
-        return packet;
-    }
-    if (file.size() > media::kSegmentBytesMax) {
-        return fail(Errc::kTooLarge, "the picture's file is over 300 MB");
-    }
-    if (av_new_packet(packet.get(), static_cast<int>(file.size())) < 0) {
-        throw std::bad_alloc();
-    }
-    std::memcpy(packet->data, file.data(), file.size());
-    return packet;
-}
-
-Result<FramePtr> decode_still(const Blob& file, media::StillFormat format, std::int64_t pixels_max) {
-    const AVCodec* codec = avcodec_find_decoder(codec_of(format));
-    if (codec == nullptr) {
-        return fail(Errc::kUnsupported, "Decoder not found");
-    }
-    CodecPtr context(avcodec_alloc_context3(codec));
-    if (!context) {
-        throw std::bad_alloc();
-    }
-    context->max_pixels = pixels_max;
-    context->thread_count = 1;
-    if (const int error = avcodec_open2(context.get(), codec, nullptr); error < 0) {
-        return av_fail(error, "opening the picture decoder");
-    }
-    FG_TRY(packet, still_packet(file, format));
-    FramePtr frame = make_frame();
-    int error = avcodec_send_packet(context.get(), packet.get());
-    if (error >= 0) {
-        (void)avcodec_send_packet(context.get(), nullptr);
-        error = avcodec_receive_frame(context.get(), frame.get());
-    }
-    if (error < 0) {
-        return av_fail(error, "the picture cannot be decoded", Errc::kUnprocessable);
-    }
-    if (frame->colorspace == AVCOL_SPC_UNSPECIFIED) {
-        frame->colorspace = AVCOL_SPC_BT470BG;  // stills are BT.601 whatever their size
-    }
-    return frame;
-}
-
-Result<FramePtr> upright(FramePtr frame) {
-    if (!PictureFilter::needed(*frame, nullptr)) {
-        return frame;
-    }
-    PictureFilter filter;
-    frame->pts = 0;
-    FG_CHECK(filter.push(std::move(frame), nullptr, {1, 1}));
-    filter.finish();
-    FramePtr turned = filter.pull();
-    if (!turned) {
-        return fail(Errc::kInternal, "turning a picture failed");
-    }
-    return turned;
-}
-
-Result<api::RgbImage> decode_image_file(const Blob& file, std::int64_t pixels_max) {
-    const auto format = media::still_format(file.view());
-    if (!format) {
-        return fail(Errc::kUnprocessable, "not a picture: PNG, JPEG, WebP, GIF and BMP are known");
-    }
-    const auto size = media::picture_size(file.view());
-    if (!size) {
-        return fail(Errc::kUnprocessable, "the picture's header is damaged");
-    }
-    pixels_max = std::min(pixels_max, kPixelsMax);
-    if (std::int64_t{size->width} * size->height > pixels_max || size->width > kSideMax ||
-        size->height > kSideMax) {
-        return fail(
-            Errc::kTooLarge, "the picture is " + std::to_string(size->width) + "x" +
-                                 std::to_string(size->height) + ", over the limit of " +
-                                 std::to_string(pixels_max) + " pixels"
-        );
-    }
-    FG_TRY(decoded, decode_still(file, *format, pixels_max));
-    FG_TRY(frame, upright(std::move(decoded)));
-    Scaler scaler;
-    return to_rgb(scaler, *frame, {frame->width, frame->height});
-}
-
-Result<Blob> encode_png_file(const api::RgbImage& image) {
-    FG_TRY(frame, from_rgb(image));
-    const AVCodec* codec = avcodec_find_encoder(AV_CODEC_ID_PNG);
-    CodecPtr context(codec == nullptr ? nullptr : avcodec_alloc_context3(codec));
-    if (!context) {
-        return fail(Errc::kUnsupported, "Encoder not found: PNG");
-    }
-    context->width = image.width;
-    context->height = image.height;
-    context->pix_fmt = AV_PIX_FMT_RGB24;
-    context->time_base = {1, 1};
-    context->thread_count = 1;
-    context->compression_level = 4;
-    Options options;
-    options.set("pred", "mixed");
-    int error = avcodec_open2(context.get(), codec, options.get());
-    PacketPtr packet = make_packet();
-    frame->pts = 0;
-    error = error < 0 ? error : avcodec_send_frame(context.get(), frame.get());
-    if (error >= 0) {
-        (void)avcodec_send_frame(context.get(), nullptr);
-        error = avcodec_receive_packet(context.get(), packet.get());
-    }
-    if (error < 0) {
-        return av_fail(error, "encoding a PNG");
-    }
-    // The Blob owns FFmpeg's buffer: no copy.
-    std::shared_ptr<AVPacket> owner(packet.release(), AvFree{});
-    const BytesView view{owner->data, static_cast<std::size_t>(owner->size)};
-    return Blob(std::move(owner), view);
-}
-
-// Decode, map, encode, one picture at a time.
-class VideoMap {
+// A video's pictures one by one, its sound kept, and a new video of it.
+class VideoRewrite {
   public:
-    using Map = std::function<Result<api::RgbImage>(const api::RgbImage&)>;
-    VideoMap(const MediaCodecSettings& settings, int scale, const Map& map, const api::StopFlag& stop)
-        : settings_(settings), scale_(scale), map_(map) {
+    VideoRewrite(const MediaCodecSettings& settings, const Blob& segment, const api::StopFlag& stop)
+        : settings_(settings),
+          segment_(segment),
+          format_(media::looks_like_mpegts(segment.view()) ? OutputFormat::kMpegTs : OutputFormat::kMp4),
+          out_(settings, media::Encoder::kH264, format_) {
         run_.hardware = &hardware_;
         run_.stop = &stop;
-        profile_.name = "mapped";
-        profile_.quality = static_cast<std::uint32_t>(std::clamp(settings.crf, 1, 51));
-        profile_.h264_profile = media::H264Profile::kHigh;
     }
 
-    Result<api::Artifact> run(const Blob& segment);
+    // Calls `take` for each picture. The clock of the result is the segment's unless it is set in there.
+    Result<void> read(const std::function<Result<void>(const AVFrame&)>& take);
+    Result<api::RgbImage> rgb(const AVFrame& picture) {
+        return to_rgb(to_rgb_, picture, {picture.width, picture.height});
+    }
+    // Everything into one file.
+    Result<api::Artifact> finish();
+
+    const SegmentRun& run() const { return run_; }
+    RgbVideo& out() { return out_; }
 
   private:
-    Result<void> take(const AVFrame& picture);
-    Result<void> open_encoder(const AVFrame& picture);
-
     const MediaCodecSettings& settings_;
-    int scale_;
-    const Map& map_;
+    const Blob& segment_;
+    OutputFormat format_;
+    RgbVideo out_;
     Hardware hardware_;
     SegmentRun run_;
-    media::VideoProfile profile_;
-    OutputFormat format_ = OutputFormat::kMp4;
+    Session session_;
     Scaler to_rgb_;
-    Scaler to_yuv_;
-    std::unique_ptr<VideoEncoder> encoder_;
-    media::Size size_;  // of the pictures that go to the encoder
-    std::vector<PacketPtr> packets_;
-    std::int64_t pixels_ = 0;
 };
 
-Result<void> VideoMap::open_encoder(const AVFrame& picture) {
-    FG_TRY(
-        encoder, VideoEncoder::open(
-                     profile_, picture, run_.time_base, run_.frame_rate, format_,
-                     {settings_.preset, "", settings_.encoder_threads}, hardware_
-                 )
-    );
-    encoder_ = std::move(encoder);
-    size_ = {picture.width, picture.height};
-    return {};
-}
-
-Result<void> VideoMap::take(const AVFrame& picture) {
-    FG_TRY(source, to_rgb(to_rgb_, picture, {picture.width, picture.height}));
-    FG_TRY(mapped, map_(source));
-    if (mapped.width != source.width * scale_ || mapped.height != source.height * scale_) {
-        return fail(Errc::kInternal, "the model returned a picture of the wrong size");
-    }
-    FG_TRY(rgb, from_rgb(mapped));
-    rgb->sample_aspect_ratio = picture.sample_aspect_ratio;
-    // 4:2:0 needs even sides. Pictures keep the first one's size: MP4 has one size per track.
-    const media::Size even{std::max(2, mapped.width & ~1), std::max(2, mapped.height & ~1)};
-    FG_TRY(yuv, to_yuv_.scale(*rgb, encoder_ ? size_ : even, AV_PIX_FMT_YUV420P));
-    yuv->pts = picture.pts;
-    yuv->duration = picture.duration;
-    yuv->time_base = run_.time_base;
-    yuv->pict_type = encoder_ ? AV_PICTURE_TYPE_NONE : AV_PICTURE_TYPE_I;
-    if (!encoder_) {
-        FG_CHECK(open_encoder(*yuv));
-    }
-    pixels_ += std::int64_t{yuv->width} * yuv->height;
-    return encoder_->encode(std::move(yuv), packets_);
-}
-
-Result<api::Artifact> VideoMap::run(const Blob& segment) {
-    format_ = media::looks_like_mpegts(segment.view()) ? OutputFormat::kMpegTs : OutputFormat::kMp4;
-    Session session;
-    FG_TRY(decoder, SegmentDecoder::open(segment, session, run_, settings_.decoder_threads, hardware_));
+Result<void> VideoRewrite::read(const std::function<Result<void>(const AVFrame&)>& take) {
+    FG_TRY(decoder, SegmentDecoder::open(segment_, session_, run_, settings_.decoder_threads, hardware_));
+    out_.set_clock(run_.time_base, run_.frame_rate);
     Result<void> taken;
     const auto decoded = decoder->decode(std::nullopt, [&](const AVFrame& picture) {
         taken = take(picture);
@@ -228,15 +58,16 @@ Result<api::Artifact> VideoMap::run(const Blob& segment) {
     if (!decoded) {
         return fail(decoded.error());
     }
-    if (!encoder_) {
+    return {};
+}
+
+Result<api::Artifact> VideoRewrite::finish() {
+    if (out_.empty()) {
         return fail(Errc::kUnprocessable, "TranscoderInvalidVideo: no picture could be decoded");
     }
-    FG_CHECK(encoder_->encode(nullptr, packets_));
-    std::vector<Track> tracks(1);
-    tracks[0].parameters = encoder_->parameters();
-    tracks[0].time_base = run_.time_base;
-    tracks[0].frame_rate = run_.frame_rate;
-    tracks[0].packets = std::move(packets_);
+    std::vector<Track> tracks;
+    FG_TRY(video, out_.finish());
+    tracks.push_back(std::move(video));
     if (run_.audio && (format_ == OutputFormat::kMpegTs || fits_mp4(run_.audio->codec_id))) {
         Track audio;
         audio.parameters = std::move(run_.audio);
@@ -247,29 +78,186 @@ Result<api::Artifact> VideoMap::run(const Blob& segment) {
     FG_TRY(bytes, mux(format_, tracks));
     const bool is_ts = format_ == OutputFormat::kMpegTs;
     return api::Artifact{
-        is_ts ? "video.ts" : "video.mp4", is_ts ? "video/mp2t" : "video/mp4", std::move(bytes),
-        Pixels{pixels_}, std::nullopt
+        is_ts ? "video.ts" : "video.mp4", is_ts ? "video/mp2t" : "video/mp4", std::move(bytes), out_.pixels(),
+        std::nullopt
     };
+}
+
+using Map = std::function<Result<api::RgbImage>(const api::RgbImage&)>;
+
+Result<api::Artifact> map_frames(VideoRewrite& video, int scale, const Map& map) {
+    FG_CHECK(video.read([&](const AVFrame& picture) -> Result<void> {
+        FG_TRY(source, video.rgb(picture));
+        FG_TRY(mapped, map(source));
+        if (mapped.width != source.width * scale || mapped.height != source.height * scale) {
+            return fail(Errc::kInternal, "the model returned a picture of the wrong size");
+        }
+        return video.out().add(mapped, picture.pts, picture.duration, picture.sample_aspect_ratio);
+    }));
+    return video.finish();
+}
+
+constexpr AVRational kRetimeBase{1, 90'000};
+
+// Fills in pictures between each two of a video.
+class Retimer {
+  public:
+    Retimer(
+        VideoRewrite& video, const api::Retiming& retiming, const api::Between& between,
+        const api::StopFlag& stop
+    )
+        : video_(video), retiming_(retiming), between_(between), stop_(stop) {}
+
+    Result<void> take(const AVFrame& picture);
+    // After the last one, which is shown as long as it was.
+    Result<void> finish();
+
+  private:
+    Result<void> fill(std::int64_t until, const api::RgbImage* after);
+    Result<void> put(const api::RgbImage& image, std::int64_t pts);
+
+    VideoRewrite& video_;
+    const api::Retiming& retiming_;
+    const api::Between& between_;
+    const api::StopFlag& stop_;
+    api::RgbImage before_;
+    AVRational aspect_{1, 1};
+    std::int64_t before_pts_ = AV_NOPTS_VALUE;  // in kRetimeBase, like all times here
+    std::int64_t first_pts_ = 0;
+    std::int64_t step_ = 0;     // of the input, the last seen
+    std::int64_t written_ = 0;  // pictures of the even grid
+};
+
+Result<void> Retimer::put(const api::RgbImage& image, std::int64_t pts) {
+    ++written_;
+    return video_.out().add(image, pts, 0, aspect_);
+}
+
+// Pictures at times from `before_pts_` on and before `until`; without `after` the last one is held.
+Result<void> Retimer::fill(std::int64_t until, const api::RgbImage* after) {
+    const std::int64_t span = until - before_pts_;
+    for (std::int64_t i = 0;; ++i) {
+        if (stop_.load(std::memory_order_relaxed)) {
+            return fail(Errc::kCancelled, "the work was stopped");
+        }
+        const std::int64_t pts = retiming_.fps > 0
+                                     ? first_pts_ + av_rescale(written_, kRetimeBase.den, retiming_.fps)
+                                     : before_pts_ + av_rescale(i, span, retiming_.multiplier);
+        if (pts >= until) {
+            return {};
+        }
+        const double time = static_cast<double>(pts - before_pts_) / static_cast<double>(span);
+        if (after == nullptr || time < 1e-3) {
+            FG_CHECK(put(before_, pts));
+            continue;
+        }
+        FG_TRY(image, between_(before_, *after, time));
+        if (image.width != before_.width || image.height != before_.height) {
+            return fail(Errc::kInternal, "the model returned a picture of the wrong size");
+        }
+        FG_CHECK(put(image, pts));
+    }
+}
+
+Result<void> Retimer::take(const AVFrame& picture) {
+    const SegmentRun& run = video_.run();
+    const std::int64_t pts = av_rescale_q(picture.pts, run.time_base, kRetimeBase);
+    FG_TRY(image, video_.rgb(picture));
+    if (before_pts_ == AV_NOPTS_VALUE) {
+        first_pts_ = pts;
+        aspect_ = picture.sample_aspect_ratio;
+        const AVRational rate = retiming_.fps > 0 ? AVRational{retiming_.fps, 1}
+                                                  : av_mul_q(run.frame_rate, {retiming_.multiplier, 1});
+        video_.out().set_clock(kRetimeBase, rate);
+        step_ = av_rescale_q(1, av_inv_q(run.frame_rate), kRetimeBase);
+    } else {
+        if (image.width != before_.width || image.height != before_.height) {
+            return fail(Errc::kUnsupported, "the video changes its size");
+        }
+        if (pts <= before_pts_) {
+            return {};
+        }
+        step_ = pts - before_pts_;
+        FG_CHECK(fill(pts, &image));
+    }
+    before_ = std::move(image);
+    before_pts_ = pts;
+    return {};
+}
+
+Result<void> Retimer::finish() {
+    if (before_pts_ == AV_NOPTS_VALUE || (retiming_.open_end && written_ > 0)) {
+        return {};
+    }
+    return fill(before_pts_ + std::max<std::int64_t>(1, step_), nullptr);
+}
+
+Result<api::Artifact> encode_frames(
+    const MediaCodecSettings& settings, std::span<const api::RgbImage> frames, int fps,
+    api::VideoFormat format, const api::StopFlag& stop
+) {
+    const bool is_mp4 = format == api::VideoFormat::kMp4;
+    RgbVideo out(
+        settings, is_mp4 ? media::Encoder::kH264 : media::Encoder::kVp9,
+        is_mp4 ? OutputFormat::kMp4 : OutputFormat::kWebm
+    );
+    out.set_clock({1, fps}, {fps, 1});
+    std::int64_t pts = 0;
+    for (const auto& frame : frames) {
+        if (stop.load(std::memory_order_relaxed)) {
+            return fail(Errc::kCancelled, "the work was stopped");
+        }
+        FG_CHECK(out.add(frame, pts++, 1));
+    }
+    std::vector<Track> tracks;
+    FG_TRY(track, out.finish());
+    tracks.push_back(std::move(track));
+    FG_TRY(bytes, mux(out.format(), tracks));
+    return api::Artifact{
+        is_mp4 ? "video.mp4" : "video.webm", is_mp4 ? "video/mp4" : "video/webm", std::move(bytes),
+        out.pixels(), std::nullopt
+    };
+}
+
+// FFmpeg's helpers report a failed allocation by throwing.
+template <class F>
+auto guarded(F&& body) -> decltype(body()) {
+    quiet_av_logs();
+    try {
+        return body();
+    } catch (const std::exception& error) {
+        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
+    }
 }
 
 }  // namespace
 
 Result<api::RgbImage> FfmpegMediaCodec::decode_image(const Blob& file, std::int64_t pixels_max) {
-    quiet_av_logs();
-    try {
-        return decode_image_file(file, pixels_max);
-    } catch (const std::exception& error) {
-        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
-    }
+    return guarded([&] { return decode_still_image(file, pixels_max); });
 }
 
-Result<Blob> FfmpegMediaCodec::encode_png(const api::RgbImage& image) {
-    quiet_av_logs();
-    try {
-        return encode_png_file(image);
-    } catch (const std::exception& error) {
-        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
+Result<Blob> FfmpegMediaCodec::encode_image(
+    const api::RgbImage& image, api::ImageFormat format, int quality
+) {
+    return guarded([&] { return encode_still_image(image, format, quality); });
+}
+
+Result<api::RgbImage> FfmpegMediaCodec::resize(const api::RgbImage& image, media::Size size) {
+    return guarded([&]() -> Result<api::RgbImage> {
+        FG_CHECK(check_size(size.width, size.height));
+        FG_TRY(frame, from_rgb(image));
+        Scaler scaler;
+        return to_rgb(scaler, *frame, size);
+    });
+}
+
+Result<api::Artifact> FfmpegMediaCodec::encode_video(
+    std::span<const api::RgbImage> frames, int fps, api::VideoFormat format, const api::StopFlag& stop
+) {
+    if (frames.empty() || fps < 1 || fps > 1000) {
+        return fail(Errc::kInvalidArgument, "a video needs pictures and 1 to 1000 frames per second", "fps");
     }
+    return guarded([&] { return encode_frames(settings_, frames, fps, format, stop); });
 }
 
 Result<api::Artifact> FfmpegMediaCodec::map_video(
@@ -282,11 +270,28 @@ Result<api::Artifact> FfmpegMediaCodec::map_video(
     if (segment.size() > media::kSegmentBytesMax) {
         return fail(Errc::kTooLarge, "the segment is over 300 MB");
     }
-    try {
-        return VideoMap(settings_, scale, map, stop).run(segment);
-    } catch (const std::exception& error) {
-        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
+    return guarded([&] {
+        VideoRewrite video(settings_, segment, stop);
+        return map_frames(video, scale, map);
+    });
+}
+
+Result<api::Artifact> FfmpegMediaCodec::retime_video(
+    const Blob& segment, const api::Retiming& retiming, const api::Between& between, const api::StopFlag& stop
+) {
+    if (retiming.fps < 0 || retiming.fps > 1000 || retiming.multiplier < 1 || retiming.multiplier > 64) {
+        return fail(Errc::kInvalidArgument, "the frame rate must be 1 to 1000", "fps");
     }
+    if (segment.size() > media::kSegmentBytesMax) {
+        return fail(Errc::kTooLarge, "the segment is over 300 MB");
+    }
+    return guarded([&]() -> Result<api::Artifact> {
+        VideoRewrite video(settings_, segment, stop);
+        Retimer retimer(video, retiming, between, stop);
+        FG_CHECK(video.read([&](const AVFrame& picture) { return retimer.take(picture); }));
+        FG_CHECK(retimer.finish());
+        return video.finish();
+    });
 }
 
 }  // namespace framegrid::media_ffmpeg

@@ -99,7 +99,7 @@ int run_sheet(const std::string& path, const std::string& out) {
     if (!sheet) {
         return complain(sheet.error());
     }
-    const auto png = FfmpegMediaCodec().encode_png(*sheet);
+    const auto png = FfmpegMediaCodec().encode_image(*sheet, api::ImageFormat::kPng, 100);
     if (!png) {
         return complain(png.error());
     }

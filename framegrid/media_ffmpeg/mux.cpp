@@ -142,6 +142,7 @@ class Muxer {
 Result<void> Muxer::open(const std::vector<Track>& tracks) {
     const char* name = format_ == OutputFormat::kMpegTs ? "mpegts"
                        : format_ == OutputFormat::kMp4  ? "mp4"
+                       : format_ == OutputFormat::kWebm ? "webm"
                                                         : "matroska";
     if (const int error = avformat_alloc_output_context2(&context_, nullptr, name, nullptr); error < 0) {
         return av_fail(error, "opening the muxer");

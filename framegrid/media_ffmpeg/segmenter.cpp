@@ -1,5 +1,7 @@
 #include <framegrid/media_ffmpeg/segmenter.hpp>
 
+#include <new>
+
 #include <algorithm>
 
 extern "C" {
@@ -49,6 +51,7 @@ struct Segmenter::State {
     Result<void> prepare();
     Result<std::optional<Segment>> next();
     Result<void> take_video(PacketPtr packet);
+    Result<void> take_tail(const AVPacket& packet);
     Result<void> take_audio(PacketPtr packet);
     Result<void> add_audio(std::vector<PacketPtr> packets);
     Result<void> keep(PacketPtr packet, std::vector<PacketPtr>& packets);
@@ -168,6 +171,20 @@ Result<void> Segmenter::State::take_video(PacketPtr packet) {
     return keep(std::move(packet), video_packets);
 }
 
+// The next segment's first picture, without counting it.
+Result<void> Segmenter::State::take_tail(const AVPacket& packet) {
+    PacketPtr tail(av_packet_clone(&packet));
+    if (!tail) {
+        throw std::bad_alloc();
+    }
+    if (byte_stream) {
+        FG_TRY(converted, byte_stream->convert(std::move(tail)));
+        tail = std::move(converted);
+    }
+    move(*tail, video->time_base);
+    return keep(std::move(tail), video_packets);
+}
+
 Result<void> Segmenter::State::take_audio(PacketPtr packet) {
     std::vector<PacketPtr> packets;
     if (audio_encoder) {
@@ -204,6 +221,7 @@ Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t seg
     segment.starts_with_keyframe = (tracks[0].packets.front()->flags & AV_PKT_FLAG_KEY) != 0;
     FG_TRY(bytes, mux(format, tracks));
     segment.bytes = std::move(bytes);
+    segment.reaches_next = settings.reach_next && pending != nullptr;
     segment.seq = seq++;
     segment.content_type = content_type_of(format);
     if (start != AV_NOPTS_VALUE) {
@@ -240,6 +258,9 @@ Result<std::optional<Segment>> Segmenter::State::next() {
             if (cuts_here(*packet)) {
                 const std::int64_t cut = time_of(*packet);
                 pending = std::move(packet);
+                if (settings.reach_next) {
+                    FG_CHECK(take_tail(*pending));
+                }
                 return finish_segment(cut);
             }
             FG_CHECK(take_video(std::move(packet)));

@@ -12,6 +12,8 @@ namespace framegrid::media_ffmpeg {
 
 struct SegmenterSettings {
     std::int64_t target_ms = media::kSegmentMsDefault;
+    // Each segment also holds the picture that the next one starts with: for work between neighbours.
+    bool reach_next = false;
 };
 
 struct Segment {
@@ -21,6 +23,7 @@ struct Segment {
     std::int64_t start_ms = 0;  // of its first picture, from the file's first picture
     std::int64_t duration_ms = 0;
     bool starts_with_keyframe = true;
+    bool reaches_next = false;  // its last picture is the next one's first
 };
 
 // Pull-style; holds one segment at a time, never the file. One thread at a time.

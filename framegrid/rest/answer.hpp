@@ -36,7 +36,4 @@ std::string error_json(const Error& error, int status);
 // `status` 0: what status_of() says. 503 carries Retry-After.
 Answer error_answer(const Error& error, int status = 0);
 
-// `text` with every byte that is not part of valid UTF-8 replaced by '?'.
-std::string valid_utf8(std::string_view text);
-
 }  // namespace framegrid::rest

@@ -4,12 +4,12 @@
 #include <deque>
 
 #include <framegrid/http/multipart.hpp>
+#include <framegrid/rest/ai_jobs.hpp>
 #include <framegrid/rest/live_ingest.hpp>
 #include <framegrid/rest/playback.hpp>
 #include <framegrid/rest/results_store.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/rest/streams.hpp>
-#include <framegrid/rest/upscale.hpp>
 #include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::rest {
@@ -93,7 +93,7 @@ class Rest::Impl {
     StreamTable streams_;
     ResultsStore results_;
     LiveIngest ingest_;
-    Upscale upscale_;
+    AiJobs ai_jobs_;
     Playback playback_;
     Router router_;
 };
@@ -109,7 +109,7 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
           ports_.gateway, ports_.probe, streams_, ports_.clock, ports_.random, settings_.ingest,
           settings_.upload_time_max, ports_.log
       ),
-      upscale_(
+      ai_jobs_(
           ports_.gateway, results_, ports_.pool, ports_.clock, ports_.random, settings_.ai,
           settings_.upload_time_max, settings_.public_url, ports_.log
       ),
@@ -122,7 +122,11 @@ void Rest::Impl::add_routes() {
     router_.add({"POST", "/echo", RouteKind::kJob, [this](Call& call) { return echo(call); }});
     router_.add({"PUT", "/live/{*}", RouteKind::kJob, push});
     router_.add({"POST", "/live/{*}", RouteKind::kJob, push});
-    router_.add({"POST", "/upscale", RouteKind::kJob, [this](Call& call) { return upscale_.post(call); }});
+    for (const auto& spec : job::pipelines()) {
+        router_.add({"POST", "/" + std::string(spec.name), RouteKind::kJob, [this, &spec](Call& call) {
+                         return ai_jobs_.post(call, spec);
+                     }});
+    }
     router_.add({"GET", "/stream/{}", RouteKind::kPage, [this](Call& call) { return playback_.master(call); }}
     );
     router_.add({"GET", "/stream/{}/{}", RouteKind::kPage, [this](Call& call) {
@@ -207,8 +211,12 @@ Answer Rest::Impl::unknown_path(const Call& call) const {
         name.remove_suffix(1);
     }
     if (head.method == "POST" && !name.empty() && name.find('/') == std::string_view::npos) {
+        std::string known;
+        for (const auto& spec : job::pipelines()) {
+            known += (known.empty() ? "" : ", ") + std::string(spec.name);
+        }
         return error_answer(make_error(
-            Errc::kNotFound, "unknown pipeline " + printable(name, 64) + "; this gateway serves: upscale",
+            Errc::kNotFound, "unknown pipeline " + printable(name, 64) + "; this gateway serves: " + known,
             "pipeline"
         ));
     }

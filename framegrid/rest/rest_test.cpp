@@ -73,7 +73,7 @@ TEST_F(RestApiTest, UpscaleReturnsAnAbsoluteUrl) {
     EXPECT_TRUE(gateway_.jobs.back().needs.has(job::Capability::kUpscale));
     EXPECT_EQ(
         last_work().parameters,
-        R"({"model_id":"framegrid/sr-2x","prompt":"","safety_check":true,"seed":42,"num_inference_steps":75})"
+        R"({"model_id":"framegrid/sr-2x","num_inference_steps":75,"safety_check":true,"seed":42})"
     );
 
     const std::string path = url.substr(origin.size());
@@ -152,6 +152,57 @@ TEST_F(RestApiTest, UpscaleRefusesOtherBodies) {
     EXPECT_EQ(send("GET", "/upscale")->status(), 405);
 }
 
+TEST_F(RestApiTest, PicturesFromADescription) {
+    const Fields as_json{{"content-type", "application/json"}};
+    const auto bad = send("POST", "/text-to-image", as_json, R"({"prompt":"x","width":100})");
+    EXPECT_EQ(error_field(*bad), "invalid_argument:width");
+    EXPECT_EQ(error_field(*send("POST", "/text-to-image", as_json, "{}")), "invalid_argument:prompt");
+    const std::string huge = R"({"prompt":")" + std::string(1'000'000, 'x') + "\"}";
+    EXPECT_EQ(send("POST", "/text-to-image", as_json, huge)->status(), 413);
+    EXPECT_TRUE(gateway_.jobs.empty());
+
+    gateway_.answer = [](const gateway::JobRequest& request) {
+        auto out = FakeGateway::repeat_input(request);
+        out->output.artifacts.assign(2, {});
+        out->output.artifacts[0].bytes = Blob::copy_of(png(8, 8));
+        out->output.artifacts[1].bytes = Blob::copy_of(png(9, 9));
+        out->output.artifacts[1].seed = 70;
+        out->output.ai = api::AiRun{"framegrid/scenes", "00ff", 12, 345};
+        return out;
+    };
+    const auto sent = send(
+        "POST", "/text-to-image", as_json,
+        R"({"prompt":"a red ball","model_id":"","loras":"","seed":7,"num_images_per_prompt":2})"
+    );
+    ASSERT_EQ(sent->status(), 200) << sent->text();
+    EXPECT_EQ(last_work().pipeline, "text-to-image");
+    EXPECT_EQ(last_work().model_id, "framegrid/scenes");
+    EXPECT_TRUE(gateway_.jobs.back().needs.has(job::Capability::kTextToImage));
+    const auto body = json(*sent);
+    ASSERT_EQ(body.at("images").as_array().size(), 2U);
+    EXPECT_EQ(body.at("images").as_array()[0].as_object().at("seed").as_int64(), 7);
+    EXPECT_EQ(body.at("images").as_array()[1].as_object().at("seed").as_int64(), 70);
+    const auto& run = body.at("framegrid").as_object();
+    EXPECT_EQ(run.at("model_digest").as_string(), "00ff");
+    EXPECT_EQ(run.at("steps").as_int64(), 12);
+    EXPECT_EQ(run.at("units").as_int64(), 512 * 512 * 2);
+}
+
+TEST_F(RestApiTest, MasksTravelWithTheParameters) {
+    const auto missing = upscale({{"image", png(4, 3)}, {"prompt", "x"}}, {}, "/inpaint");
+    EXPECT_EQ(error_field(*missing), "invalid_argument:mask_image");
+    const auto text = upscale({{"image", png(4, 3)}, {"mask", "text"}, {"prompt", "x"}}, {}, "/inpaint");
+    EXPECT_EQ(error_field(*text), "unprocessable:mask");
+    const std::string large = png(4, 3) + std::string(300'000, 'p');
+    const auto big = upscale({{"image", png(4, 3)}, {"mask", large}, {"prompt", "x"}}, {}, "/inpaint");
+    EXPECT_EQ(error_field(*big), "too_large:mask");
+    EXPECT_TRUE(gateway_.jobs.empty());
+    const auto sent = upscale({{"image", png(4, 3)}, {"mask", png(4, 3)}, {"prompt", "x"}}, {}, "/inpaint");
+    EXPECT_EQ(sent->status(), 200) << sent->text();
+    EXPECT_NE(last_work().parameters.find("\"mask_image\":\"data:image"), std::string::npos);
+    EXPECT_TRUE(gateway_.jobs.back().needs.has(job::Capability::kInpaint));
+}
+
 TEST_F(RestApiTest, LargeFormsAreReadToo) {
     std::string image = png(4, 3) + std::string(600'000, 'p');
     const auto sent = upscale({{"image", image}}, {{"accept", "image/*"}});
@@ -178,7 +229,7 @@ TEST_F(RestApiTest, GarbageFromAnOrchestratorIs502) {
 }
 
 TEST_F(RestApiTest, UnknownPathsAndPipelinesAre404) {
-    const auto pipeline = send("POST", "/text-to-image", {}, "{}");
+    const auto pipeline = send("POST", "/text-to-tea", {}, "{}");
     EXPECT_EQ(pipeline->status(), 404);
     EXPECT_EQ(error_field(*pipeline), "not_found:pipeline");
     EXPECT_EQ(send("GET", "/nothing/here")->status(), 404);

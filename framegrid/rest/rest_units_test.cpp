@@ -1,4 +1,5 @@
 // The pure parts: error bodies, routes, paths, headers, the configuration JSON, the webhook's list.
+#include <framegrid/base/utf8.hpp>
 #include <framegrid/rest/answer.hpp>
 #include <framegrid/rest/push_request.hpp>
 #include <framegrid/rest/request_text.hpp>

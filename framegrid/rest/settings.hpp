@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <map>
 #include <string>
 
 #include <framegrid/media/profile.hpp>
@@ -24,7 +25,8 @@ struct IngestSettings {
 };
 
 struct AiSettings {
-    std::string upscale_model = "framegrid/sr-2x";  // when a request names none
+    // Pipeline -> model when a request names none; others have what job::PipelineSpec says.
+    std::map<std::string, std::string> default_models{};
     std::size_t body_bytes_max = 310'000'000;
     std::int64_t image_pixels_max = 100'000'000;  // as declared by the picture's header
     Duration time_max = std::chrono::minutes(10);

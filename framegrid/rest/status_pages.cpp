@@ -1,6 +1,10 @@
 #include <framegrid/rest/status_pages.hpp>
 
+#include <fmt/format.h>
 #include <boost/json.hpp>
+
+#include <framegrid/base/utf8.hpp>
+#include <framegrid/job/pipelines.hpp>
 
 namespace framegrid::rest {
 
@@ -70,6 +74,24 @@ std::string status_json(
     return json::serialize(out);
 }
 
+// One line for each pipeline: its path, what it does, and what it takes.
+std::string pipeline_lines() {
+    std::string out;
+    for (const auto& spec : job::pipelines()) {
+        std::string takes;
+        for (const auto& file : spec.files) {
+            takes += (takes.empty() ? "" : "|") + std::string(file.name);
+        }
+        for (const auto& parameter : spec.parameters) {
+            if (parameter.required) {
+                takes += (takes.empty() ? "" : ", ") + std::string(parameter.name);
+            }
+        }
+        out += fmt::format("  /{:<35} {} ({})\n", spec.name, spec.title, takes);
+    }
+    return out;
+}
+
 std::string help_text(const std::string& version) {
     return "Framegrid gateway " + version +
            "\n\n"
@@ -78,11 +100,15 @@ std::string help_text(const std::string& version) {
            "                                      Content-Duration: ms, Livepeer-Transcode-Configuration: "
            "JSON\n"
            "GET  /stream/{stream}.m3u8            play a stream that is being pushed\n"
-           "POST /upscale                         multipart: image, model_id; returns "
-           "{\"images\":[{\"url\"}]}\n"
+           "POST /{pipeline}                      JSON, or multipart with a file; returns "
+           "{\"images\":[{\"url\",\"seed\"}]}\n" +
+           pipeline_lines() +
            "POST /echo                            the body, through gateway and orchestrator and back\n"
            "GET  /status  /metrics  /healthz\n\n"
-           "  curl -F image=@in.png -H 'Accept: image/png' -o out.png http://THIS/upscale\n";
+           "  curl -F image=@in.png -H 'Accept: image/png' -o out.png http://THIS/upscale\n"
+           "  curl -H 'Accept: image/png' -o out.png --json '{\"prompt\":\"a red circle on the left over "
+           "blue\"}' "
+           "http://THIS/text-to-image\n";
 }
 
 }  // namespace framegrid::rest

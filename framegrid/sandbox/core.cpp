@@ -179,6 +179,7 @@ Result<api::WorkOutput> ExecutorPool::Core::collect(Child& child) {
     ++stats_.tasks_ok;
     api::WorkOutput output;
     output.decoded = done.outcome->decoded;
+    output.ai = std::move(done.outcome->ai);
     for (auto& entry : done.outcome->artifacts) {
         if (entry.region) {
             entry.artifact.bytes = mapped->slice(entry.region->offset, entry.region->size);

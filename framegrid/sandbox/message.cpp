@@ -273,6 +273,31 @@ ArtifactMessage get_artifact(Reader& in) {
     return message;
 }
 
+void put_ai_run(Writer& out, const std::optional<api::AiRun>& run) {
+    out.flag(run.has_value());
+    if (run) {
+        out.text(run->model_id);
+        out.text(run->model_digest);
+        out.integer(run->steps);
+        out.integer(run->runtime_ms);
+    }
+}
+
+std::optional<api::AiRun> get_ai_run(Reader& in) {
+    if (!in.flag()) {
+        return std::nullopt;
+    }
+    api::AiRun run;
+    run.model_id = in.name();
+    run.model_digest = in.name();
+    run.steps = in.integer<int>();
+    run.runtime_ms = in.integer<std::int64_t>();
+    if (run.steps < 0 || run.runtime_ms < 0) {
+        in.refuse();
+    }
+    return run;
+}
+
 void put(Writer& out, const SetupMessage& message) {
     out.enumerator(Type::kSetup);
     out.integer(message.memory_bytes_max);
@@ -324,6 +349,7 @@ void put(Writer& out, const DoneMessage& message) {
         return;
     }
     out.integer(message.outcome->decoded.value);
+    put_ai_run(out, message.outcome->ai);
     out.integer(static_cast<std::uint32_t>(message.outcome->artifacts.size()));
     for (const auto& artifact : message.outcome->artifacts) {
         put_artifact(out, artifact);
@@ -365,6 +391,7 @@ Message get_done(Reader& in) {
     if (output.decoded.value < 0) {
         in.refuse();
     }
+    output.ai = get_ai_run(in);
     for (std::size_t left = in.count(kArtifactsMax); left > 0 && in.ok(); --left) {
         output.artifacts.push_back(get_artifact(in));
     }

@@ -70,6 +70,7 @@ struct ArtifactMessage {
 struct OutputMessage {
     std::vector<ArtifactMessage> artifacts;
     Pixels decoded;
+    std::optional<api::AiRun> ai;
 };
 
 // Executor: a file of a task that is not finished; it comes again in the outcome.

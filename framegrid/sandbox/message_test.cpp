@@ -37,6 +37,7 @@ RunMessage transcode_run() {
 DoneMessage done() {
     OutputMessage output;
     output.decoded = Pixels{12};
+    output.ai = api::AiRun{"a/b", "00ff", 20, 1234};
     output.artifacts.push_back({{"a", "video/mp2t", Blob::copy_of("bytes"), Pixels{3}, -5}, std::nullopt});
     output.artifacts.push_back({{"b", "video/mp4", {}, Pixels{4}, std::nullopt}, Region{10, 20}});
     return {9, std::move(output), true};

@@ -53,6 +53,7 @@ Result<OutputMessage> ResultWriter::finish(const api::WorkOutput& output) {
     }
     OutputMessage message;
     message.decoded = output.decoded;
+    message.ai = output.ai;
     for (std::size_t i = 0; i < output.artifacts.size(); ++i) {
         FG_TRY(entry, write(i, output.artifacts[i]));
         message.artifacts.push_back(std::move(entry));

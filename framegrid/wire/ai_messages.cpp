@@ -19,10 +19,12 @@ namespace json = boost::json;
 
 constexpr std::size_t kParameterBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kMediaMax = 256;
+constexpr std::size_t kRunTextMax = 256;
 constexpr std::array<std::string_view, 3> kFileFields{"image", "video", "audio"};
 // Fields that stay text even when they look like a number.
-constexpr std::array<std::string_view, 6> kTextFields{"prompt", "negative_prompt", "loras",
-                                                      "text",   "metadata",        "model_id"};
+constexpr std::array<std::string_view, 8> kTextFields{
+    "prompt", "negative_prompt", "loras", "text", "metadata", "model_id", "mask_image", "output_format"
+};
 
 std::unexpected<Error> refuse(std::string_view field, std::string_view what) {
     return fail(Errc::kInvalidArgument, std::string(field) + " " + std::string(what), std::string(field));
@@ -95,6 +97,31 @@ Result<std::string> take_model_id(json::object& object) {
     FG_CHECK(check_text(id, Limits::kTextBytes, "model_id"));
     object.stable_erase("model_id");
     return id;
+}
+
+// What a peer says about the run; nothing when a part of it is missing or odd.
+std::optional<api::AiRun> read_ai_run(const json::object& response) {
+    const auto* said = response.if_contains("framegrid");
+    if (said == nullptr || !said->is_object()) {
+        return std::nullopt;
+    }
+    const auto text = [&](std::string_view name) -> std::string {
+        const auto* value = said->get_object().if_contains(name);
+        return value != nullptr && value->is_string() && value->get_string().size() <= kRunTextMax
+                   ? std::string(value->get_string())
+                   : std::string();
+    };
+    const auto number = [&](std::string_view name) -> std::int64_t {
+        const auto* value = said->get_object().if_contains(name);
+        return value != nullptr && value->is_int64() ? value->get_int64() : -1;
+    };
+    api::AiRun run{text("model_id"), text("model_digest"), 0, number("runtime_ms")};
+    const std::int64_t steps = number("steps");
+    if (run.model_id.empty() || run.runtime_ms < 0 || steps < 0 || steps > 1'000'000) {
+        return std::nullopt;
+    }
+    run.steps = static_cast<int>(steps);
+    return run;
 }
 
 Result<AiRequest> read_json_request(std::string pipeline, const Blob& body) {
@@ -183,21 +210,31 @@ Result<AiRequest> read_ai_request(std::string pipeline, std::string_view content
     );
 }
 
-std::string write_ai_response(const std::vector<AiMedia>& media) {
+std::string write_ai_response(const AiResponse& response) {
     json::array images;
-    for (const auto& entry : media) {
+    for (const auto& entry : response.media) {
         images.push_back({{"url", entry.url}, {"seed", entry.seed.value_or(0)}, {"nsfw", false}});
     }
-    return json::serialize(json::object{{"images", std::move(images)}});
+    json::object out{{"images", std::move(images)}};
+    if (response.run) {
+        out["framegrid"] = {
+            {"model_id", response.run->model_id},
+            {"model_digest", response.run->model_digest},
+            {"steps", response.run->steps},
+            {"runtime_ms", response.run->runtime_ms}
+        };
+    }
+    return json::serialize(out);
 }
 
-Result<std::vector<AiMedia>> read_ai_response(std::string_view text) {
+Result<AiResponse> read_ai_response(std::string_view text) {
     FG_TRY(object, parse_object(text, "the result"));
     const auto* images = object.if_contains("images");
     if (images == nullptr || !images->is_array() || images->get_array().size() > kMediaMax) {
         return refuse("images", "is not a list of results");
     }
-    std::vector<AiMedia> media;
+    AiResponse response;
+    response.run = read_ai_run(object);
     for (const auto& entry : images->get_array()) {
         const auto* url = entry.is_object() ? entry.get_object().if_contains("url") : nullptr;
         if (url == nullptr || !url->is_string()) {
@@ -208,9 +245,9 @@ Result<std::vector<AiMedia>> read_ai_response(std::string_view text) {
         if (seed != nullptr && seed->is_int64()) {
             item.seed = seed->get_int64();
         }
-        media.push_back(std::move(item));
+        response.media.push_back(std::move(item));
     }
-    return media;
+    return response;
 }
 
 bool is_data_url(std::string_view url) {

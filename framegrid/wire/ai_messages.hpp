@@ -42,8 +42,12 @@ struct AiMedia {
     std::string url;  // http(s), relative, or data:
     std::optional<std::int64_t> seed;
 };
-std::string write_ai_response(const std::vector<AiMedia>& media);
-Result<std::vector<AiMedia>> read_ai_response(std::string_view json);
+struct AiResponse {
+    std::vector<AiMedia> media;
+    std::optional<api::AiRun> run;  // the member "framegrid", which other peers skip and do not send
+};
+std::string write_ai_response(const AiResponse& response);
+Result<AiResponse> read_ai_response(std::string_view json);
 
 bool is_data_url(std::string_view url);
 std::string data_url(std::string_view content_type, BytesView bytes);

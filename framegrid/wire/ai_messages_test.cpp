@@ -56,14 +56,27 @@ TEST(AiRequest, MalformedInput) {
 }
 
 TEST(AiResponse, RoundTrip) {
-    const auto text =
-        write_ai_response({{"https://o/stream/a.png", 5}, {"data:image/png;base64,AAAA", std::nullopt}});
-    const auto media = read_ai_response(text);
-    ASSERT_TRUE(media);
-    ASSERT_EQ(media->size(), 2U);
-    EXPECT_EQ(media->at(0).url, "https://o/stream/a.png");
-    EXPECT_EQ(media->at(0).seed, 5);
-    EXPECT_EQ(media->at(1).url, "data:image/png;base64,AAAA");
+    const AiResponse plain{{{"https://o/stream/a.png", 5}, {"data:image/png;base64,AAAA", std::nullopt}}, {}};
+    const auto read = read_ai_response(write_ai_response(plain));
+    ASSERT_TRUE(read);
+    ASSERT_EQ(read->media.size(), 2U);
+    EXPECT_EQ(read->media[0].url, "https://o/stream/a.png");
+    EXPECT_EQ(read->media[0].seed, 5);
+    EXPECT_EQ(read->media[1].url, "data:image/png;base64,AAAA");
+    EXPECT_FALSE(read->run);
+    const AiResponse told{plain.media, api::AiRun{"a/b", "00ff", 20, 1234}};
+    EXPECT_EQ(read_ai_response(write_ai_response(told))->run, told.run);
+}
+
+TEST(AiResponse, OddRunsAreIgnored) {
+    for (const auto* odd :
+         {R"(3)", R"({})", R"({"model_id":"a/b","steps":-1,"runtime_ms":1})",
+          R"({"model_id":7,"steps":1,"runtime_ms":1})",
+          R"({"model_id":"a/b","steps":1e99,"runtime_ms":1})"}) {
+        const auto read = read_ai_response(std::string(R"({"images":[],"framegrid":)") + odd + "}");
+        ASSERT_TRUE(read) << odd;
+        EXPECT_FALSE(read->run) << odd;
+    }
 }
 
 TEST(AiResponse, Malformed) {

@@ -1,5 +1,6 @@
 #include <framegrid/wire/orchestrator_client.hpp>
 
+#include <framegrid/media/file_types.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/protocol_error.hpp>
 
@@ -16,36 +17,25 @@ const crypto::Hash32& empty_hash() {
     return hash;
 }
 
-std::string extension_type(std::string_view url) {
-    const auto path = url.substr(0, url.find('?'));
-    if (path.ends_with(".png")) {
-        return "image/png";
-    }
-    if (path.ends_with(".mp4")) {
-        return "video/mp4";
-    }
-    return path.ends_with(".ts") ? "video/mp2t" : "application/octet-stream";
-}
-
 std::string file_name(std::string_view url) {
     const auto path = url.substr(0, url.find('?'));
     return std::string(path.substr(path.find_last_of('/') + 1));
 }
 
 // Fills in what is inlined and lists what has to be downloaded, by index.
-Result<std::vector<std::size_t>> take_inlined(const std::vector<AiMedia>& media, api::WorkOutput& output) {
+Result<std::vector<std::size_t>> take_inlined(const std::vector<AiMedia>& files, api::WorkOutput& output) {
     std::vector<std::size_t> missing;
-    for (std::size_t i = 0; i < media.size(); ++i) {
+    for (std::size_t i = 0; i < files.size(); ++i) {
         api::Artifact artifact;
-        artifact.seed = media[i].seed;
-        if (is_data_url(media[i].url)) {
-            FG_TRY(data, parse_data_url(media[i].url));
+        artifact.seed = files[i].seed;
+        if (is_data_url(files[i].url)) {
+            FG_TRY(data, parse_data_url(files[i].url));
             artifact.name = std::to_string(i);
             artifact.content_type = std::move(data.content_type);
             artifact.bytes = Blob(std::move(data.bytes));
         } else {
-            artifact.name = file_name(media[i].url);
-            artifact.content_type = extension_type(media[i].url);
+            artifact.name = file_name(files[i].url);
+            artifact.content_type = media::content_type_of(files[i].url.substr(0, files[i].url.find('?')));
             missing.push_back(i);
         }
         output.artifacts.push_back(std::move(artifact));
@@ -69,18 +59,20 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_ai(api::Job job, Deadline dea
     if (answer.status != 200) {
         co_return fail(error_from_answer(answer.status, answer.headers, answer.body.text()));
     }
-    const auto media = read_ai_response(answer.body.text());
-    if (!media) {
-        co_return fail(as_peer_fault(media.error(), work.pipeline));
+    auto response = read_ai_response(answer.body.text());
+    if (!response) {
+        co_return fail(as_peer_fault(response.error(), work.pipeline));
     }
+    const auto& listed = response->media;
     api::JobOutput out;
-    const auto missing = take_inlined(*media, out.output);
+    out.output.ai = std::move(response->run);
+    const auto missing = take_inlined(listed, out.output);
     if (!missing) {
         co_return fail(as_peer_fault(missing.error(), work.pipeline));
     }
     std::vector<std::optional<std::string>> urls;
     for (const std::size_t i : *missing) {
-        urls.push_back((*media)[i].url);
+        urls.push_back(listed[i].url);
     }
     FG_CO_TRY(files, co_await download_all(std::move(urls), deadline));
     for (std::size_t i = 0; i < files.size(); ++i) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include <framegrid/api/early_artifacts.hpp>
+#include <framegrid/media/file_types.hpp>
 #include <framegrid/media/profile.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/convert.hpp>
@@ -80,16 +81,6 @@ std::vector<crypto::Hash32> hash_all(const std::vector<api::Artifact>& artifacts
         hashes.push_back(crypto::keccak256(artifact.bytes.view()));
     }
     return hashes;
-}
-
-std::string extension_for(std::string_view content_type) {
-    if (content_type == "image/png") {
-        return ".png";
-    }
-    if (content_type == "video/mp4") {
-        return ".mp4";
-    }
-    return content_type == "video/mp2t" ? ".ts" : ".bin";
 }
 
 }  // namespace
@@ -325,16 +316,17 @@ Task<void> OrchestratorServer::Impl::serve_ai(http::Exchange& exchange, std::str
 std::string OrchestratorServer::Impl::ai_answer(
     const api::JobOutput& output, const std::string& session_id, bool inline_images
 ) {
-    std::vector<AiMedia> media;
+    std::vector<AiMedia> files;
     for (const auto& artifact : output.output.artifacts) {
-        if (inline_images && artifact.content_type == "image/png") {
-            media.push_back({data_url(artifact.content_type, artifact.bytes.view()), artifact.seed});
+        if (inline_images && artifact.content_type.starts_with("image/")) {
+            files.push_back({data_url(artifact.content_type, artifact.bytes.view()), artifact.seed});
             continue;
         }
-        const std::string name = "ai/" + std::to_string(next_file_++) + extension_for(artifact.content_type);
-        media.push_back({stored_url(session_id, name, artifact.bytes), artifact.seed});
+        const std::string name =
+            "ai/" + std::to_string(next_file_++) + std::string(media::extension_of(artifact.content_type));
+        files.push_back({stored_url(session_id, name, artifact.bytes), artifact.seed});
     }
-    return write_ai_response(media);
+    return write_ai_response({std::move(files), output.output.ai});
 }
 
 // The shortest way through a node: what is measured as the overhead of every job.

@@ -96,7 +96,7 @@ std::vector<http::Part> ai_parts(const api::WorkOutput& output) {
     }
     http::Part description;
     description.headers = {{"content-type", "application/json"}};
-    description.body = Blob(to_bytes(write_ai_response(media)));
+    description.body = Blob(to_bytes(write_ai_response({std::move(media), output.ai})));
     parts.push_back(std::move(description));
     return parts;
 }
@@ -146,9 +146,10 @@ Result<api::WorkOutput> read_ai_parts(const std::vector<http::Part>& parts) {
     if (description == nullptr) {
         return fail(Errc::kInvalidArgument, "the result has no JSON part");
     }
-    FG_TRY(media, read_ai_response(description->body.text()));
+    FG_TRY(response, read_ai_response(description->body.text()));
     api::WorkOutput output;
-    for (const auto& entry : media) {
+    output.ai = std::move(response.run);
+    for (const auto& entry : response.media) {
         const auto file = files.find(entry.url);
         if (file == files.end()) {
             return fail(Errc::kInvalidArgument, "the result names a file that is not there");

@@ -1,4 +1,4 @@
-#include <framegrid/app/upscale_job.hpp>
+#include <framegrid/app/ai_file_job.hpp>
 
 #include <set>
 
@@ -21,15 +21,15 @@ using media_ffmpeg::Segmenter;
 constexpr std::size_t kImageBytesMax = 256u << 20;
 constexpr std::size_t kSniffBytes = 4096;
 
-class VideoUpscale {
+class PieceByPiece {
   public:
-    VideoUpscale(Session& session, GatewayClient& gateway, UpscaleJobOptions options, Progress progress)
+    PieceByPiece(Session& session, GatewayClient& gateway, AiFileJobOptions options, Progress progress)
         : session_(session),
           gateway_(gateway),
           options_(std::move(options)),
           progress_(std::move(progress)) {}
 
-    Task<Result<UpscaleReport>> run();
+    Task<Result<AiFileReport>> run();
 
   private:
     Task<Result<bool>> feed(TaskGroup& group);
@@ -40,10 +40,10 @@ class VideoUpscale {
 
     Session& session_;
     GatewayClient& gateway_;
-    UpscaleJobOptions options_;
+    AiFileJobOptions options_;
     Progress progress_;
     std::unique_ptr<Segmenter> segmenter_;
-    std::optional<host::TempDir> pieces_;  // upscaled segments wait here, not in memory
+    std::optional<host::TempDir> pieces_;  // finished segments wait here, not in memory
     std::set<std::uint64_t> done_;
     double media_done_ms_ = 0;
     TimePoint started_{};
@@ -53,15 +53,18 @@ class VideoUpscale {
     std::optional<Error> error_;
 };
 
-Task<Result<UpscaleReport>> VideoUpscale::run() {
+Task<Result<AiFileReport>> PieceByPiece::run() {
     started_ = session_.clock.now();
-    auto pieces = host::TempDir::make("framegrid-upscale");
+    auto pieces = host::TempDir::make("framegrid-pieces");
     if (!pieces) {
         co_return fail(std::move(pieces.error()));
     }
     pieces_.emplace(std::move(*pieces));
     auto opened = co_await offload(session_.pool, [this] {
-        return Segmenter::open(options_.input.string(), {.target_ms = options_.segment_ms});
+        return Segmenter::open(
+            options_.input.string(),
+            {.target_ms = options_.segment_ms, .reach_next = options_.between_pictures}
+        );
     });
     if (!opened) {
         co_return fail(std::move(opened.error()));
@@ -84,7 +87,7 @@ Task<Result<UpscaleReport>> VideoUpscale::run() {
     if (!assembled) {
         co_return fail(std::move(assembled.error()));
     }
-    UpscaleReport report;
+    AiFileReport report;
     report.video = true;
     report.segments = done_.size();
     report.client_retries = gateway_.retries();
@@ -95,7 +98,7 @@ Task<Result<UpscaleReport>> VideoUpscale::run() {
     co_return report;
 }
 
-Task<Result<bool>> VideoUpscale::feed(TaskGroup& group) {
+Task<Result<bool>> PieceByPiece::feed(TaskGroup& group) {
     for (;;) {
         while (!error_ && in_flight_ >= parallel_) {
             co_await slot_free_.wait();
@@ -119,7 +122,7 @@ Task<Result<bool>> VideoUpscale::feed(TaskGroup& group) {
     co_return true;
 }
 
-Task<void> VideoUpscale::process(Segment segment) {
+Task<void> PieceByPiece::process(Segment segment) {
     auto done = co_await process_or_fail(std::move(segment));
     if (!done && !error_) {
         error_ = std::move(done.error());
@@ -128,19 +131,19 @@ Task<void> VideoUpscale::process(Segment segment) {
     slot_free_.notify_all();
 }
 
-Task<Result<bool>> VideoUpscale::process_or_fail(Segment segment) {
+Task<Result<bool>> PieceByPiece::process_or_fail(Segment segment) {
     const auto seq = static_cast<std::uint64_t>(segment.seq);
-    UpscaleRequest request;
-    request.bytes = std::move(segment.bytes);
-    request.video = true;
-    request.model_id = options_.model_id;
+    AiCall call{options_.pipeline, options_.parameters, "video", std::move(segment.bytes), {}};
+    if (segment.reaches_next) {
+        call.parameters.emplace_back("open_end", "true");
+    }
     const Deadline deadline = Deadline::after(session_.clock, options_.item_time_max);
-    auto upscaled = co_await gateway_.upscale(std::move(request), deadline);
-    if (!upscaled) {
-        co_return fail(std::move(upscaled.error()).with_context(fmt::format("segment {}", seq)));
+    auto done = co_await gateway_.run_ai(std::move(call), deadline);
+    if (!done) {
+        co_return fail(std::move(done.error()).with_context(fmt::format("segment {}", seq)));
     }
     auto wrote = co_await offload(session_.pool, [&] {
-        return host::write_file_atomic(piece(seq), upscaled->bytes.view());
+        return host::write_file_atomic(piece(seq), done->files.front().bytes.view());
     });
     if (!wrote) {
         co_return fail(std::move(wrote.error()));
@@ -164,7 +167,7 @@ Task<Result<bool>> VideoUpscale::process_or_fail(Segment segment) {
     co_return true;
 }
 
-Result<void> VideoUpscale::assemble() const {
+Result<void> PieceByPiece::assemble() const {
     auto next = done_.begin();
     FG_TRY(written, media_ffmpeg::write_mp4(options_.output.string(), [&]() -> Result<std::optional<Blob>> {
                if (next == done_.end()) {
@@ -177,46 +180,43 @@ Result<void> VideoUpscale::assemble() const {
     return {};
 }
 
-Task<Result<UpscaleReport>> upscale_image(
-    Session& session, GatewayClient& gateway, UpscaleJobOptions options
-) {
+Task<Result<AiFileReport>> run_picture(Session& session, GatewayClient& gateway, AiFileJobOptions options) {
     const TimePoint started = session.clock.now();
     auto file = host::read_file(options.input, kImageBytesMax);
     if (!file) {
         co_return fail(std::move(file.error()));
     }
-    UpscaleRequest request;
-    request.bytes = Blob(std::move(*file));
-    request.model_id = options.model_id;
+    AiCall call{options.pipeline, options.parameters, "image", Blob(std::move(*file)), {}};
     const Deadline deadline = Deadline::after(session.clock, options.item_time_max);
-    auto upscaled = co_await gateway.upscale(std::move(request), deadline);
-    if (!upscaled) {
-        co_return fail(std::move(upscaled.error()));
+    auto done = co_await gateway.run_ai(std::move(call), deadline);
+    if (!done) {
+        co_return fail(std::move(done.error()));
     }
-    auto wrote = host::write_file_atomic(options.output, upscaled->bytes.view());
+    const Blob& bytes = done->files.front().bytes;
+    auto wrote = host::write_file_atomic(options.output, bytes.view());
     if (!wrote) {
         co_return fail(std::move(wrote.error()));
     }
-    UpscaleReport report;
+    AiFileReport report;
     report.client_retries = gateway.retries();
-    report.bytes = upscaled->bytes.size();
+    report.bytes = bytes.size();
     report.wall_seconds = std::chrono::duration<double>(session.clock.now() - started).count();
     co_return report;
 }
 
 }  // namespace
 
-Task<Result<UpscaleReport>> upscale_file(
-    Session& session, GatewayClient& gateway, UpscaleJobOptions options, Progress progress
+Task<Result<AiFileReport>> run_ai_file(
+    Session& session, GatewayClient& gateway, AiFileJobOptions options, Progress progress
 ) {
     auto head = host::read_head(options.input, kSniffBytes);
     if (!head) {
         co_return fail(std::move(head.error()));
     }
     if (!media::looks_like_video(*head)) {
-        co_return co_await upscale_image(session, gateway, std::move(options));
+        co_return co_await run_picture(session, gateway, std::move(options));
     }
-    VideoUpscale job(session, gateway, std::move(options), std::move(progress));
+    PieceByPiece job(session, gateway, std::move(options), std::move(progress));
     co_return co_await job.run();
 }
 

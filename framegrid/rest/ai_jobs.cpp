@@ -1,0 +1,236 @@
+#include <framegrid/rest/ai_jobs.hpp>
+
+#include <optional>
+
+#include <boost/json.hpp>
+
+#include <framegrid/base/utf8.hpp>
+#include <framegrid/media/file_types.hpp>
+#include <framegrid/media/sniff.hpp>
+#include <framegrid/rest/request_text.hpp>
+
+namespace framegrid::rest {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kParseHereBytesMax = 256 * 1024;  // larger messages are searched off the loop
+
+// What a result is, from its bytes: a peer's word for it is not passed on.
+std::optional<std::string_view> type_of(BytesView bytes) {
+    if (const auto still = media::still_format(bytes)) {
+        switch (*still) {
+            case media::StillFormat::kPng:
+                return "image/png";
+            case media::StillFormat::kJpeg:
+                return "image/jpeg";
+            case media::StillFormat::kWebp:
+                return "image/webp";
+            case media::StillFormat::kGif:
+                return "image/gif";
+            case media::StillFormat::kBmp:
+                return "image/bmp";
+        }
+    }
+    if (media::looks_like_mpegts(bytes)) {
+        return "video/mp2t";
+    }
+    constexpr std::string_view kMatroska = "\x1a\x45\xdf\xa3";
+    if (as_text(bytes).starts_with(kMatroska)) {
+        return "video/webm";
+    }
+    return media::looks_like_video(bytes) ? std::optional<std::string_view>("video/mp4") : std::nullopt;
+}
+
+// Peers treat a seed of 0 as none where they enlarge (section 2.4).
+bool has_seed(const job::PipelineSpec& spec, const job::Parameters& parameters) {
+    const auto seed = parameters.integer("seed");
+    return seed && (*seed != 0 || spec.capability != job::Capability::kUpscale);
+}
+
+json::object describe(const gateway::JobResult& result, Pixels units) {
+    json::object out;
+    out["orchestrator"] = valid_utf8(result.orchestrator);
+    out["attempts"] = result.attempts;
+    out["units"] = units.value;
+    if (const auto& run = result.output.ai) {
+        out["model_id"] = valid_utf8(run->model_id);
+        out["model_digest"] = valid_utf8(run->model_digest);
+        out["steps"] = run->steps;
+        out["runtime_ms"] = run->runtime_ms;
+    }
+    return out;
+}
+
+}  // namespace
+
+AiJobs::AiJobs(
+    gateway::Gateway& gateway, ResultsStore& results, WorkPool& pool, Clock& clock, Random& random,
+    AiSettings settings, Duration upload_time_max, std::string public_url, Logger log
+)
+    : gateway_(gateway),
+      results_(results),
+      pool_(pool),
+      clock_(clock),
+      random_(random),
+      settings_(std::move(settings)),
+      upload_time_max_(upload_time_max),
+      public_url_(std::move(public_url)),
+      log_(std::move(log)) {}
+
+Task<Result<AiRequest>> AiJobs::read_request(Call& call, const job::PipelineSpec& spec) {
+    const auto type = call.headers().get("content-type").value_or("");
+    const bool is_json = type.starts_with("application/json");
+    auto boundary = http::boundary_of(type);
+    if (!boundary && (!is_json || !spec.files.empty())) {
+        const std::string_view wanted = spec.files.empty() ? "the body must be JSON or multipart/form-data"
+                                                           : "the body must be multipart/form-data";
+        co_return fail(std::move(boundary.error()).with_context(wanted));
+    }
+    const TimePoint began = clock_.now();
+    const std::size_t bytes_max = is_json ? job::kParametersBytesMax : settings_.body_bytes_max;
+    auto body =
+        co_await read_body(call.exchange, call.memory, bytes_max, clock_, Deadline{began + upload_time_max_});
+    if (!body) {
+        co_return fail(std::move(body.error()));
+    }
+    call.bytes_in = body->size();
+    if (is_json) {
+        co_return read_ai_json(spec, body->text());
+    }
+    Result<std::vector<http::Part>> parts;
+    if (body->size() <= kParseHereBytesMax) {
+        parts = http::parse_multipart(*body, *boundary);
+    } else {
+        auto parse = [&body, &boundary] { return http::parse_multipart(*body, *boundary); };
+        parts = co_await offload(pool_, std::move(parse));
+    }
+    if (!parts) {
+        co_return fail(std::move(parts.error()));
+    }
+    co_return read_ai_form(spec, *parts, settings_.image_pixels_max);
+}
+
+gateway::JobRequest AiJobs::make_job(const job::PipelineSpec& spec, AiRequest request, std::int64_t seed)
+    const {
+    std::string model_id = request.parameters.text("model_id");
+    if (model_id.empty()) {
+        const auto chosen = settings_.default_models.find(std::string(spec.name));
+        model_id =
+            chosen == settings_.default_models.end() ? std::string(spec.default_model) : chosen->second;
+    }
+    request.parameters.set("model_id", model_id);
+    request.parameters.set("seed", seed);
+    gateway::JobRequest job;
+    job.manifest_id = std::string(spec.name) + "_" + model_id;
+    job.needs = job::ai_needs(spec.capability, model_id);
+    job.work.kind = api::AiWork{std::string(spec.name), model_id, request.parameters.to_json()};
+    job.work.input = std::move(request.file);
+    job.work.input_content_type = "application/octet-stream";
+    return job;
+}
+
+void AiJobs::log_done(
+    const Call& call, const job::PipelineSpec& spec, const gateway::JobResult& result, TimePoint began,
+    Pixels units
+) const {
+    if (log_.enabled(LogLevel::kInfo)) {
+        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - began);
+        log_.info(
+            "rest.ai_done", {{"pipeline", std::string(spec.name)},
+                             {"model", result.output.ai ? result.output.ai->model_id : ""},
+                             {"orchestrator", result.orchestrator},
+                             {"attempts", result.attempts},
+                             {"units", units.value},
+                             {"took_ms", took.count()},
+                             {"request", call.request_id}}
+        );
+    }
+}
+
+Task<Answer> AiJobs::post(Call& call, const job::PipelineSpec& spec) {
+    auto request = co_await read_request(call, spec);
+    if (!request) {
+        co_return error_answer(request.error(), request.error().code == Errc::kDeadline ? 408 : 0);
+    }
+    const std::int64_t seed = has_seed(spec, request->parameters)
+                                  ? *request->parameters.integer("seed")
+                                  : 1 + static_cast<std::int64_t>(random_.below(0xFFFF'FFFF));
+    const Pixels units = job::payable_units(spec, request->parameters, request->size);
+    gateway::JobRequest job = make_job(spec, *std::move(request), seed);
+    const std::string what =
+        std::string(spec.name) + " with model " + printable(std::get<api::AiWork>(job.work.kind).model_id);
+    const Deadline deadline = Deadline::after(clock_, settings_.time_max);
+    const TimePoint began = clock_.now();
+    auto result = co_await gateway_.run(std::move(job), deadline);
+    if (!result) {
+        co_return error_answer(std::move(result.error()).with_context(what));
+    }
+    log_done(call, spec, *result, began, units);
+    if (result->output.artifacts.empty()) {
+        co_return error_answer(make_error(Errc::kProtocol, "the answer holds no file"));
+    }
+    std::string described = json::serialize(describe(*result, units));
+    auto out = answer(call, std::move(result->output.artifacts), std::move(described), seed);
+    out.headers.add("x-framegrid-attempts", std::to_string(result->attempts));
+    out.headers.add("x-framegrid-orchestrator", result->orchestrator);
+    co_return out;
+}
+
+// Keeps one result and returns its URL.
+Result<std::string> AiJobs::store(Call& call, api::Artifact artifact, std::string_view content_type) {
+    std::string name = content_type.starts_with("image/") ? "image" : "video";
+    name += media::extension_of(content_type);
+    const auto path = results_.put(std::move(name), {std::string(content_type), std::move(artifact.bytes)});
+    if (!path) {
+        return fail(
+            Errc::kTooLarge, "the result is larger than this gateway stores; ask for its type with Accept"
+        );
+    }
+    const auto& head = call.exchange.head;
+    std::string origin = public_url_;
+    if (origin.empty() && !head.authority.empty()) {
+        origin = (head.scheme.empty() ? "http" : head.scheme) + "://" + head.authority;
+    }
+    while (origin.ends_with('/')) {
+        origin.pop_back();
+    }
+    return valid_utf8(origin + *path);
+}
+
+Answer AiJobs::answer(
+    Call& call, std::vector<api::Artifact> artifacts, std::string described, std::int64_t seed
+) {
+    const auto accepted = accepted_types(call.headers().get("accept").value_or(""));
+    json::array images;
+    for (std::size_t i = 0; i < artifacts.size(); ++i) {
+        auto& artifact = artifacts[i];
+        const auto type = type_of(artifact.bytes.view());
+        if (!type) {
+            return error_answer(
+                make_error(Errc::kProtocol, "the orchestrator's answer is neither picture nor video")
+            );
+        }
+        call.memory.hold(artifact.bytes.size());
+        const std::int64_t used_seed = artifact.seed.value_or(seed + static_cast<std::int64_t>(i));
+        const bool wants_bytes = asks_for(accepted, *type) || asks_for(accepted, "application/octet-stream");
+        if (artifacts.size() == 1 && wants_bytes && !asks_for(accepted, "application/json")) {
+            Answer direct;
+            direct.headers.add("content-type", std::string(*type));
+            direct.headers.add("x-content-type-options", "nosniff");
+            direct.headers.add("x-seed", std::to_string(used_seed));
+            direct.headers.add("x-framegrid-run", std::move(described));
+            direct.body.push_back(std::move(artifact.bytes));
+            return direct;
+        }
+        auto url = store(call, std::move(artifact), *type);
+        if (!url) {
+            return error_answer(url.error());
+        }
+        images.push_back(json::object{{"url", *url}, {"seed", used_seed}, {"nsfw", false}});
+    }
+    return json_answer(R"({"images":)" + json::serialize(images) + R"(,"framegrid":)" + described + "}");
+}
+
+}  // namespace framegrid::rest
