@@ -213,8 +213,9 @@ class ReplayModel final : public api::TensorModel {
         for (std::int64_t row = 0; row < rows; ++row) {
             const json::object& found = best_row(inputs, row);
             for (std::size_t i = 0; i < outputs_.size(); ++i) {
-                api::Tensor value = recording_.tensor(found.at("outputs").at(outputs_[i].name));
-                if (!whole_) {
+                const json::value* key = found.at("outputs").as_object().if_contains(outputs_[i].name);
+                api::Tensor value = key == nullptr ? make_floats({0}) : recording_.tensor(*key);  // unread
+                if (!whole_ && key != nullptr) {
                     value.shape.insert(value.shape.begin(), 1);
                 }
                 if (row == 0) {
