@@ -30,6 +30,8 @@ class Denoiser {
     static Result<Denoiser> load(const PipelineConfig& config, Network network);
 
     StepInput make_input(api::Tensor sample, float time, const StepConditions& conditions) const;
+    // The shape that the network's declaration fixes for its sample (-1: free), rows first.
+    const std::vector<std::int64_t>& sample_shape() const { return network_.input("sample")->shape; }
     // The predictions of several steps, in order. Steps whose shapes agree (and whose times do, where the
     // network takes only one) share calls of at most `rows_max` rows.
     Result<std::vector<api::Tensor>> predict(std::span<const StepInput> steps, std::int64_t rows_max) const;

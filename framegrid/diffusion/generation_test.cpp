@@ -292,6 +292,20 @@ TEST(generation, requests_are_checked) {
     EXPECT_EQ((*pipeline)->start(request).value()->request().width, 8);
 }
 
+TEST(generation, some_networks_take_one_size) {
+    ToyPipeline toy;
+    toy.unet.in[0].shape = {-1, 2, 3, 4};
+    const auto pipeline = toy.load();
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    EXPECT_TRUE((*pipeline)->start(small_request()));
+    Request request = small_request();
+    request.width = 10;
+    const auto result = (*pipeline)->start(request);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().field, "width");
+    EXPECT_NE(result.error().message.find("must be 8 with this model"), std::string::npos);
+}
+
 TEST(generation, answers_of_networks_are_checked) {
     ToyPipeline toy;
     const auto pipeline = toy.load();

@@ -68,6 +68,7 @@ Result<void> Pipeline::load_image_encoder(const Networks& networks) {
 Result<std::unique_ptr<Generation>> Pipeline::start(Request request, std::unique_ptr<NoiseSource> noise)
     const {
     FG_TRY(checked, check_request(config_, autoencoder_.can_encode(), std::move(request)));
+    FG_CHECK(check_fixed_size(config_, denoiser_.sample_shape(), checked));
     auto scheduler = make_scheduler(config_.scheduler);
     FG_CHECK(scheduler->set_steps(checked.steps));
     if (noise == nullptr) {

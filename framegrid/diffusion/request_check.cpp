@@ -93,4 +93,31 @@ Result<Request> check_request(const PipelineConfig& config, bool can_encode, Req
     return request;
 }
 
+Result<void> check_fixed_size(
+    const PipelineConfig& config, const std::vector<std::int64_t>& sample_shape, const Request& request
+) {
+    const std::size_t rank = sample_shape.size();
+    FG_ASSERT(rank == 4 || rank == 5);
+    const int factor = config.vae.factor;
+    const std::size_t frame_axis = config.kind == PipelineKind::kStableVideoDiffusion ? 1 : 2;
+    const struct {
+        std::string_view field;
+        std::int64_t fixed;
+        std::int64_t unit;
+        std::int64_t asked;
+    } checks[] = {
+        {"height", sample_shape[rank - 2], factor, request.height},
+        {"width", sample_shape[rank - 1], factor, request.width},
+        {"num_frames", rank == 5 ? sample_shape[frame_axis] : -1, 1, request.frames},
+    };
+    for (const auto& check : checks) {
+        if (check.fixed > 0 && check.fixed * check.unit != check.asked) {
+            return wrong(
+                check.field, "must be " + std::to_string(check.fixed * check.unit) + " with this model"
+            );
+        }
+    }
+    return {};
+}
+
 }  // namespace framegrid::diffusion

@@ -1,5 +1,8 @@
 #include <framegrid/diffusion/scheduler.hpp>
 
+#include <algorithm>
+#include <cmath>
+
 #include <framegrid/diffusion/schedulers_alpha.hpp>
 #include <framegrid/diffusion/schedulers_sigma.hpp>
 
@@ -15,6 +18,13 @@ Result<void> Scheduler::set_steps(int steps) {
     }
     steps_ = steps;
     FG_CHECK(choose_times(steps));
+    // Betas that leave no signal at all make times without a value.
+    if (!std::ranges::all_of(timesteps_, [](float time) { return std::abs(time) <= 1e6F; })) {
+        return fail(
+            Errc::kUnsupported, "the scheduler's betas leave no usable times",
+            "scheduler/scheduler_config.json: beta_end"
+        );
+    }
     begin(0);
     return {};
 }

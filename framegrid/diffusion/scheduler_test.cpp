@@ -139,6 +139,13 @@ TEST(scheduler, steps_are_bounded) {
     EXPECT_EQ(offset->set_steps(10).error().field, "num_inference_steps");
 }
 
+TEST(scheduler, betas_without_a_picture_left) {
+    const auto scheduler =
+        make(R"({"_class_name":"EulerDiscreteScheduler","use_karras_sigmas":true,"beta_start":0.9,)"
+             R"("beta_end":0.99})");
+    EXPECT_EQ(scheduler->set_steps(5).error().code, Errc::kUnsupported);
+}
+
 // Whatever the options: no step count may leave the tables or make a number that is not finite.
 TEST(scheduler, every_step_count_is_finite) {
     constexpr std::array kKinds{

@@ -46,6 +46,9 @@ Networks networks_for(OnnxNetworks& onnx, const std::string& name) {
     } else if (name.starts_with("framegrid")) {
         out.text_encoder = onnx.get("text_encoder_32");
         out.unet = onnx.get("unet_framegrid_video");
+    } else if (name.starts_with("flow")) {
+        out.text_encoder = onnx.get("text_encoder_32");
+        out.unet = onnx.get("unet_sd");
     } else {
         out.text_encoder = onnx.get("text_encoder");
         out.unet = onnx.get("unet_sd");
@@ -78,8 +81,9 @@ TEST(diffusion_onnx, whole_pipelines_give_the_references_pictures) {
     std::printf("| run | largest error of a picture |\n|---|---|\n");
     for (const std::string name :
          {"sd15-pndm", "sd21-ddim-v-wide", "sd-turbo", "sd-ancestral", "sd-img2img-pndm", "sd-img2img-dpm",
-          "sd-inpaint-euler", "sd-inpaint-ddim-part", "framegrid-t2v", "framegrid-i2v", "sdxl-euler",
-          "sdxl-zeros", "sdxl-turbo", "sdxl-img2img", "sdxl-inpaint"}) {
+          "sd-inpaint-euler", "sd-inpaint-ddim-part", "flow-txt2img", "flow-img2img", "flow-inpaint",
+          "framegrid-t2v", "framegrid-i2v", "sdxl-euler", "sdxl-zeros", "sdxl-turbo", "sdxl-img2img",
+          "sdxl-inpaint"}) {
         const double error = run_case(onnx, name);
         EXPECT_LT(error, 1e-3) << name;
         std::printf("| %s | %.1e |\n", name.c_str(), error);
