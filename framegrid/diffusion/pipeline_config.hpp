@@ -37,6 +37,9 @@ struct UnetConfig {
     std::int64_t sample_height = 64;
     std::int64_t time_cond_width = 0;  // of the guidance embedding (distilled networks); 0: none
     std::int64_t frames = 16;          // when a request says nothing
+    // FramegridVideoPipeline ("first_frame_conditioning"): the given frame's latents and its mask stand in
+    // every frame ("repeat", as framegrid/motion was trained), or in the first one alone ("first").
+    bool repeats_first_frame = true;
 };
 
 struct VaeConfig {

@@ -75,17 +75,13 @@ Result<Request> check_request(const PipelineConfig& config, bool can_encode, Req
     FG_CHECK(check_number("noise_aug_strength", request.noise_aug_strength, 0, 10));
     FG_CHECK(check_number("fps", request.fps, 1, 240));
     FG_CHECK(check_number("motion_bucket_id", request.motion_bucket_id, 0, 1023));
-    const int from_width = request.image ? request.image->width : 0;
-    const int from_height = request.image ? request.image->height : 0;
-    const bool own_size = config.kind != PipelineKind::kStableVideoDiffusion;
+    // Video networks are less forgiving about sizes that they were not trained with.
+    const bool own_size = request.image && !config.is_video();
+    const int from_width = own_size ? request.image->width : 0;
+    const int from_height = own_size ? request.image->height : 0;
     const int factor = config.vae.factor;
-    FG_TRY(
-        width, check_side("width", request.width, own_size ? from_width : 0, config.unet.sample_width, factor)
-    );
-    FG_TRY(
-        height,
-        check_side("height", request.height, own_size ? from_height : 0, config.unet.sample_height, factor)
-    );
+    FG_TRY(width, check_side("width", request.width, from_width, config.unet.sample_width, factor));
+    FG_TRY(height, check_side("height", request.height, from_height, config.unet.sample_height, factor));
     request.width = width;
     request.height = height;
     request.frames = request.frames == 0 ? config.unet.frames : request.frames;

@@ -82,8 +82,8 @@ TEST(diffusion_onnx, whole_pipelines_give_the_references_pictures) {
     for (const std::string name :
          {"sd15-pndm", "sd21-ddim-v-wide", "sd-turbo", "sd-ancestral", "sd-img2img-pndm", "sd-img2img-dpm",
           "sd-inpaint-euler", "sd-inpaint-ddim-part", "flow-txt2img", "flow-img2img", "flow-inpaint",
-          "framegrid-t2v", "framegrid-i2v", "sdxl-euler", "sdxl-zeros", "sdxl-turbo", "sdxl-img2img",
-          "sdxl-inpaint"}) {
+          "framegrid-t2v", "framegrid-i2v", "framegrid-i2v-first", "sdxl-euler", "sdxl-zeros", "sdxl-turbo",
+          "sdxl-img2img", "sdxl-inpaint"}) {
         const double error = run_case(onnx, name);
         EXPECT_LT(error, 1e-3) << name;
         std::printf("| %s | %.1e |\n", name.c_str(), error);
