@@ -1,12 +1,15 @@
-// `framegrid models`: which models this machine has, and how good they are.
+// `framegrid model`: which models this machine has, getting more, checking them, and how good they are.
 #include <framegrid/app/commands.hpp>
 
 #include <cstdio>
 
 #include <boost/json.hpp>
 
+#include <framegrid/app/model_commands.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/engine/sr_eval.hpp>
+#include <framegrid/host/terminal.hpp>
+#include <framegrid/infer_onnx/model_directory.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
 
 namespace framegrid::app {
@@ -16,6 +19,9 @@ namespace {
 struct ModelsOptions {
     std::string directories;
     engine::SrEvalSettings eval;
+    std::string source;  // add: a directory
+    std::string id;
+    std::vector<std::string> ids;  // verify: these; none: all
 };
 
 Result<std::unique_ptr<infer_onnx::ModelStore>> open_store(const ModelsOptions& options) {
@@ -117,29 +123,176 @@ int eval(const CommonOptions& common, const ModelsOptions& options) {
     return kExitOk;
 }
 
+// "organisation/name" from the last two parts of a path.
+std::string id_of_path(const host::Path& path) {
+    const host::Path clean = path.has_filename() ? path : path.parent_path();
+    return clean.parent_path().filename().string() + "/" + clean.filename().string();
+}
+
+int add(const CommonOptions& common, const ModelsOptions& options) {
+    std::error_code error;
+    const auto from = std::filesystem::canonical(options.source, error);
+    if (error) {
+        print_error(common, make_error(Errc::kNotFound, options.source + ": " + error.message(), "DIR"));
+        return kExitFailed;
+    }
+    const std::string id = options.id.empty() ? id_of_path(from) : options.id;
+    auto installed = infer_onnx::install_model(from, install_root(options.directories), id, true);
+    if (!installed) {
+        print_error(common, installed.error());
+        return kExitFailed;
+    }
+    print_installed(common, *installed, install_root(options.directories));
+    return kExitOk;
+}
+
+// The directories that hold a model of this id, first the one that is used.
+std::vector<host::Path> places_of(const ModelsOptions& options, const std::string& id) {
+    std::vector<host::Path> places;
+    for (const auto& root : model_directories(options.directories)) {
+        if (engine::is_model_id(id) && std::filesystem::is_directory(host::Path(root) / id)) {
+            places.push_back(host::Path(root) / id);
+        }
+    }
+    return places;
+}
+
+int verify(const CommonOptions& common, const ModelsOptions& options) {
+    auto store = open_store(options);
+    if (!store) {
+        print_error(common, store.error());
+        return kExitFailed;
+    }
+    boost::json::array rows;
+    bool all_good = (*store)->problems().empty();
+    std::size_t checked = 0;
+    for (const auto& manifest : (*store)->manifests()) {
+        const bool wanted =
+            options.ids.empty() || std::ranges::find(options.ids, manifest.id) != options.ids.end();
+        if (!wanted) {
+            continue;
+        }
+        ++checked;
+        auto good = infer_onnx::verify_files((*store)->directory_of(manifest.id), manifest);
+        const std::string said = good ? "ok" : good.error().message;
+        all_good = all_good && good.has_value();
+        if (common.json) {
+            rows.push_back(
+                boost::json::object{{"id", manifest.id}, {"ok", good.has_value()}, {"message", said}}
+            );
+        } else {
+            std::printf("%-24s %s\n", manifest.id.c_str(), said.c_str());
+        }
+    }
+    if (common.json) {
+        std::printf("%s\n", boost::json::serialize(rows).c_str());
+    }
+    if (!options.ids.empty() && checked < options.ids.size()) {
+        print_error(common, make_error(Errc::kNotFound, "no such model; framegrid model ls lists all", "ID"));
+        return kExitFailed;
+    }
+    return all_good ? kExitOk : kExitFailed;
+}
+
+int remove(const CommonOptions& common, const ModelsOptions& options) {
+    const auto places = places_of(options, options.id);
+    if (places.empty()) {
+        print_error(
+            common,
+            make_error(Errc::kNotFound, "no model " + options.id + "; framegrid model ls lists all", "ID")
+        );
+        return kExitFailed;
+    }
+    std::error_code error;
+    const auto removed = std::filesystem::remove_all(places.front(), error);
+    if (error) {
+        print_error(common, make_error(Errc::kIo, places.front().string() + ": " + error.message()));
+        return kExitFailed;
+    }
+    if (common.json) {
+        std::printf(
+            "%s\n",
+            boost::json::serialize(boost::json::object{{"id", options.id}, {"files", removed}}).c_str()
+        );
+    } else {
+        std::printf("removed %s\n", places.front().c_str());
+    }
+    return kExitOk;
+}
+
 }  // namespace
+
+host::Path install_root(const std::string& option) {
+    const auto wanted = split_list(option);
+    return wanted.empty() ? own_model_directory() : host::Path(wanted.front());
+}
+
+void print_installed(
+    const CommonOptions& common, const engine::ModelManifest& manifest, const host::Path& root
+) {
+    std::uint64_t bytes = 0;
+    for (const auto& file : manifest.files) {
+        bytes += static_cast<std::uint64_t>(file.bytes);
+    }
+    const std::string path = (root / manifest.id).string();
+    if (common.json) {
+        const boost::json::object body{
+            {"id", manifest.id},
+            {"pipelines", boost::json::value_from(manifest.pipelines)},
+            {"digest", engine::model_digest(manifest)},
+            {"path", path},
+            {"files", manifest.files.size()},
+            {"bytes", bytes}
+        };
+        std::printf("%s\n", boost::json::serialize(body).c_str());
+        return;
+    }
+    std::printf(
+        "%s (%s) in %s: %zu files, %s\n", manifest.id.c_str(), join(manifest.pipelines).c_str(), path.c_str(),
+        manifest.files.size(), host::format_bytes(bytes).c_str()
+    );
+}
 
 void add_models_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<ModelsOptions>();
-    auto* command = app.add_subcommand("models", "List or evaluate the models on this machine");
+    auto* command = app.add_subcommand("model", "List, get, check and measure the models on this machine");
+    command->alias("models");
     command->require_subcommand(1);
-    const auto add = [&](const char* name, const char* what,
-                         int (*action)(const CommonOptions&, const ModelsOptions&)) {
+    const auto add_action = [&](const char* name, const char* what,
+                                int (*action)(const CommonOptions&, const ModelsOptions&)) {
         auto* sub = command->add_subcommand(name, what);
-        sub->add_option("--models", options->directories, "model directories, separated by commas")
+        sub->add_option(
+               "--models", options->directories,
+               "model directories, separated by commas; new ones go to the first"
+        )
             ->envname("FRAMEGRID_MODELS");
         sub->callback([options, &common, &run, action] {
             run = [options, &common, action] { return action(common, *options); };
         });
         return sub;
     };
-    add("list", "every usable model", &list);
-    auto* evaluation = add("eval", "PSNR of the super-resolution models against bicubic", &eval);
+    add_action("ls", "every usable model", &list)->alias("list");
+    auto* adding = add_action(
+        "add", "take over a directory: a diffusers export, a single ONNX file, or one of ours", &add
+    );
+    adding->add_option("DIR", options->source, "its files are copied, or hard-linked")->required();
+    adding->add_option("--id", options->id, "organisation/name; else the last two parts of the path");
+    add_pull_command(*command, common, run);
+    add_action("verify", "compare every file with its digest", &verify)
+        ->add_option("ID", options->ids, "these models; none: all");
+    add_action("rm", "remove a model's directory", &remove)->add_option("ID", options->id)->required();
+    auto* evaluation = add_action("eval", "PSNR of the super-resolution models against bicubic", &eval);
     evaluation->add_option("--model", options->eval.model_id, "only this model");
     evaluation->add_option("--side", options->eval.side, "pixels per side of a test picture; a multiple of 8")
         ->capture_default_str();
     evaluation->add_option("--seeds", options->eval.seeds, "pictures of each kind")->capture_default_str();
-    command->footer("Examples:\n  framegrid models list\n  framegrid models eval --json");
+    command->footer(
+        "Examples:\n"
+        "  framegrid model ls\n"
+        "  framegrid model pull stabilityai/sd-turbo --revision onnx\n"
+        "  framegrid model add ~/exports/acme/painter\n"
+        "  framegrid model verify"
+    );
 }
 
 }  // namespace framegrid::app

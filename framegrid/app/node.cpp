@@ -97,6 +97,13 @@ Result<std::int64_t> parse_bytes(const std::string& text, const std::string& fie
     return static_cast<std::int64_t>(std::min(bytes, 9e18));
 }
 
+host::Path own_model_directory() {
+    const char* data = std::getenv("XDG_DATA_HOME");
+    const host::Path base =
+        data != nullptr && *data == '/' ? host::Path(data) : host::expand_home("~/.local/share");
+    return base / "framegrid/models";
+}
+
 std::vector<std::string> model_directories(const std::string& option) {
     std::vector<std::string> wanted = split_list(option);
     if (wanted.empty()) {
@@ -112,6 +119,7 @@ std::vector<std::string> model_directories(const std::string& option) {
                 wanted.push_back(place.lexically_normal().string());
             }
         }
+        wanted.push_back(own_model_directory().string());
     }
     std::vector<std::string> found;
     for (const auto& folder : wanted) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <framegrid/app/session.hpp>
+#include <framegrid/host/files.hpp>
 #include <framegrid/http/server.hpp>
 
 namespace framegrid::app {
@@ -34,8 +35,11 @@ std::vector<std::string> split_list(const std::string& text);
 // "512", "512M", "2G", "2GiB" -> bytes. kInvalidArgument naming `field`.
 Result<std::int64_t> parse_bytes(const std::string& text, const std::string& field);
 
-// Where models are looked for: `option` (comma list), else $FRAMEGRID_MODELS, else beside this program. Only
-// directories that exist.
+// Where `framegrid model add` and `pull` put models: $XDG_DATA_HOME/framegrid/models or
+// ~/.local/share/framegrid/models. Not created.
+host::Path own_model_directory();
+// Where models are looked for: `option` (comma list), else $FRAMEGRID_MODELS, else beside this program and
+// own_model_directory(). Only directories that exist.
 std::vector<std::string> model_directories(const std::string& option);
 
 // Says on standard output that this process can be used (the supervisor waits for this line).

@@ -81,6 +81,40 @@ Hash32 sha256(BytesView data) {
     return digest(EVP_sha256(), data);
 }
 
+void Digest::Free::operator()(void* context) const {
+    EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context));
+}
+
+Digest::Digest(const void* algorithm) : context_(EVP_MD_CTX_new()) {
+    auto* context = static_cast<EVP_MD_CTX*>(context_.get());
+    FG_ASSERT(
+        context != nullptr && EVP_DigestInit_ex(context, static_cast<const EVP_MD*>(algorithm), nullptr) == 1
+    );
+}
+
+Digest Digest::sha256() {
+    return Digest(EVP_sha256());
+}
+
+Digest Digest::git_blob(std::int64_t bytes) {
+    Digest digest(EVP_sha1());
+    const std::string head = "blob " + std::to_string(bytes);
+    digest.update(as_bytes({head.c_str(), head.size() + 1}));
+    return digest;
+}
+
+void Digest::update(BytesView data) {
+    FG_ASSERT(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_.get()), data.data(), data.size()) == 1);
+}
+
+Bytes Digest::finish() {
+    Bytes out(EVP_MAX_MD_SIZE);
+    unsigned size = 0;
+    FG_ASSERT(EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_.get()), out.data(), &size) == 1);
+    out.resize(size);
+    return out;
+}
+
 Hash32 hmac_sha256(BytesView key, BytesView data) {
     Hash32 out{};
     std::size_t size = 0;

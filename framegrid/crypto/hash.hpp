@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,6 +19,24 @@ using Hash32 = std::array<std::uint8_t, 32>;
 Hash32 keccak256(BytesView data);
 Hash32 sha256(BytesView data);
 Hash32 hmac_sha256(BytesView key, BytesView data);
+
+// A digest of bytes that come piece by piece.
+class Digest {
+  public:
+    static Digest sha256();
+    // SHA-1 of a file as git names it; `bytes` is the file's size.
+    static Digest git_blob(std::int64_t bytes);
+    void update(BytesView data);
+    // Once, at the end.
+    Bytes finish();
+
+  private:
+    struct Free {
+        void operator()(void* context) const;
+    };
+    explicit Digest(const void* algorithm);
+    std::unique_ptr<void, Free> context_;
+};
 
 // Compares in time that depends only on the lengths.
 bool equal_constant_time(BytesView a, BytesView b);

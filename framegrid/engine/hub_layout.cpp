@@ -44,20 +44,6 @@ std::string_view plain_class(std::string_view name) {
     return name;
 }
 
-// Whether a pipeline reads it: networks, weights beside them, configurations, vocabularies.
-bool is_used(std::string_view path) {
-    const auto slash = path.find('/');
-    if (slash == std::string_view::npos) {
-        return path == "model_index.json";
-    }
-    const std::string_view folder = path.substr(0, slash);
-    if (folder == "safety_checker" || path.find('/', slash + 1) != std::string_view::npos) {
-        return false;
-    }
-    return path.ends_with(".json") || path.ends_with("/merges.txt") || path.ends_with("/model.onnx") ||
-           path.find("/model.onnx") != std::string_view::npos;
-}
-
 // Loaded weights, and as much again for the largest network's activations.
 std::int64_t estimate_memory(const std::vector<ModelFile>& files) {
     std::int64_t sum = 0;
@@ -70,6 +56,19 @@ std::int64_t estimate_memory(const std::vector<ModelFile>& files) {
 }
 
 }  // namespace
+
+bool is_pipeline_file(std::string_view path) {
+    const auto slash = path.find('/');
+    if (slash == std::string_view::npos) {
+        return path == "model_index.json";
+    }
+    const std::string_view folder = path.substr(0, slash);
+    if (folder == "safety_checker" || path.find('/', slash + 1) != std::string_view::npos) {
+        return false;
+    }
+    return path.ends_with(".json") || path.ends_with("/merges.txt") || path.ends_with("/model.onnx") ||
+           path.find("/model.onnx") != std::string_view::npos;
+}
 
 Result<ModelManifest> describe_diffusers(
     const std::string& id, std::string_view model_index, const std::vector<FoundFile>& files
@@ -99,7 +98,7 @@ Result<ModelManifest> describe_diffusers(
     manifest.licence = "NOASSERTION";
     manifest.description = std::string(wanted);
     for (const auto& file : files) {
-        if (is_used(file.path) && manifest.files.size() < kFilesMax) {
+        if (is_pipeline_file(file.path) && manifest.files.size() < kFilesMax) {
             manifest.files.push_back({file.path, file.bytes, {}});
         }
     }

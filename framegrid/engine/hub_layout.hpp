@@ -15,6 +15,10 @@ struct FoundFile {
     std::int64_t bytes = 0;
 };
 
+// Whether a pipeline reads this file of a diffusers export: networks, weights beside them, configurations,
+// vocabularies; not other formats of the weights, pictures or notes.
+bool is_pipeline_file(std::string_view path);
+
 // The manifest that such a directory would have; digests are empty. `model_index` holds the bytes of
 // model_index.json of a diffusers export, which names its pipeline. Files that no pipeline uses (other
 // formats of the weights, pictures, notes) are left out. kUnsupported: a pipeline that does not run here;

@@ -82,6 +82,9 @@ bool is_model_id(std::string_view id);
 // keys are ignored, so that an older node can read a newer manifest.
 Result<ModelManifest> parse_manifest(std::string_view toml);
 
+// The manifest as TOML, which parse_manifest() reads again.
+std::string format_manifest(const ModelManifest& manifest);
+
 // Port: the files of one model directory.
 class FileReader {
   public:

@@ -2,15 +2,26 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <optional>
 
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <framegrid/base/log.hpp>
+#include <framegrid/crypto/hash.hpp>
+#include <framegrid/engine/hub_layout.hpp>
+#include <framegrid/infer_onnx/onnx_file.hpp>
+
 namespace framegrid::infer_onnx {
 
+namespace fs = std::filesystem;
+
 namespace {
+
+constexpr std::size_t kFilesMax = 4096;  // that are looked at in a directory
 
 constexpr std::int64_t kMapFrom = 1 << 20;
 
@@ -67,6 +78,181 @@ Result<Blob> ModelDirectory::read(const std::string& path, std::int64_t bytes_ma
     }
     const auto size = static_cast<std::size_t>(status.st_size);
     return status.st_size >= kMapFrom ? map_file(path, file.fd, size) : read_file(path, file.fd, size);
+}
+
+namespace {
+
+// Every regular file, by its path inside the directory; two levels are all that layouts use.
+std::vector<engine::FoundFile> list_files(const fs::path& directory) {
+    std::vector<engine::FoundFile> found;
+    std::error_code error;
+    const auto options = fs::directory_options::follow_directory_symlink;
+    fs::recursive_directory_iterator it(directory, options, error);
+    for (const fs::recursive_directory_iterator end; !error && it != end && found.size() < kFilesMax;
+         it.increment(error)) {
+        std::error_code ignored;
+        if (it.depth() >= 1) {
+            it.disable_recursion_pending();
+        }
+        if (it->is_regular_file(ignored)) {
+            found.push_back(
+                {it->path().lexically_relative(directory).generic_string(),
+                 static_cast<std::int64_t>(it->file_size(ignored))}
+            );
+        }
+    }
+    std::ranges::sort(found, {}, &engine::FoundFile::path);
+    return found;
+}
+
+// The only ONNX file at the top of a directory, or nothing.
+std::optional<engine::FoundFile> only_network(const std::vector<engine::FoundFile>& files) {
+    std::optional<engine::FoundFile> only;
+    for (const auto& file : files) {
+        if (file.path.ends_with(".onnx") && file.path.find('/') == std::string::npos) {
+            if (only) {
+                return std::nullopt;
+            }
+            only = file;
+        }
+    }
+    return only;
+}
+
+Result<engine::ModelManifest> read_manifest(const fs::path& directory) {
+    FG_TRY(text, ModelDirectory(directory).read("model.toml", engine::kManifestBytesMax));
+    return engine::parse_manifest(text.text());
+}
+
+// Networks that enlarge say by how much in their name, if at all ("RealESRGAN_x4plus").
+int scale_of_name(std::string_view name) {
+    for (const char digit : {'2', '3', '4', '8'}) {
+        if (name.find(std::string("x") + digit) != std::string_view::npos ||
+            name.find(std::string("X") + digit) != std::string_view::npos ||
+            name.find(std::string(1, digit) + "x") != std::string_view::npos) {
+            return digit - '0';
+        }
+    }
+    return 4;
+}
+
+Result<engine::ModelManifest> recognize_model(const fs::path& directory, const std::string& id) {
+    const auto files = list_files(directory);
+    ModelDirectory reader(directory);
+    if (const auto index = reader.read("model_index.json", engine::kManifestBytesMax)) {
+        return engine::describe_diffusers(id, index->text(), files);
+    }
+    const auto network = only_network(files);
+    if (!network) {
+        return fail(Errc::kNotFound, "no model.toml, no model_index.json and no single ONNX file");
+    }
+    FG_TRY(bytes, reader.read(network->path, engine::kModelFileBytesMax));
+    FG_TRY(summary, scan_onnx(bytes.view()));
+    return engine::describe_single(
+        id, *network, summary.inputs, summary.outputs, scale_of_name(id + "/" + network->path)
+    );
+}
+
+std::error_code copy_or_link(const fs::path& from, const fs::path& to) {
+    std::error_code error;
+    fs::create_directories(to.parent_path(), error);
+    fs::create_hard_link(fs::canonical(from, error), to, error);
+    if (error) {
+        error.clear();
+        fs::copy_file(from, to, fs::copy_options::overwrite_existing, error);
+    }
+    return error;
+}
+
+std::unexpected<Error> disk(const std::string& what, const std::error_code& error) {
+    return fail(Errc::kIo, what + ": " + error.message());
+}
+
+Result<void> write_text(const fs::path& path, const std::string& text) {
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file << text;
+    file.close();
+    return file ? Result<void>{} : fail(Errc::kIo, "cannot write " + path.string());
+}
+
+}  // namespace
+
+bool looks_like_model(const fs::path& directory) {
+    std::error_code error;
+    return fs::exists(directory / "model_index.json", error) ||
+           only_network(list_files(directory)).has_value();
+}
+
+Result<engine::ModelManifest> describe_directory(const fs::path& directory, const std::string& id) {
+    std::error_code error;
+    return fs::exists(directory / "model.toml", error) ? read_manifest(directory)
+                                                       : recognize_model(directory, id);
+}
+
+Result<void> pin_files(const fs::path& directory, engine::ModelManifest& manifest) {
+    ModelDirectory files(directory);
+    for (auto& file : manifest.files) {
+        if (file.sha256.empty()) {
+            FG_TRY(bytes, files.read(file.path, engine::kModelFileBytesMax));
+            file.bytes = static_cast<std::int64_t>(bytes.size());
+            file.sha256 = crypto::hex(crypto::sha256(bytes.view()));
+        }
+    }
+    return {};
+}
+
+Result<void> verify_files(const fs::path& directory, const engine::ModelManifest& manifest) {
+    ModelDirectory files(directory);
+    for (const auto& file : manifest.files) {
+        FG_TRY(bytes, engine::read_model_file(manifest, file.path, files));
+        (void)bytes;
+    }
+    return {};
+}
+
+Result<engine::ModelManifest> install_model(
+    const fs::path& from, const fs::path& root, const std::string& id, bool keep
+) {
+    if (!engine::is_model_id(id)) {
+        return fail(Errc::kInvalidArgument, "a model id is organisation/name", "id");
+    }
+    const fs::path place = root / id;
+    std::error_code error;
+    if (fs::exists(place, error)) {
+        return fail(
+            Errc::kInvalidArgument, place.string() + " exists; remove it first: framegrid model rm " + id,
+            "id"
+        );
+    }
+    FG_TRY(manifest, describe_directory(from, id));
+    manifest.id = id;
+    FG_CHECK(pin_files(from, manifest));
+    FG_CHECK(verify_files(from, manifest));
+    const fs::path growing = keep ? incomplete_directory(root, id) : from;
+    if (keep) {
+        fs::remove_all(growing, error);
+        for (const auto& file : manifest.files) {
+            if (const auto failed = copy_or_link(from / file.path, growing / file.path)) {
+                return disk("cannot copy " + file.path, failed);
+            }
+        }
+    }
+    // An own manifest says more than is kept here: it stays as it is when only the id is the same.
+    if (!fs::exists(growing / "model.toml", error)) {
+        FG_CHECK(write_text(growing / "model.toml", engine::format_manifest(manifest)));
+    }
+    fs::create_directories(place.parent_path(), error);
+    fs::rename(growing, place, error);
+    if (error) {
+        return disk("cannot put " + place.string() + " in place", error);
+    }
+    return manifest;
+}
+
+fs::path incomplete_directory(const fs::path& root, const std::string& id) {
+    std::string name = id;
+    std::ranges::replace(name, '/', '.');
+    return root / ".incomplete" / name;
 }
 
 }  // namespace framegrid::infer_onnx

@@ -1,4 +1,4 @@
-// Private: the files of a model directory.
+// Model directories on disk: what they hold, checking it, and putting new ones in place.
 #pragma once
 
 #include <filesystem>
@@ -16,5 +16,30 @@ class ModelDirectory : public engine::FileReader {
   private:
     std::filesystem::path directory_;
 };
+
+// Whether a directory without a manifest is in a layout that is known.
+bool looks_like_model(const std::filesystem::path& directory);
+
+// Its manifest, or what it would be (engine/hub_layout.hpp) under the id `id`.
+Result<engine::ModelManifest> describe_directory(
+    const std::filesystem::path& directory, const std::string& id
+);
+
+// Fills in sizes and digests that the manifest does not state: what is there now counts from now on. Reads
+// every such file.
+Result<void> pin_files(const std::filesystem::path& directory, engine::ModelManifest& manifest);
+
+// Reads every file and compares it with the manifest. The first that differs: kUnprocessable or kNotFound.
+Result<void> verify_files(const std::filesystem::path& directory, const engine::ModelManifest& manifest);
+
+// Puts the model in `from` in place as root/<id>, with a manifest that states every digest. `keep`: `from` is
+// somebody's own directory, its files are copied (hard-linked where that works); else it is moved.
+// kInvalidArgument: a bad id, or one that is taken.
+Result<engine::ModelManifest> install_model(
+    const std::filesystem::path& from, const std::filesystem::path& root, const std::string& id, bool keep
+);
+
+// Where an installation of `id` grows, beside the finished ones. Not created.
+std::filesystem::path incomplete_directory(const std::filesystem::path& root, const std::string& id);
 
 }  // namespace framegrid::infer_onnx

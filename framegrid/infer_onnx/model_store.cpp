@@ -1,8 +1,6 @@
 #include <framegrid/infer_onnx/model_store.hpp>
 
 #include <framegrid/base/log.hpp>
-#include <framegrid/crypto/hash.hpp>
-#include <framegrid/engine/hub_layout.hpp>
 #include <framegrid/infer_onnx/model_directory.hpp>
 #include <framegrid/infer_onnx/onnx_file.hpp>
 
@@ -12,7 +10,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kModelsMax = 1000;
-constexpr std::size_t kFilesMax = 4096;  // that are looked at in a directory
 
 // Names of the sub-directories, sorted, so that every run sees the same order.
 std::vector<std::string> sub_directories(const fs::path& directory) {
@@ -20,89 +17,13 @@ std::vector<std::string> sub_directories(const fs::path& directory) {
     std::error_code error;
     for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
         std::error_code ignored;
-        if (it->is_directory(ignored)) {
-            names.push_back(it->path().filename().string());
+        const std::string name = it->path().filename().string();
+        if (!name.starts_with('.') && it->is_directory(ignored)) {  // hidden: downloads that are not finished
+            names.push_back(name);
         }
     }
     std::ranges::sort(names);
     return names;
-}
-
-// Every regular file, by its path inside the directory; two levels are all that layouts use.
-std::vector<engine::FoundFile> list_files(const fs::path& directory) {
-    std::vector<engine::FoundFile> found;
-    std::error_code error;
-    const auto options = fs::directory_options::follow_directory_symlink;
-    fs::recursive_directory_iterator it(directory, options, error);
-    for (const fs::recursive_directory_iterator end; !error && it != end && found.size() < kFilesMax;
-         it.increment(error)) {
-        std::error_code ignored;
-        if (it.depth() >= 1) {
-            it.disable_recursion_pending();
-        }
-        if (it->is_regular_file(ignored)) {
-            found.push_back(
-                {it->path().lexically_relative(directory).generic_string(),
-                 static_cast<std::int64_t>(it->file_size(ignored))}
-            );
-        }
-    }
-    std::ranges::sort(found, {}, &engine::FoundFile::path);
-    return found;
-}
-
-// The only ONNX file at the top of a directory, or nothing.
-std::optional<engine::FoundFile> only_network(const std::vector<engine::FoundFile>& files) {
-    std::optional<engine::FoundFile> only;
-    for (const auto& file : files) {
-        if (file.path.ends_with(".onnx") && file.path.find('/') == std::string::npos) {
-            if (only) {
-                return std::nullopt;
-            }
-            only = file;
-        }
-    }
-    return only;
-}
-
-bool looks_like_model(const fs::path& directory) {
-    std::error_code error;
-    return fs::exists(directory / "model_index.json", error) ||
-           only_network(list_files(directory)).has_value();
-}
-
-Result<engine::ModelManifest> read_manifest(const fs::path& directory) {
-    FG_TRY(text, ModelDirectory(directory).read("model.toml", engine::kManifestBytesMax));
-    return engine::parse_manifest(text.text());
-}
-
-// Networks that enlarge say by how much in their name, if at all ("RealESRGAN_x4plus").
-int scale_of_name(std::string_view name) {
-    for (const char digit : {'2', '3', '4', '8'}) {
-        if (name.find(std::string("x") + digit) != std::string_view::npos ||
-            name.find(std::string("X") + digit) != std::string_view::npos ||
-            name.find(std::string(1, digit) + "x") != std::string_view::npos) {
-            return digit - '0';
-        }
-    }
-    return 4;
-}
-
-Result<engine::ModelManifest> recognize_model(const fs::path& directory, const std::string& id) {
-    const auto files = list_files(directory);
-    ModelDirectory reader(directory);
-    if (const auto index = reader.read("model_index.json", engine::kManifestBytesMax)) {
-        return engine::describe_diffusers(id, index->text(), files);
-    }
-    const auto network = only_network(files);
-    if (!network) {
-        return fail(Errc::kNotFound, "no model.toml, no model_index.json and no single ONNX file");
-    }
-    FG_TRY(bytes, reader.read(network->path, engine::kModelFileBytesMax));
-    FG_TRY(summary, scan_onnx(bytes.view()));
-    return engine::describe_single(
-        id, *network, summary.inputs, summary.outputs, scale_of_name(id + "/" + network->path)
-    );
 }
 
 TimePoint monotonic_now() {
@@ -185,15 +106,14 @@ void ModelStore::scan(const fs::path& directory) {
         for (const auto& name : sub_directories(directory / organisation)) {
             const fs::path place = directory / organisation / name;
             std::error_code error;
-            const bool stated = fs::exists(place / "model.toml", error);
-            if (stated || looks_like_model(place)) {
-                add(place, organisation + "/" + name, stated);
+            if (fs::exists(place / "model.toml", error) || looks_like_model(place)) {
+                add(place, organisation + "/" + name);
             }
         }
     }
 }
 
-void ModelStore::add(const fs::path& directory, const std::string& id, bool stated) {
+void ModelStore::add(const fs::path& directory, const std::string& id) {
     const auto problem = [&](Error error) {
         if (problems_.size() < kModelsMax) {
             problems_.push_back({directory, std::move(error)});
@@ -206,7 +126,7 @@ void ModelStore::add(const fs::path& directory, const std::string& id, bool stat
     if (models_.size() >= kModelsMax) {
         return problem(make_error(Errc::kTooLarge, "over " + std::to_string(kModelsMax) + " models"));
     }
-    auto manifest = stated ? read_manifest(directory) : recognize_model(directory, id);
+    auto manifest = describe_directory(directory, id);
     if (!manifest) {
         return problem(std::move(manifest.error()));
     }
@@ -266,21 +186,8 @@ Result<api::TensorModel*> ModelStore::network(const Known& known, Loaded& loaded
     return loaded.networks.emplace(name, std::move(network)).first->second.get();
 }
 
-// Digests of files that no manifest states: what is there now counts from now on.
-Result<void> ModelStore::pin(Known& known) {
-    ModelDirectory files(known.directory);
-    for (auto& file : known.manifest.files) {
-        if (file.sha256.empty()) {
-            FG_TRY(bytes, files.read(file.path, engine::kModelFileBytesMax));
-            file.bytes = static_cast<std::int64_t>(bytes.size());
-            file.sha256 = crypto::hex(crypto::sha256(bytes.view()));
-        }
-    }
-    return {};
-}
-
 Result<std::shared_ptr<ModelStore::Loaded>> ModelStore::load_files(Known& known) {
-    FG_CHECK(pin(known));
+    FG_CHECK(pin_files(known.directory, known.manifest));
     auto loaded = std::make_shared<Loaded>();
     loaded->digest = engine::model_digest(known.manifest);
     if (known.manifest.layout == engine::ModelLayout::kImage) {
@@ -339,6 +246,10 @@ std::vector<engine::ModelManifest> ModelStore::manifests() const {
         out.push_back(known.manifest);
     }
     return out;
+}
+
+const fs::path& ModelStore::directory_of(const std::string& id) const {
+    return models_.at(id).directory;
 }
 
 Result<void> ModelStore::warm_up() {

@@ -48,6 +48,8 @@ class ModelStore : public engine::ModelSource {
 
     // Loads the models of settings.warm. The first failure is returned; the others are loaded all the same.
     Result<void> warm_up();
+    // Where a known model's files are; asserted to be known.
+    const std::filesystem::path& directory_of(const std::string& id) const;
     const std::vector<ModelProblem>& problems() const { return problems_; }
     std::vector<std::string> loaded() const;  // ids, by name
 
@@ -62,11 +64,9 @@ class ModelStore : public engine::ModelSource {
 
     explicit ModelStore(ModelStoreSettings settings);
     void scan(const std::filesystem::path& directory);
-    // `stated`: the directory has a manifest.
-    void add(const std::filesystem::path& directory, const std::string& id, bool stated);
+    void add(const std::filesystem::path& directory, const std::string& id);
     Result<void> load(Known& known);
     Result<std::shared_ptr<Loaded>> load_files(Known& known);
-    static Result<void> pin(Known& known);
     Result<std::unique_ptr<api::TensorModel>> open_network(const Known& known, const std::string& path);
     Result<api::TensorModel*> network(const Known& known, Loaded& loaded, const std::string& name);
     Result<void> open_runtime();

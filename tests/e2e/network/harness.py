@@ -240,6 +240,14 @@ def video_stream(data):
     return next(s for s in ffprobe(data)["streams"] if s["codec_type"] == "video")
 
 
+def pixels(data, width, height):
+    """A picture file as interleaved RGB bytes, whose size is checked."""
+    done = subprocess.run(["ffmpeg", "-v", "error", "-i", "-", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], input=data,
+                          capture_output=True, check=True)
+    assert len(done.stdout) == width * height * 3, len(done.stdout)
+    return done.stdout
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,0 +1,18 @@
+// Private: what the subcommands of `framegrid model` share.
+#pragma once
+
+#include <framegrid/app/commands.hpp>
+#include <framegrid/engine/manifest.hpp>
+#include <framegrid/host/files.hpp>
+
+namespace framegrid::app {
+
+// Where new models go: the first directory of the option, else this user's own.
+host::Path install_root(const std::string& option);
+void print_installed(
+    const CommonOptions& common, const engine::ModelManifest& manifest, const host::Path& root
+);
+
+void add_pull_command(CLI::App& model, const CommonOptions& common, Run& run);
+
+}  // namespace framegrid::app

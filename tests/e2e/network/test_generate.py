@@ -1,0 +1,163 @@
+"""Generation through real processes: over HTTP and from the command line, with the small models that are shipped."""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import harness
+from test_upscale import multipart
+
+
+class GenerateTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.network = harness.Network(1, 1, capacity=1, ai_capacity=1)
+        cls.network.wait_usable()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.network.__exit__()
+
+    def post(self, pipeline, fields, accept=None):
+        headers = {"Content-Type": "application/json", **({"Accept": accept} if accept else {})}
+        return self.network.request("POST", f"/{pipeline}", json.dumps(fields).encode(), headers)
+
+    def post_form(self, pipeline, fields, image, accept=None, name="image"):
+        body, kind = multipart(fields, image, name)
+        headers = {"Content-Type": kind, **({"Accept": accept} if accept else {})}
+        return self.network.request("POST", f"/{pipeline}", body, headers)
+
+    def picture(self, caption, seed=1, **more):
+        status, _, png = self.post("text-to-image", {"prompt": caption, "seed": seed, **more}, accept="image/png")
+        self.assertEqual(status, 200, png[:300])
+        return png
+
+    def test_what_the_stock_client_sends_by_default(self):
+        fields = {"model_id": "", "loras": "", "prompt": "a red circle on the left over blue", "height": 576,
+                  "width": 1024, "guidance_scale": 7.5, "negative_prompt": "", "safety_check": True,
+                  "num_inference_steps": 4, "num_images_per_prompt": 2, "seed": 9}
+        status, _, body = self.post("text-to-image", fields)
+        self.assertEqual(status, 200, body)
+        answer = json.loads(body)
+        self.assertEqual([i["seed"] for i in answer["images"]], [9, 10])
+        for image in answer["images"]:
+            _, headers, png = harness.request(image["url"])
+            self.assertEqual(headers["content-type"], "image/png")
+            video = harness.video_stream(png)
+            self.assertEqual((video["width"], video["height"]), (1024, 576))
+        run = answer["framegrid"]
+        self.assertEqual((run["model_id"], run["steps"], run["units"]), ("framegrid/scenes", 4, 1024 * 576 * 2))
+        self.assertEqual(len(run["model_digest"]), 64)
+        self.assertGreater(run["runtime_ms"], 0)
+
+    def test_a_seed_repeats_bit_by_bit_alone_and_in_a_batch(self):
+        caption = "a green star in the middle"
+        first = self.picture(caption, 5, num_inference_steps=4)
+        self.assertEqual(first, self.picture(caption, 5, num_inference_steps=4))
+        self.assertNotEqual(first, self.picture(caption, 6, num_inference_steps=4))
+        _, _, body = self.post("text-to-image", {"prompt": caption, "seed": 4, "num_images_per_prompt": 2,
+                                                 "num_inference_steps": 4})
+        second = harness.request(json.loads(body)["images"][1]["url"])[2]
+        alone, batched = harness.pixels(first, 128, 128), harness.pixels(second, 128, 128)
+        # Sums in another order may round the other way.
+        self.assertLessEqual(max(abs(a - b) for a, b in zip(alone, batched)), 3)
+
+    def test_colours_are_what_the_caption_says(self):
+        data = harness.pixels(self.picture("a red circle on the left over blue"), 128, 128)
+        at = lambda x, y: data[(y * 128 + x) * 3:(y * 128 + x) * 3 + 3]
+        corner = at(120, 8)
+        self.assertTrue(corner[2] > corner[0] + 60, tuple(corner))
+        reds = sum(1 for y in range(128) for x in range(64) if at(x, y)[0] > at(x, y)[2] + 60)
+        right = sum(1 for y in range(128) for x in range(64, 128) if at(x, y)[0] > at(x, y)[2] + 60)
+        self.assertGreater(reds, 300)
+        self.assertGreater(reds, 4 * right)
+
+    def test_formats(self):
+        for wanted, kind in (("jpeg", "image/jpeg"), ("webp", "image/webp"), ("png", "image/png")):
+            with self.subTest(wanted):
+                status, headers, _ = self.post("text-to-image", {"prompt": "a ring", "num_inference_steps": 2,
+                                                                 "output_format": wanted}, accept="image/*")
+                self.assertEqual((status, headers["content-type"]), (200, kind))
+
+    def test_a_changed_picture_and_a_painted_one(self):
+        source = self.picture("a red circle in the middle over blue", 3)
+        status, _, png = self.post_form("image-to-image", {"prompt": "a red circle in the middle over blue",
+                                                           "strength": "0.3", "seed": "1"}, source, accept="image/png")
+        self.assertEqual(status, 200, png[:300])
+        before = harness.pixels(source, 128, 128)
+        after = harness.pixels(png, 128, 128)
+        self.assertLess(sum(abs(a - b) for a, b in zip(before, after)) / len(before), 25, "strength 0.3 changes little")
+
+        mask = harness.clip("mask.png", ["-f", "lavfi", "-i", "color=black:size=128x128,drawbox=64:0:64:128:white:fill",
+                                         "-frames:v", "1", "-pix_fmt", "gray"]).read_bytes()
+        boundary = "b0undary"
+        form, kind = multipart({"prompt": "a yellow star on the right over blue", "seed": "2"}, source)
+        extra = (f'--{boundary}\r\nContent-Disposition: form-data; name="mask"; filename="m"\r\n\r\n').encode()
+        form = extra + mask + b"\r\n" + form
+        status, _, png = self.network.request("POST", "/inpaint", form, {"Content-Type": kind, "Accept": "image/png"})
+        self.assertEqual(status, 200, png[:300])
+        painted = harness.pixels(png, 128, 128)
+        left = [abs(painted[i] - before[i]) for y in range(128) for i in range(y * 384, y * 384 + 48 * 3)]
+        self.assertLess(sum(left) / len(left), 20, "what the mask leaves stays")
+
+    def test_videos(self):
+        for fields, kind, codec in (({}, "video/mp4", "h264"), ({"output_format": "webm"}, "video/webm", "vp9")):
+            with self.subTest(kind):
+                status, headers, video = self.post("text-to-video", {"prompt": "a red ball rolls left over blue",
+                                                                     "num_inference_steps": 2, "num_frames": 8, **fields},
+                                                   accept="video/*")
+                self.assertEqual((status, headers["content-type"]), (200, kind), video[:300])
+                stream = harness.video_stream(video)
+                self.assertEqual((stream["codec_name"], stream["width"]), (codec, 96))
+        status, _, video = self.post_form("image-to-video", {"num_inference_steps": "2", "fps": "10", "width": "192",
+                                                             "height": "128"}, self.picture("a ring", 2),
+                                          accept="video/mp4")
+        self.assertEqual(status, 200, video[:300])
+        stream = harness.video_stream(video)
+        self.assertEqual((stream["width"], stream["height"], stream["avg_frame_rate"]), (192, 128, "10/1"))
+
+    def test_bad_requests_name_the_field(self):
+        for pipeline, fields, field in (
+                ("text-to-image", {}, "prompt"),
+                ("text-to-image", {"prompt": ""}, "prompt"),
+                ("text-to-image", {"prompt": "x", "width": 100}, "width"),
+                ("text-to-image", {"prompt": "x", "num_inference_steps": 0}, "num_inference_steps"),
+                ("text-to-image", {"prompt": "x", "num_inference_steps": 10 ** 9}, "num_inference_steps"),
+                ("text-to-image", {"prompt": "x", "guidance_scale": "NaN"}, "guidance_scale"),
+                ("text-to-image", {"prompt": "x", "loras": "{\"a/b\": 1}"}, "loras"),
+                ("text-to-video", {"prompt": "x", "num_frames": 10 ** 6}, "num_frames")):
+            with self.subTest(fields):
+                status, _, body = self.post(pipeline, fields)
+                self.assertEqual((status, json.loads(body)["error"]["field"]), (400, field), body)
+        status, _, body = self.post("text-to-image", {"prompt": "x" * 1_000_000})
+        self.assertEqual(status, 413, body)
+        status, _, body = self.post_form("image-to-image", {"prompt": "x"}, b"not a picture")
+        self.assertEqual((status, json.loads(body)["error"]["field"]), (422, "image"), body)
+        bomb = harness.clip("bomb.png", ["-f", "lavfi", "-i", "color=white:size=16000x16000", "-frames:v", "1"])
+        status, _, body = self.post_form("image-to-image", {"prompt": "x"}, bomb.read_bytes())
+        self.assertEqual(status, 413, body)
+        self.assertEqual(self.post("text-to-image", {"prompt": "a ring", "num_inference_steps": 1})[0], 200)
+
+    def test_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder)
+            run = lambda *a, ok=True: self.command(*a, "--gateway", self.network.url, ok=ok)
+            answer = run("text-to-image", "a blue square", "-o", out / "a.png", "--steps", "2", "--images", "2")
+            self.assertEqual(answer["files"], [str(out / "a-1.png"), str(out / "a-2.png")])
+            run("text-to-image", "a blue square", "-o", out / "a.webp", "--steps", "1")
+            self.assertEqual((out / "a.webp").read_bytes()[8:12], b"WEBP")
+            self.assertIn("width", run("text-to-image", "x", "-o", out / "b.png", "--width", "3", ok=False))
+            self.assertIn("none.png", run("image-to-image", "x", "--image", out / "none.png", "-o", out / "b.png", ok=False))
+            self.assertFalse((out / "b.png").exists())
+
+    def command(self, *arguments, ok):
+        done = subprocess.run([harness.BINARY, "--json", *arguments], capture_output=True, text=True, timeout=120,
+                              check=False)
+        self.assertEqual(done.returncode == 0, ok, done.stdout + done.stderr)
+        return json.loads(done.stdout) if ok else done.stdout + done.stderr
+
+
+if __name__ == "__main__":
+    unittest.main()
