@@ -98,7 +98,7 @@ TEST(interpolation, every_known_layout) {
     const auto after = picture(5, 3, 110);
     for (const Layout& layout : layouts()) {
         FadeModel model(layout.inputs);
-        auto interpolator = Interpolator::open(model, 4);
+        auto interpolator = Interpolator::make(model, 4);
         ASSERT_TRUE(interpolator) << layout.name << ": " << interpolator.error().message;
         for (const double time : {0.25, 0.5, 0.75}) {
             const auto between = interpolator->between(before, after, time, stop);
@@ -119,7 +119,7 @@ TEST(interpolation, every_known_layout) {
 TEST(interpolation, a_network_that_knows_the_middle_is_halved_to_any_time) {
     const api::StopFlag stop{false};
     FadeModel model({{"a", true, {-1, 3, -1, -1}}, {"b", true, {-1, 3, -1, -1}}});
-    auto interpolator = Interpolator::open(model, 1).value();
+    auto interpolator = Interpolator::make(model, 1).value();
     for (const double time : {0.01, 0.33, 0.66, 0.99}) {
         const auto between = interpolator.between(picture(2, 2, 0), picture(2, 2, 200), time, stop);
         ASSERT_TRUE(between);
@@ -140,12 +140,12 @@ TEST(interpolation, what_does_not_fit_is_refused) {
     };
     for (const auto& inputs : unknown) {
         FadeModel model(inputs);
-        const auto interpolator = Interpolator::open(model, 4);
+        const auto interpolator = Interpolator::make(model, 4);
         ASSERT_FALSE(interpolator);
         EXPECT_EQ(interpolator.error().code, Errc::kUnprocessable);
     }
     FadeModel model({{"img0", true, planes}, {"img1", true, planes}});
-    auto interpolator = Interpolator::open(model, 4).value();
+    auto interpolator = Interpolator::make(model, 4).value();
     api::StopFlag stop{false};
     EXPECT_EQ(
         interpolator.between(picture(2, 2, 0), picture(3, 2, 0), 0.5, stop).error().code,
