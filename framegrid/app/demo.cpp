@@ -10,6 +10,7 @@
 
 #include <framegrid/app/ai_file_job.hpp>
 #include <framegrid/app/demo_checks.hpp>
+#include <framegrid/app/demo_generate.hpp>
 #include <framegrid/app/transcode_job.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/media_ffmpeg/assembler.hpp>
@@ -49,6 +50,7 @@ struct Findings {
     std::vector<RenditionCheck> renditions;
     AiFileReport upscale;
     UpscaleCheck upscale_check;
+    GeneratedVideo generated;
     std::string killed;
     std::int64_t gateway_retries = 0;
     std::vector<DemoCheck> checks;
@@ -248,13 +250,22 @@ void print_table(const Findings& findings, const host::Path& output) {
         host::format_bytes(findings.upscale.bytes).c_str()
     );
     std::printf(
+        "%-12s %8s %9lld %9s %7s %10s\n", "generated", "",
+        static_cast<long long>(findings.generated.pictures_out), "", "",
+        host::format_bytes(findings.generated.bytes).c_str()
+    );
+    std::printf(
         "\ntranscode   %.1f s of media in %.1f s: %.2fx real time, %lld segments retried after the kill\n",
         transcode.media_seconds, transcode.wall_seconds, transcode.speed(),
         static_cast<long long>(findings.gateway_retries)
     );
     std::printf(
-        "upscale     %.1f s of media in %.1f s\n\n", findings.upscale.media_seconds,
+        "upscale     %.1f s of media in %.1f s\n", findings.upscale.media_seconds,
         findings.upscale.wall_seconds
+    );
+    std::printf(
+        "generate    \"%s\", enlarged and made smoother in %.1f s\n\n", findings.generated.caption.c_str(),
+        findings.generated.seconds
     );
     for (const auto& check : findings.checks) {
         std::printf(
@@ -263,8 +274,9 @@ void print_table(const Findings& findings, const host::Path& output) {
         );
     }
     std::printf(
-        "\n  %s   plays in any HLS player\n  %s\n  %s\n", (output / "hls/master.m3u8").c_str(),
-        (output / "upscaled.mp4").c_str(), (output / "before-after.png").c_str()
+        "\n  %s   plays in any HLS player\n  %s\n  %s\n  %s\n  %s\n", (output / "hls/master.m3u8").c_str(),
+        (output / "upscaled.mp4").c_str(), (output / "before-after.png").c_str(),
+        (output / "generated.mp4").c_str(), (output / "generated.png").c_str()
     );
 }
 
@@ -313,9 +325,18 @@ Task<Result<int>> play(Session& session, LocalNetwork& network, DemoOptions opti
     if (!upscaled) {
         co_return fail(std::move(upscaled.error()));
     }
+    GatewayClient gateway(session, network.gateway_url());
+    auto generated = co_await generate_video(session, gateway, output);
+    if (!generated) {
+        co_return fail(std::move(generated.error()));
+    }
+    findings.generated = std::move(*generated);
     auto judged = co_await offload(session.pool, [&] { return judge(job, output, findings); });
     if (!judged) {
         co_return fail(std::move(judged.error()));
+    }
+    for (auto& check : findings.generated.checks) {
+        findings.checks.push_back(check);
     }
     if (session.common.json) {
         print_json(findings);
@@ -363,8 +384,9 @@ Task<Result<int>> demo(Session& session, DemoOptions options) {
 
 void add_demo_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<DemoOptions>();
-    auto* command =
-        app.add_subcommand("demo", "Transcode and upscale on a local network that loses an orchestrator");
+    auto* command = app.add_subcommand(
+        "demo", "Transcode, upscale and generate on a local network that loses an orchestrator"
+    );
     command->add_option("FILE", options->input, "a video; without it a 20 s clip is made");
     command->add_option("-o,--output", options->output, "where the results go")->capture_default_str();
     command->add_option("--x264-preset", options->preset, "effort of the encoders")->capture_default_str();

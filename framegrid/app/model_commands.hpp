@@ -14,5 +14,6 @@ void print_installed(
 );
 
 void add_pull_command(CLI::App& model, const CommonOptions& common, Run& run);
+void add_bench_command(CLI::App& model, const CommonOptions& common, Run& run);
 
 }  // namespace framegrid::app

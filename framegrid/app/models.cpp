@@ -281,6 +281,7 @@ void add_models_command(CLI::App& app, const CommonOptions& common, Run& run) {
     add_action("verify", "compare every file with its digest", &verify)
         ->add_option("ID", options->ids, "these models; none: all");
     add_action("rm", "remove a model's directory", &remove)->add_option("ID", options->id)->required();
+    add_bench_command(*command, common, run);
     auto* evaluation = add_action("eval", "PSNR of the super-resolution models against bicubic", &eval);
     evaluation->add_option("--model", options->eval.model_id, "only this model");
     evaluation->add_option("--side", options->eval.side, "pixels per side of a test picture; a multiple of 8")

@@ -25,8 +25,9 @@ class ModelLease {
     virtual const std::string& digest() const = 0;
     // The network of a model of layout kImage.
     virtual api::ImageModel& model() = 0;
-    // One of several: "unet" for unet/model.onnx; "network" is that of layout kInterpolation. Loaded when it
-    // is first asked for, and belongs to the model. kNotFound: the model has none of that name.
+    // One of several: "unet" for unet/model.onnx or unet.onnx; "network" is that of layout kInterpolation.
+    // Loaded when it is first asked for, and belongs to the model. kNotFound: the model has none of that
+    // name.
     virtual Result<api::TensorModel*> network(const std::string& name) = 0;
     // A file of the directory that is no network: configurations, vocabularies. kNotFound: it is not listed.
     virtual Result<Blob> file(const std::string& path) = 0;

@@ -25,6 +25,50 @@ TEST(Residency, UnloadsTheLeastRecentlyUsed) {
     EXPECT_FALSE(residency.acquire("b", at(8)));
 }
 
+TEST(Residency, WhatIsWantedOftenOrSlowToLoadStays) {
+    Residency residency(100);
+    for (const auto* name : {"quick", "slow", "wanted"}) {
+        ASSERT_TRUE(residency.admit(name, 30, false, at(1)));
+        residency.release(name, at(1));
+    }
+    residency.loaded_in("quick", std::chrono::milliseconds(50));
+    residency.loaded_in("slow", std::chrono::seconds(10));
+    residency.loaded_in("wanted", std::chrono::milliseconds(50));
+    for (int i = 0; i < 5; ++i) {
+        ASSERT_TRUE(residency.acquire("wanted", at(2)));
+        residency.release("wanted", at(2));
+    }
+    EXPECT_EQ(residency.admit("one", 40, false, at(3)).value(), Names{"quick"});
+    residency.release("one", at(3));
+    EXPECT_EQ(residency.admit("two", 20, false, at(4)).value(), Names{"wanted"})
+        << "slow costs most, one is 1 s";
+}
+
+TEST(Residency, DemandFadesAndOutlivesUnloading) {
+    Residency residency(50);
+    ASSERT_TRUE(residency.admit("old", 20, false, at(0)));
+    for (int i = 0; i < 8; ++i) {
+        ASSERT_TRUE(residency.acquire("old", at(0)));
+        residency.release("old", at(0));
+    }
+    residency.release("old", at(0));
+    ASSERT_TRUE(residency.admit("new", 20, false, at(3600)));
+    residency.release("new", at(3600));
+    EXPECT_EQ(residency.admit("x", 30, false, at(3600)).value(), Names{"old"})
+        << "an hour is twelve half-lives";
+}
+
+TEST(Residency, SmallModelsAreNotUnloadedForNothing) {
+    Residency residency(100);
+    for (const auto& [name, bytes] : {std::pair{"small", 10}, {"large", 80}}) {
+        ASSERT_TRUE(residency.admit(name, bytes, false, at(1)));
+        residency.release(name, at(1));
+    }
+    residency.loaded_in("small", std::chrono::milliseconds(10));
+    EXPECT_EQ(residency.admit("x", 60, false, at(2)).value(), Names{"large"}) << "without it there is room";
+    EXPECT_EQ(residency.loaded(), (Names{"small", "x"}));
+}
+
 TEST(Residency, NeverUnloadsWhatIsInUseOrPinned) {
     Residency residency(100);
     ASSERT_TRUE(residency.admit("used", 40, false, at(1)));

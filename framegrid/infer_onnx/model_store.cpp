@@ -182,7 +182,10 @@ Result<api::TensorModel*> ModelStore::network(const Known& known, Loaded& loaded
     if (single && name != engine::kOnlyNetwork) {
         return fail(Errc::kNotFound, "model " + known.manifest.id + " has no network " + printable(name));
     }
-    FG_TRY(network, open_network(known, single ? known.manifest.file : name + "/model.onnx"));
+    const bool beside = std::ranges::find(known.manifest.files, name + ".onnx", &engine::ModelFile::path) !=
+                        known.manifest.files.end();
+    const std::string path = single ? known.manifest.file : name + (beside ? ".onnx" : "/model.onnx");
+    FG_TRY(network, open_network(known, path));
     return loaded.networks.emplace(name, std::move(network)).first->second.get();
 }
 
@@ -199,6 +202,7 @@ Result<std::shared_ptr<ModelStore::Loaded>> ModelStore::load_files(Known& known)
 }
 
 Result<void> ModelStore::load(Known& known) {
+    const TimePoint began = settings_.now();
     FG_CHECK(open_runtime());
     const auto& manifest = known.manifest;
     const bool warm = std::ranges::find(settings_.warm, manifest.id) != settings_.warm.end();
@@ -212,6 +216,7 @@ Result<void> ModelStore::load(Known& known) {
         return fail(std::move(loaded.error()));
     }
     known.loaded = std::move(*loaded);
+    residency_.loaded_in(manifest.id, settings_.now() - began);
     return {};
 }
 
@@ -263,6 +268,11 @@ Result<void> ModelStore::warm_up() {
         }
     }
     return first;
+}
+
+std::string ModelStore::device() const {
+    const std::lock_guard lock(mutex_);
+    return runtime_ ? runtime_->provider() : std::string();
 }
 
 std::vector<std::string> ModelStore::loaded() const {

@@ -52,6 +52,8 @@ class ModelStore : public engine::ModelSource {
     const std::filesystem::path& directory_of(const std::string& id) const;
     const std::vector<ModelProblem>& problems() const { return problems_; }
     std::vector<std::string> loaded() const;  // ids, by name
+    // What networks run on: "cpu" or "cuda"; empty until one was loaded.
+    std::string device() const;
 
   private:
     class Lease;

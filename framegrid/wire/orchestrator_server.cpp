@@ -110,6 +110,10 @@ Task<void> OrchestratorServer::Impl::serve(http::Exchange& exchange) {
         co_await serve_file(exchange);
         co_return;
     }
+    if (path == "/discovery" || path.starts_with("/apps/")) {
+        co_await serve_apps(exchange);
+        co_return;
+    }
     const bool results = path == "/transcodeResults" || path == "/aiResults";
     const bool early = path == kEarlyPath;
     const std::string pipeline = pipeline_route(path);

@@ -39,6 +39,10 @@ class OrchestratorServer::Impl {
     // Jobs.
     Task<void> serve_segment(http::Exchange& exchange);
     Task<void> serve_ai(http::Exchange& exchange, std::string pipeline);
+    Task<void> run_ai(http::Exchange& exchange, api::Job job, bool inline_images);
+    Task<void> serve_apps(http::Exchange& exchange);
+    Task<void> serve_discovery(http::Exchange& exchange);
+    Task<void> serve_app(http::Exchange& exchange, std::string runner);
     Task<void> serve_echo(http::Exchange& exchange);
     Checked<SegmentHeader> read_headers(const http::Exchange& exchange) const;
     Task<Checked<Blob>> read_media(http::Exchange& exchange, crypto::Hash32 hash);

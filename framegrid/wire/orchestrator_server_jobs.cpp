@@ -281,6 +281,16 @@ Task<void> OrchestratorServer::Impl::serve_ai(http::Exchange& exchange, std::str
         co_await refuse(exchange, job_refusal(admitted.error()));
         co_return;
     }
+    // Gateways that do not name the protocol predate result URLs.
+    const bool inline_images = exchange.head.headers.get("authorization") != kAiAuthorization;
+    co_await run_ai(exchange, std::move(job), inline_images);
+}
+
+// An admitted job whose request is still to be read.
+Task<void> OrchestratorServer::Impl::run_ai(http::Exchange& exchange, api::Job job, bool inline_images) {
+    const auto& expected = std::get<api::AiWork>(job.work.kind);
+    const std::string model = expected.model_id;
+    std::string pipeline = expected.pipeline;
     auto body = co_await read_body(exchange);
     if (!body) {
         co_await refuse(exchange, std::move(body).error());
@@ -305,8 +315,6 @@ Task<void> OrchestratorServer::Impl::serve_ai(http::Exchange& exchange, std::str
         co_return;
     }
     ++stats_.ai_jobs;
-    // Gateways that do not name the protocol predate result URLs.
-    const bool inline_images = exchange.head.headers.get("authorization") != kAiAuthorization;
     http::ResponseHead head;
     head.headers = {{"content-type", "application/json"}};
     Blob answer(to_bytes(ai_answer(*output, session_id, inline_images)));

@@ -140,6 +140,25 @@ class GenerateTest(unittest.TestCase):
         self.assertEqual(status, 413, body)
         self.assertEqual(self.post("text-to-image", {"prompt": "a ring", "num_inference_steps": 1})[0], 200)
 
+    def test_pipelines_are_applications_for_other_clients(self):
+        orchestrator = self.network.uris[0]
+        status, _, body = harness.request(orchestrator + "/discovery")
+        self.assertEqual(status, 200, body)
+        runners = {r["app"]: r for r in json.loads(body)[0]["runners"]}
+        runner = runners["framegrid/text-to-video/framegrid/motion"]
+        self.assertEqual((runner["mode"], runner["capacity"]), ("single-shot", 1))
+        call = json.dumps({"prompt": "a red ball", "num_inference_steps": 1, "num_frames": 8}).encode()
+        as_json = {"Content-Type": "application/json"}
+        status, _, body = harness.request(runner["url"], "POST", call, as_json)
+        self.assertEqual(status, 200, body)
+        answer = json.loads(body)
+        self.assertEqual(answer["framegrid"]["model_id"], "framegrid/motion")
+        video = harness.request(answer["images"][0]["url"])[2]
+        self.assertEqual(harness.video_stream(video)["codec_name"], "h264")
+        for path, expected in (("/apps/tea--a--b/app", 404), ("/apps/text-to-video--a--b/app", 404),
+                               ("/apps/x/session", 404)):
+            self.assertEqual(harness.request(orchestrator + path, "POST", call, as_json)[0], expected, path)
+
     def test_command_line(self):
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder)
