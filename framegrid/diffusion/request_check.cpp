@@ -1,5 +1,6 @@
 #include <framegrid/diffusion/request_check.hpp>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -22,20 +23,24 @@ Result<void> check_number(std::string_view field, double value, double min, doub
     return {};
 }
 
-Result<int> check_side(
-    std::string_view field, int asked, int from_picture, std::int64_t latents, int factor
+// The nearest side that the networks take; a picture's is rounded down.
+Result<int> choose_side(
+    std::string_view field, int asked, int from_picture, std::int64_t from_model, int step
 ) {
-    int side = asked;
-    if (side == 0) {
-        side = from_picture > 0 ? from_picture / factor * factor : static_cast<int>(latents) * factor;
+    if (asked < 0 || asked > kSideMax) {
+        return wrong(field, "must be 1 to " + std::to_string(kSideMax));
     }
-    if (side < factor || side > kSideMax || side % factor != 0) {
-        return wrong(
-            field, "must be a multiple of " + std::to_string(factor) + " from " + std::to_string(factor) +
-                       " to " + std::to_string(kSideMax)
-        );
+    std::int64_t side = from_model;
+    if (asked > 0) {
+        side = (asked + step / 2) / step * step;
+    } else if (from_picture > 0) {
+        side = from_picture / step * step;
     }
-    return side;
+    side = std::max<std::int64_t>(side, step);
+    if (side > kSideMax) {
+        return wrong(field, "must be 1 to " + std::to_string(kSideMax));
+    }
+    return static_cast<int>(side);
 }
 
 Result<void> check_pictures(const PipelineConfig& config, bool can_encode, const Request& request) {
@@ -80,8 +85,11 @@ Result<Request> check_request(const PipelineConfig& config, bool can_encode, Req
     const int from_width = own_size ? request.image->width : 0;
     const int from_height = own_size ? request.image->height : 0;
     const int factor = config.vae.factor;
-    FG_TRY(width, check_side("width", request.width, from_width, config.unet.sample_width, factor));
-    FG_TRY(height, check_side("height", request.height, from_height, config.unet.sample_height, factor));
+    const int step = config.side_step();
+    FG_TRY(width, choose_side("width", request.width, from_width, config.unet.sample_width * factor, step));
+    FG_TRY(
+        height, choose_side("height", request.height, from_height, config.unet.sample_height * factor, step)
+    );
     request.width = width;
     request.height = height;
     request.frames = request.frames == 0 ? config.unet.frames : request.frames;
