@@ -25,7 +25,7 @@ Result<void> check_number(std::string_view field, double value, double min, doub
 
 // The nearest side that the networks take; a picture's is rounded down.
 Result<int> choose_side(
-    std::string_view field, int asked, int from_picture, std::int64_t from_model, int step
+    std::string_view field, int asked, int from_picture, std::int64_t from_model, std::int64_t step
 ) {
     if (asked < 0 || asked > kSideMax) {
         return wrong(field, "must be 1 to " + std::to_string(kSideMax));
