@@ -84,7 +84,7 @@ Result<InterpolationInputs> InterpolationInputs::find(const api::TensorModel& ne
     return fail(Errc::kUnprocessable, "the network does not take two pictures");
 }
 
-Result<Interpolator> Interpolator::open(api::TensorModel& network, int multiple) {
+Result<Interpolator> Interpolator::make(api::TensorModel& network, int multiple) {
     FG_TRY(inputs, InterpolationInputs::find(network));
     if (network.outputs().empty() || !network.outputs().front().is_float) {
         return fail(Errc::kUnprocessable, "the network gives no picture");

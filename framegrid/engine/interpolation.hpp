@@ -23,7 +23,7 @@ struct InterpolationInputs {
 class Interpolator {
   public:
     // `multiple`: sides are padded to divide by it, edges repeated.
-    static Result<Interpolator> open(api::TensorModel& network, int multiple);
+    static Result<Interpolator> make(api::TensorModel& network, int multiple);
 
     // 0 < time < 1. A network that only knows the middle is asked again for the halves, until what it gives
     // is within 1/32 of `time`. kInvalidArgument: pictures of two sizes.

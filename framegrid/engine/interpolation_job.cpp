@@ -9,7 +9,7 @@ Result<api::WorkOutput> run_interpolation(const AiJob& job) {
         return fail(Errc::kUnprocessable, "not a video", "video");
     }
     FG_TRY(network, job.lease.network(std::string(kOnlyNetwork)));
-    FG_TRY(interpolator, Interpolator::open(*network, job.lease.manifest().multiple));
+    FG_TRY(interpolator, Interpolator::make(*network, job.lease.manifest().multiple));
     api::Retiming retiming;
     retiming.fps = static_cast<int>(job.parameters.integer("fps").value_or(0));
     retiming.multiplier = static_cast<int>(job.parameters.integer("multiplier").value_or(2));
