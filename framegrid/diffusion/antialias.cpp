@@ -29,7 +29,8 @@ std::vector<Taps> blur_taps(std::int64_t size, std::int64_t target) {
     std::vector<float> kernel;
     float sum = 0;
     for (std::int64_t i = 0; i < width; ++i) {
-        const auto x = static_cast<float>(i - width / 2);
+        const std::int64_t offset = i - width / 2;
+        const auto x = static_cast<float>(offset);
         kernel.push_back(std::exp(-x * x / (2 * sigma * sigma)));
         sum += kernel.back();
     }

@@ -28,7 +28,8 @@ class Autoencoder {
     bool any_size() const;
 
   private:
-    Autoencoder(const VaeConfig& config, Network decoder) : config_(config), decoder_(std::move(decoder)) {}
+    Autoencoder(VaeConfig config, Network decoder)
+        : config_(std::move(config)), decoder_(std::move(decoder)) {}
     Result<void> bind_decoder();
     Result<void> bind_encoder();
     void affine(api::Tensor& latents, bool to_diffused) const;

@@ -19,21 +19,28 @@ Result<void> ClipGeneration::prepare() {
         const api::Tensor picture =
             picture_to_tensor(resize_lanczos(*request_.image, request_.width, request_.height));
         FG_TRY(first, encode_picture(picture, std::nullopt));
-        const auto plane = static_cast<std::size_t>(h * w);
-        for (std::size_t channel = 0; channel < static_cast<std::size_t>(c + 1); ++channel) {
-            const auto target = given_.floats().begin() +
-                                static_cast<std::ptrdiff_t>(channel * static_cast<std::size_t>(f) * plane);
-            if (channel == static_cast<std::size_t>(c)) {
-                std::fill_n(target, plane, 1.0F);
-            } else {
-                std::copy_n(
-                    first.floats().begin() + static_cast<std::ptrdiff_t>(channel * plane), plane, target
-                );
-            }
-        }
+        give_frame(first);
     }
     start_from_noise({1, c, f, h, w});
     return {};
+}
+
+// Latents [1, c, h, w] and a mask of ones into the first frame, or into all of them.
+void ClipGeneration::give_frame(const api::Tensor& first) {
+    const std::int64_t channels = given_.shape[1];
+    const std::int64_t frames = given_.shape[2];
+    const std::int64_t plane = given_.shape[3] * given_.shape[4];
+    const std::int64_t filled = pipeline_.config().unet.repeats_first_frame ? frames : 1;
+    for (std::int64_t channel = 0; channel < channels; ++channel) {
+        for (std::int64_t frame = 0; frame < filled; ++frame) {
+            const auto target = given_.floats().begin() + (channel * frames + frame) * plane;
+            if (channel + 1 == channels) {
+                std::fill_n(target, plane, 1.0F);
+            } else {
+                std::copy_n(first.floats().begin() + channel * plane, plane, target);
+            }
+        }
+    }
 }
 
 api::Tensor ClipGeneration::network_sample(api::Tensor latents) const {

@@ -291,9 +291,9 @@ Result<void> ClipTokenizer::read_merges(BytesView bytes) {
         if (parts.size() != 2) {
             return bad(kMergesFile, "line " + std::to_string(count + 2) + " must hold two tokens");
         }
-        FG_CHECK(add_merge(parts[0], parts[1]).transform_error([&](Error error) {
-            return std::move(error).with_context("line " + std::to_string(count + 2));
-        }));
+        if (auto added = add_merge(parts[0], parts[1]); !added) {
+            return fail(std::move(added).error().with_context("line " + std::to_string(count + 2)));
+        }
     }
     return {};
 }

@@ -261,7 +261,7 @@ TEST(generation, requests_are_checked) {
     ToyPipeline toy;
     const auto pipeline = toy.load();
     const std::vector<std::pair<std::string, std::function<void(Request&)>>> cases{
-        {"width", [](Request& r) { r.width = 7; }},
+        {"width", [](Request& r) { r.width = 5'000; }},
         {"width", [](Request& r) { r.width = -8; }},
         {"height", [](Request& r) { r.height = 4098; }},
         {"num_inference_steps", [](Request& r) { r.steps = 0; }},
@@ -290,6 +290,21 @@ TEST(generation, requests_are_checked) {
     request = small_request();
     request.width = request.height = 0;
     EXPECT_EQ((*pipeline)->start(request).value()->request().width, 8);
+}
+
+TEST(generation, sides_are_what_the_network_can_halve) {
+    ToyPipeline toy;
+    toy.files["unet/config.json"] =
+        Blob::copy_of(R"({"in_channels":2,"out_channels":2,"sample_size":8,"block_out_channels":[4,8,8]})");
+    const auto pipeline = toy.load();
+    ASSERT_TRUE(pipeline) << pipeline.error().message;
+    EXPECT_EQ((*pipeline)->config().side_step(), 8);
+    for (const auto& [asked, made] : {std::pair{1, 8}, {11, 8}, {12, 16}, {16, 16}, {0, 16}, {4096, 4096}}) {
+        Request request = small_request();
+        request.width = asked;
+        request.height = 8;
+        EXPECT_EQ((*pipeline)->start(request).value()->request().width, made) << asked;
+    }
 }
 
 TEST(generation, some_networks_take_one_size) {

@@ -34,8 +34,9 @@ class StillGeneration final : public Generation {
     api::Tensor masked_;    // latents of what the mask leaves
 };
 
-// FramegridVideoPipeline. Latents [1, c, f, h, w]; the denoiser sees noisy latents, the first frame's latents
-// (zeros in the other frames) and a mask of the frames that are given, in this order on axis 1.
+// FramegridVideoPipeline. Latents [1, c, f, h, w]; the denoiser sees noisy latents, the latents of the given
+// first frame (UnetConfig says in which frames; zeros elsewhere) and a mask that is 1 where they are, in this
+// order on axis 1.
 class ClipGeneration final : public Generation {
   public:
     ClipGeneration(
@@ -48,6 +49,8 @@ class ClipGeneration final : public Generation {
     Result<void> prepare() override;
     api::Tensor network_sample(api::Tensor latents) const override;
     api::Tensor frames_of(const api::Tensor& latents) const override;
+
+    void give_frame(const api::Tensor& first);
 
     api::Tensor given_;  // [1, c + 1, f, h, w]
 };

@@ -113,7 +113,8 @@ std::vector<double> spaced_timesteps(const SchedulerConfig& config, int steps) {
             return out;
         case Spacing::kLeading:
             for (int i = steps - 1; i >= 0; --i) {
-                out.push_back(i * (config.train_steps / steps) + config.steps_offset);
+                const int time = i * (config.train_steps / steps) + config.steps_offset;
+                out.push_back(time);
             }
             return out;
         case Spacing::kTrailing: {

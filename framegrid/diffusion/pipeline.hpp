@@ -36,7 +36,9 @@ inline constexpr double kGuidanceMax = 100;
 struct Request {
     std::string prompt{};  // ignored by Stable Video Diffusion
     std::optional<std::string> negative_prompt{};
-    int width = 0;  // pixels, multiples of the autoencoder's factor; 0: the input picture's, or the model's
+    // Pixels; the nearest multiple of PipelineConfig::side_step() is made. 0: the input picture's for a
+    // picture, or the model's.
+    int width = 0;
     int height = 0;
     int steps = 30;
     double guidance = 7.5;   // at most 1: no guidance; half as much work. Stable Video: of the last frame

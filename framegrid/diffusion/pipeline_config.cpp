@@ -77,8 +77,16 @@ Result<void> read_unet(const PipelineFiles& files, PipelineConfig& out) {
         unet.sample_height = sizes.front();
         unet.sample_width = sizes.back();
     }
+    // An exported network has the sizes of its halvings and doublings built in.
+    const auto levels = reader.integers("block_out_channels", 1, 65'536, 7);
+    unet.multiple = levels.empty() ? 1 : 1 << (levels.size() - 1);
     unet.time_cond_width = reader.integer("time_cond_proj_dim", 0, 4, 8192);
     unet.frames = reader.integer("num_frames", unet.frames, 1, 256);
+    const std::string conditioning = reader.text("first_frame_conditioning", "repeat");
+    unet.repeats_first_frame = conditioning == "repeat";
+    if (!unet.repeats_first_frame && conditioning != "first") {
+        reader.unsupported("first_frame_conditioning", "must be \"repeat\" or \"first\"");
+    }
     if (reader.has("class_embed_type")) {
         reader.expect_text("class_embed_type", "projection");
     }

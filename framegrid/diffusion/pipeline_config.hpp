@@ -35,8 +35,12 @@ struct UnetConfig {
     std::int64_t out_channels = 4;
     std::int64_t sample_width = 64;  // latents, when a request says nothing
     std::int64_t sample_height = 64;
+    int multiple = 1;                  // sides of latents must divide by it: the network halves them so often
     std::int64_t time_cond_width = 0;  // of the guidance embedding (distilled networks); 0: none
     std::int64_t frames = 16;          // when a request says nothing
+    // FramegridVideoPipeline ("first_frame_conditioning"): the given frame's latents and its mask stand in
+    // every frame ("repeat", as framegrid/motion was trained), or in the first one alone ("first").
+    bool repeats_first_frame = true;
 };
 
 struct VaeConfig {
@@ -62,6 +66,8 @@ struct PipelineConfig {
     VisionConfig vision{};
     SchedulerConfig scheduler{};
 
+    // Sides of pictures are multiples of this many pixels.
+    int side_step() const { return vae.factor * unet.multiple; }
     bool is_video() const {
         return kind == PipelineKind::kStableVideoDiffusion || kind == PipelineKind::kFramegridVideo;
     }

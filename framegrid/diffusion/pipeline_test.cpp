@@ -57,8 +57,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         "sd15-pndm", "sd21-ddim-v-wide", "sd-turbo", "sd-ancestral", "sd-lcm", "sd-img2img-pndm",
         "sd-img2img-dpm", "sd-inpaint-euler", "sd-inpaint-ddim-part", "sd-inpaint9-ddim", "sd-inpaint9-part",
-        "flow-txt2img", "flow-img2img", "flow-inpaint", "framegrid-t2v", "framegrid-i2v", "sdxl-euler",
-        "sdxl-zeros", "sdxl-turbo", "sdxl-img2img", "sdxl-inpaint", "svd"
+        "flow-txt2img", "flow-img2img", "flow-inpaint", "framegrid-t2v", "framegrid-i2v",
+        "framegrid-i2v-first", "sdxl-euler", "sdxl-zeros", "sdxl-turbo", "sdxl-img2img", "sdxl-inpaint", "svd"
     ),
     [](const auto& test) {
         std::string name = test.param;

@@ -1,5 +1,6 @@
 #include <framegrid/diffusion/request_check.hpp>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -22,20 +23,24 @@ Result<void> check_number(std::string_view field, double value, double min, doub
     return {};
 }
 
-Result<int> check_side(
-    std::string_view field, int asked, int from_picture, std::int64_t latents, int factor
+// The nearest side that the networks take; a picture's is rounded down.
+Result<int> choose_side(
+    std::string_view field, int asked, int from_picture, std::int64_t from_model, int step
 ) {
-    int side = asked;
-    if (side == 0) {
-        side = from_picture > 0 ? from_picture / factor * factor : static_cast<int>(latents) * factor;
+    if (asked < 0 || asked > kSideMax) {
+        return wrong(field, "must be 1 to " + std::to_string(kSideMax));
     }
-    if (side < factor || side > kSideMax || side % factor != 0) {
-        return wrong(
-            field, "must be a multiple of " + std::to_string(factor) + " from " + std::to_string(factor) +
-                       " to " + std::to_string(kSideMax)
-        );
+    std::int64_t side = from_model;
+    if (asked > 0) {
+        side = (asked + step / 2) / step * step;
+    } else if (from_picture > 0) {
+        side = from_picture / step * step;
     }
-    return side;
+    side = std::max<std::int64_t>(side, step);
+    if (side > kSideMax) {
+        return wrong(field, "must be 1 to " + std::to_string(kSideMax));
+    }
+    return static_cast<int>(side);
 }
 
 Result<void> check_pictures(const PipelineConfig& config, bool can_encode, const Request& request) {
@@ -75,16 +80,15 @@ Result<Request> check_request(const PipelineConfig& config, bool can_encode, Req
     FG_CHECK(check_number("noise_aug_strength", request.noise_aug_strength, 0, 10));
     FG_CHECK(check_number("fps", request.fps, 1, 240));
     FG_CHECK(check_number("motion_bucket_id", request.motion_bucket_id, 0, 1023));
-    const int from_width = request.image ? request.image->width : 0;
-    const int from_height = request.image ? request.image->height : 0;
-    const bool own_size = config.kind != PipelineKind::kStableVideoDiffusion;
+    // Video networks are less forgiving about sizes that they were not trained with.
+    const bool own_size = request.image && !config.is_video();
+    const int from_width = own_size ? request.image->width : 0;
+    const int from_height = own_size ? request.image->height : 0;
     const int factor = config.vae.factor;
+    const int step = config.side_step();
+    FG_TRY(width, choose_side("width", request.width, from_width, config.unet.sample_width * factor, step));
     FG_TRY(
-        width, check_side("width", request.width, own_size ? from_width : 0, config.unet.sample_width, factor)
-    );
-    FG_TRY(
-        height,
-        check_side("height", request.height, own_size ? from_height : 0, config.unet.sample_height, factor)
+        height, choose_side("height", request.height, from_height, config.unet.sample_height * factor, step)
     );
     request.width = width;
     request.height = height;

@@ -130,8 +130,7 @@ Result<void> DpmMultistepScheduler::choose_times(int steps) {
     }
     std::vector<double> times;
     if (config_.spacing == Spacing::kTrailing) {
-        SchedulerConfig shorter = config_;
-        times = spaced_timesteps(shorter, steps);
+        times = spaced_timesteps(config_, steps);
         if (last != config_.train_steps) {
             return fail(
                 Errc::kUnsupported, "lambda_min_clipped does not go with trailing timesteps",
@@ -144,7 +143,8 @@ Result<void> DpmMultistepScheduler::choose_times(int steps) {
         times.pop_back();
     } else {
         for (int i = steps; i > 0; --i) {
-            times.push_back(i * (last / (steps + 1)) + config_.steps_offset);
+            const int time = i * (last / (steps + 1)) + config_.steps_offset;
+            times.push_back(time);
         }
     }
     std::vector<double> sigmas;

@@ -1,6 +1,6 @@
 #include <framegrid/diffusion/unicode_text.hpp>
 
-#include <memory>
+#include <bit>
 #include <vector>
 
 #include <utf8proc.h>
@@ -67,7 +67,7 @@ std::int32_t take_code_point(std::string_view& text) {
 }
 
 std::string compose_and_lower(std::string_view text) {
-    constexpr auto kOptions = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+    constexpr auto kOptions = std::bit_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
     const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
     const auto size = static_cast<utf8proc_ssize_t>(text.size());
     const auto count = utf8proc_decompose(bytes, size, nullptr, 0, kOptions);

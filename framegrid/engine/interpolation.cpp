@@ -21,6 +21,30 @@ int padded(int side, int multiple) {
     return (side + multiple - 1) / multiple * multiple;
 }
 
+// Whether the colours are on the last axis.
+bool is_channels_last(const api::TensorInfo& info) {
+    return info.shape[3] == 3 && info.shape[1] != 3;
+}
+
+// [1, 3, h, w] to [1, h, w, 3], or back.
+api::Tensor turn_channels(const api::Tensor& from, bool to_last) {
+    const auto& shape = from.shape;
+    api::Tensor out{
+        to_last ? std::vector<std::int64_t>{1, shape[2], shape[3], 3}
+                : std::vector<std::int64_t>{1, 3, shape[1], shape[2]},
+        std::vector<float>(from.floats().size())
+    };
+    const std::size_t plane = from.floats().size() / 3;
+    for (std::size_t i = 0; i < plane; ++i) {
+        for (std::size_t channel = 0; channel < 3; ++channel) {
+            const std::size_t last = i * 3 + channel;
+            const std::size_t first = channel * plane + i;
+            out.floats()[to_last ? last : first] = from.floats()[to_last ? first : last];
+        }
+    }
+    return out;
+}
+
 // 3 planes of 0..1, the last row and column repeated to the padded size.
 void put_planes(const api::RgbImage& image, int width, int height, float* out) {
     for (int channel = 0; channel < 3; ++channel) {
@@ -63,6 +87,7 @@ Result<InterpolationInputs> InterpolationInputs::find(const api::TensorModel& ne
         if (is_time(info)) {
             found.time = info.name;
             found.time_rank = info.shape.size();
+            found.time_is_plane = info.shape.size() == 4 && (info.shape[2] != 1 || info.shape[3] != 1);
         } else if (is_picture(info)) {
             pictures.push_back(&info);
         } else {
@@ -74,6 +99,10 @@ Result<InterpolationInputs> InterpolationInputs::find(const api::TensorModel& ne
     if (pictures.size() == 2) {
         found.before = pictures[0]->name;
         found.after = pictures[1]->name;
+        found.channels_last = is_channels_last(*pictures[0]);
+        if (found.channels_last != is_channels_last(*pictures[1])) {
+            return fail(Errc::kUnprocessable, "the network takes its two pictures in different layouts");
+        }
         return found;
     }
     if (pictures.size() == 1 && pictures[0]->shape[1] >= 6 && pictures[0]->shape[1] <= 8) {
@@ -112,6 +141,13 @@ Result<api::RgbImage> Interpolator::once(
     api::Tensor when{
         std::vector<std::int64_t>(inputs_.time_rank, 1), std::vector<float>{static_cast<float>(time)}
     };
+    if (inputs_.time_is_plane) {
+        when = {{1, 1, height, width}, std::vector<float>(plane, static_cast<float>(time))};
+    }
+    if (inputs_.channels_last) {
+        first = turn_channels(first, true);
+        second = turn_channels(second, true);
+    }
     std::vector<api::NamedTensor> named{{inputs_.before, &first}};
     if (!joined) {
         named.push_back({inputs_.after, &second});
@@ -120,10 +156,14 @@ Result<api::RgbImage> Interpolator::once(
         named.push_back({*inputs_.time, &when});
     }
     FG_TRY(outputs, network_->run(named));
-    const auto& out = outputs.front();
-    if (!std::holds_alternative<std::vector<float>>(out.values) ||
-        out.shape != std::vector<std::int64_t>{1, 3, height, width}) {
+    auto& out = outputs.front();
+    const auto wanted = inputs_.channels_last ? std::vector<std::int64_t>{1, height, width, 3}
+                                              : std::vector<std::int64_t>{1, 3, height, width};
+    if (!std::holds_alternative<std::vector<float>>(out.values) || out.shape != wanted) {
         return fail(Errc::kUnprocessable, "the network's picture has another size than its inputs");
+    }
+    if (inputs_.channels_last) {
+        out = turn_channels(out, false);
     }
     return take_planes(out.floats().data(), width, height, {before.width, before.height});
 }

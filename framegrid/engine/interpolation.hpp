@@ -15,6 +15,8 @@ struct InterpolationInputs {
     std::optional<std::string> time;  // absent: only the middle
     std::int64_t channels = 3;        // of `before` when it holds both: 6, 7 (a plane of the time) or 8
     std::size_t time_rank = 0;        // of `time`
+    bool time_is_plane = false;       // [1, 1, h, w] instead of one number
+    bool channels_last = false;       // pictures are [1, h, w, 3] (FILM)
 
     // kUnprocessable: inputs that fit no known way.
     static Result<InterpolationInputs> find(const api::TensorModel& network);

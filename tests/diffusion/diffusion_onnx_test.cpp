@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <framegrid/diffusion/replay_for_test.hpp>
+#include <framegrid/engine/interpolation.hpp>
 #include <framegrid/infer_onnx/onnx_model.hpp>
 
 namespace framegrid::diffusion {
@@ -82,11 +83,51 @@ TEST(diffusion_onnx, whole_pipelines_give_the_references_pictures) {
     for (const std::string name :
          {"sd15-pndm", "sd21-ddim-v-wide", "sd-turbo", "sd-ancestral", "sd-img2img-pndm", "sd-img2img-dpm",
           "sd-inpaint-euler", "sd-inpaint-ddim-part", "flow-txt2img", "flow-img2img", "flow-inpaint",
-          "framegrid-t2v", "framegrid-i2v", "sdxl-euler", "sdxl-zeros", "sdxl-turbo", "sdxl-img2img",
-          "sdxl-inpaint"}) {
+          "framegrid-t2v", "framegrid-i2v", "framegrid-i2v-first", "sdxl-euler", "sdxl-zeros", "sdxl-turbo",
+          "sdxl-img2img", "sdxl-inpaint"}) {
         const double error = run_case(onnx, name);
         EXPECT_LT(error, 1e-3) << name;
         std::printf("| %s | %.1e |\n", name.c_str(), error);
+    }
+}
+
+// As picture_fixture.py makes it; `turned`: upside down and inverted.
+api::RgbImage formula(int width, int height, bool turned) {
+    api::RgbImage out{.width = width, .height = height, .pixels = {}};
+    for (int row = 0; row < height; ++row) {
+        const int y = turned ? height - 1 - row : row;
+        for (int x = 0; x < width; ++x) {
+            for (int c = 0; c < 3; ++c) {
+                const int value =
+                    (x * 7 + y * 13 + c * 31 + (x * y) % 17 * 9 + (x / 19 + y / 23) % 2 * 100) % 256;
+                out.pixels.push_back(static_cast<std::uint8_t>(turned ? 255 - value : value));
+            }
+        }
+    }
+    return out;
+}
+
+TEST(interpolation_onnx, frames_as_pytorch_makes_them) {
+    OnnxNetworks onnx;
+    const api::StopFlag stop{false};
+    const auto cases = testing::json::parse(testing::read_fixture("interpolation.json"));
+    for (const char* name : {"rife_like", "film_like"}) {
+        auto interpolator = engine::Interpolator::make(*onnx.get(name), 4);
+        ASSERT_TRUE(interpolator) << name << interpolator.error().message;
+        for (const auto& c : cases.as_array()) {
+            const int width = c.at("size").at(0).to_number<int>();
+            const int height = c.at("size").at(1).to_number<int>();
+            const auto frame = interpolator->between(
+                formula(width, height, false), formula(width, height, true), c.at("time").to_number<double>(),
+                stop
+            );
+            ASSERT_TRUE(frame) << name << frame.error().message;
+            const auto& wanted = c.at("pixels").as_array();
+            ASSERT_EQ(frame->pixels.size(), wanted.size());
+            for (std::size_t i = 0; i < wanted.size(); ++i) {
+                ASSERT_NEAR(frame->pixels[i], wanted[i].to_number<int>(), 1) << name << " " << i;
+            }
+        }
     }
 }
 
