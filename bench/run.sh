@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Runs the benchmarks, or the ones named: selection startup overhead memory first_byte throughput chaos sim
+# Runs the benchmarks, or the ones named: selection startup overhead memory first_byte throughput chaos sim model_cycles
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export FRAMEGRID="${FRAMEGRID:-$PWD/build/release/framegrid}"
 names=("$@")
-[[ ${#names[@]} -gt 0 ]] || names=(selection startup overhead memory first_byte throughput chaos sim)
+[[ ${#names[@]} -gt 0 ]] || names=(selection startup overhead memory first_byte throughput chaos sim model_cycles)
 failed=0
 for name in "${names[@]}"; do
   case "$name" in
     selection)
       line=$(build/release/bench/selection_bench) && echo "{\"bench\":\"selection\",${line#\{}" &&
         python3 -c 'import json,sys; sys.exit(json.loads(sys.argv[1])["p99_us"] > 100)' "$line" ;;
+    model_cycles) build/release/bench/model_cycles models ;;
     sim) build/release/sim/framegrid-sim --seed 1 --nodes 1000 --jobs 100000 --json ;;
     *) python3 "bench/$name.py" ;;
   esac || { failed=1; echo "bench: $name missed its bar" >&2; }

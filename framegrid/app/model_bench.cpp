@@ -62,9 +62,12 @@ std::int64_t resident_bytes() {
 // Nothing here transcodes.
 class NoTranscoder : public api::Transcoder {
   public:
-    Result<api::WorkOutput>
-    transcode(const std::string&, const api::TranscodeWork&, const Blob&, const api::StopFlag&, const api::ArtifactSink&)
-        override {
+    // clang-format off
+    Result<api::WorkOutput> transcode(
+        const std::string&, const api::TranscodeWork&, const Blob&, const api::StopFlag&,
+        const api::ArtifactSink&
+    ) override {
+        // clang-format on
         return fail(Errc::kUnsupported, "no transcoding here");
     }
     void end_session(const std::string&) override {}

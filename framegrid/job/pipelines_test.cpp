@@ -30,7 +30,8 @@ TEST(Pipelines, TheRequestOfTheStockClient) {
     const auto read = Parameters::from_json(
         spec("text-to-image"),
         R"({"model_id":"","loras":"","prompt":"a red ball","height":576,"width":1024,"guidance_scale":7.5,)"
-        R"("negative_prompt":"","safety_check":true,"num_inference_steps":50,"num_images_per_prompt":1,"x":[1]})"
+        R"("negative_prompt":"","safety_check":true,"num_inference_steps":50,)"
+        R"("num_images_per_prompt":1,"x":[1]})"
     );
     ASSERT_TRUE(read) << read.error().message;
     EXPECT_EQ(read->text("prompt"), "a red ball");
