@@ -21,7 +21,7 @@ from generation_reference import GUIDANCE, PROMPT, SIDE, STEPS
 
 PYTHON = os.environ.get("FRAMEGRID_REFERENCE_PYTHON")
 THREADS = os.cpu_count()
-ROUNDS, CLIENTS, PICTURES = 5, 16, 32
+ROUNDS, CLIENTS, PICTURES = 5, 16, 16
 SCRIPT = str(pathlib.Path(__file__).with_name("generation_reference.py"))
 
 

@@ -13,7 +13,7 @@ import sys
 import time
 
 FIXTURES = pathlib.Path(__file__).resolve().parents[1] / "tests/fixtures/diffusion"
-SIDE, STEPS, GUIDANCE = 256, 12, 7.5
+SIDE, STEPS, GUIDANCE = 128, 10, 7.5
 PROMPT = "a small red boat on a quiet lake, oil painting"
 
 

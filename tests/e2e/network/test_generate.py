@@ -1,9 +1,13 @@
 """Generation through real processes: over HTTP and from the command line, with the small models that are shipped."""
 
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 
 import harness
@@ -158,6 +162,33 @@ class GenerateTest(unittest.TestCase):
         for path, expected in (("/apps/tea--a--b/app", 404), ("/apps/text-to-video--a--b/app", 404),
                                ("/apps/x/session", 404)):
             self.assertEqual(harness.request(orchestrator + path, "POST", call, as_json)[0], expected, path)
+
+    LONG = {"prompt": "a red ball rolls left", "num_inference_steps": 500}
+
+    def test_a_client_that_leaves_frees_the_slot(self):
+        with self.assertRaises(TimeoutError):
+            self.network.request("POST", "/text-to-video", json.dumps(self.LONG).encode(),
+                                 {"Content-Type": "application/json"}, timeout=2)
+        began = time.monotonic()
+        status, _, body = self.post("text-to-image", {"prompt": "a ring", "num_inference_steps": 1})
+        self.assertEqual(status, 200, body)
+        self.assertLess(time.monotonic() - began, 10, "the long job was stopped between two steps")
+
+    def test_an_executor_killed_in_the_middle_fails_one_job_at_most(self):
+        answers = []
+        call = threading.Thread(target=lambda: answers.append(self.post("text-to-video", {**self.LONG,
+                                                                                          "num_inference_steps": 60})))
+        call.start()
+        time.sleep(2)
+        busy = max(harness.children(self.network.workers[0].pid, "executor"), key=harness.rss_mb)
+        os.kill(busy, signal.SIGKILL)
+        call.join(timeout=120)
+        status, _, body = answers[0]
+        self.assertIn(status, (200, 503), body)
+        if status == 503:
+            self.assertIn("executor", json.loads(body)["error"]["message"])
+        self.assertEqual(self.post("text-to-image", {"prompt": "a ring", "num_inference_steps": 1})[0], 200)
+        self.assertEqual(self.network.status()["jobs"]["in_flight"], 0)
 
     def test_command_line(self):
         with tempfile.TemporaryDirectory() as folder:
