@@ -29,7 +29,8 @@ class Reference:
     """One Python process with the pipeline in it, as an AI runner has."""
 
     def __init__(self, folder):
-        env = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "HF_HUB_OFFLINE": "1"}
+        env = {**os.environ, "OMP_NUM_THREADS": str(THREADS), "HF_HUB_OFFLINE": "1",
+               "OMP_WAIT_POLICY": "PASSIVE"}  # spinning threads would starve each other on a busy machine
         self.start = time.monotonic()
         self.process = subprocess.Popen([PYTHON, "-W", "ignore", SCRIPT, "serve", str(folder), str(THREADS)], env=env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -71,7 +71,7 @@ TEST_F(ModelStoreTest, ShippedModelsBeatBicubicByHalfADecibel) {
     }
 }
 
-TEST_F(ModelStoreTest, LoadsLazilyAndUnloadsTheLeastRecentlyUsed) {
+TEST_F(ModelStoreTest, LoadsLazilyAndUnloadsTheLeastMissed) {
     for (const char* name : {"a", "b", "c"}) {
         install(name);
     }
@@ -99,7 +99,7 @@ TEST_F(ModelStoreTest, LoadsLazilyAndUnloadsTheLeastRecentlyUsed) {
         EXPECT_EQ(store->acquire("upscale", "test/b").error().code, Errc::kCapacity);
     }
     touch("test/b");
-    EXPECT_EQ(store->loaded(), (Names{"test/b", "test/c"}));
+    EXPECT_EQ(store->loaded(), (Names{"test/a", "test/b"})) << "c was wanted less often than a";
 }
 
 TEST_F(ModelStoreTest, WarmModelsStayAndIdleOnesGo) {
@@ -134,6 +134,53 @@ TEST_F(ModelStoreTest, DamagedFilesAreRefusedAndDoNotCountAsLoaded) {
     EXPECT_NE(refused.error().message.find("SHA-256"), std::string::npos) << refused.error().message;
     EXPECT_EQ(store->acquire("upscale", "test/missing").error().code, Errc::kNotFound);
     EXPECT_EQ(store->loaded(), Names{});
+}
+
+TEST_F(ModelStoreTest, ASingleNetworkIsRecognisedAndPinned) {
+    const fs::path place = root_ / "acme/esrgan_x2";
+    fs::create_directories(place);
+    fs::copy(kShipped / "framegrid/sr-2x/model.onnx", place / "net.onnx");
+    const auto store = open(settings());
+    ASSERT_EQ(store->manifests().size(), 1U);
+    EXPECT_EQ(store->manifests()[0].pipelines, Names{"upscale"});
+    EXPECT_EQ(store->manifests()[0].image.scale, 2) << "from the name";
+    {
+        const auto lease = store->acquire("upscale", "acme/esrgan_x2");
+        ASSERT_TRUE(lease) << lease.error().message;
+        EXPECT_EQ((*lease)->digest().size(), 64U);
+        EXPECT_TRUE((*lease)->model().infer(std::vector<float>(3 * 8 * 8), 1, 8, 8));
+    }
+    std::ofstream(place / "net.onnx", std::ios::app) << "x";
+    now_ += std::chrono::hours(1);
+    ASSERT_TRUE(store->acquire("upscale", "acme/esrgan_x2")) << "still loaded";
+    now_ += std::chrono::hours(1);
+    const auto again = open(settings());
+    EXPECT_TRUE(again->manifests().empty());
+    EXPECT_EQ(again->problems().size(), 1U) << "no ONNX file any more";
+}
+
+// ONNX Runtime would read any file that a network names as the place of its weights.
+TEST_F(ModelStoreTest, WeightsOutsideTheModelAreRefused) {
+    const auto with_weights_at = [&](const std::string& location) {
+        const auto field = [](char key, const std::string& bytes) {
+            return std::string{key, static_cast<char>(bytes.size())} + bytes;
+        };
+        const std::string entry = field(10, "location") + field(18, location);
+        const std::string graph = field(42, field(66, "w") + field(106, entry)) + field(90, field(10, "x")) +
+                                  field(98, field(10, "y"));
+        const fs::path place = root_ / "acme/evil";
+        fs::create_directories(place);
+        std::ofstream(place / "net.onnx", std::ios::binary) << field(58, graph);
+        const auto store = open(settings());
+        EXPECT_EQ(store->manifests().size(), 1U);
+        return store->acquire("upscale", "acme/evil").error();
+    };
+    std::ofstream(root_ / "secret") << "weights";
+    for (const auto* location : {"../../secret", "/etc/hostname", "secret", "../evil/net.onnx"}) {
+        const Error error = with_weights_at(location);
+        EXPECT_EQ(error.code, Errc::kNotFound) << location;
+        EXPECT_NE(error.message.find("weights elsewhere"), std::string::npos) << error.message;
+    }
 }
 
 TEST_F(ModelStoreTest, BrokenDirectoriesAreListedNotFatal) {

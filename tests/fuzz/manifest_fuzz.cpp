@@ -1,10 +1,13 @@
-// model.toml and the parameters of AI requests: never a crash, and what is accepted keeps its promises.
+// model.toml, model_index.json, a hub's listing and the parameters of AI requests: never a crash, and what is
+// accepted keeps its promises.
 #include <cstddef>
 #include <cstdint>
 
+#include <framegrid/engine/hub_layout.hpp>
 #include <framegrid/engine/manifest.hpp>
-#include <framegrid/engine/parameters.hpp>
 #include <framegrid/engine/tiling.hpp>
+#include <framegrid/hub/listing.hpp>
+#include <framegrid/job/pipelines.hpp>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace framegrid;
@@ -16,14 +19,31 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             FG_ASSERT(file.path.find("..") != 0 && file.path.front() != '/' && file.sha256.size() == 64);
             FG_ASSERT(file.path.find("/.") == std::string::npos && file.path.find('\0') == std::string::npos);
         }
+        const auto again = engine::parse_manifest(engine::format_manifest(*manifest));
+        FG_ASSERT(again && again->id == manifest->id && again->files.size() == manifest->files.size());
+        FG_ASSERT(
+            again->layout == manifest->layout &&
+            engine::model_digest(*again) == engine::model_digest(*manifest)
+        );
         const auto& image = manifest->image;
         const auto plan = engine::plan_tiles(100, 70, image.tile, image.overlap);
         FG_ASSERT(!plan.tiles.empty() && plan.tile_width() <= image.tile && plan.tile_height() <= image.tile);
     } else {
         FG_ASSERT(!manifest.error().message.empty());
     }
-    if (const auto parameters = engine::parse_upscale_parameters(text)) {
-        FG_ASSERT(parameters->num_inference_steps >= 1);
+    for (const auto& spec : job::pipelines()) {
+        if (const auto parameters = job::Parameters::from_json(spec, text)) {
+            FG_ASSERT(parameters->integer("num_inference_steps").value_or(1) >= 1);
+            const auto again = job::Parameters::from_json(spec, parameters->to_json());
+            FG_ASSERT(again && again->to_json() == parameters->to_json());
+        }
+    }
+    (void)engine::describe_diffusers("a/b", text, {{"unet/model.onnx", 3}});
+    if (const auto listing = hub::parse_listing(text)) {
+        for (const auto& file : listing->files) {
+            FG_ASSERT(hub::is_plain_path(file.path) && file.path.find("..") != 0 && file.path.front() != '/');
+        }
+        (void)hub::choose_files(*listing);
     }
     return 0;
 }

@@ -163,6 +163,25 @@ class GenerateTest(unittest.TestCase):
                                ("/apps/x/session", 404)):
             self.assertEqual(harness.request(orchestrator + path, "POST", call, as_json)[0], expected, path)
 
+    def test_a_video_gets_twice_the_pictures_piece_by_piece(self):
+        source = harness.clip("pan.mp4", ["-f", "lavfi", "-i", "testsrc2=size=96x64:rate=10:duration=4", "-c:v", "libx264",
+                                          "-pix_fmt", "yuv420p", "-g", "10", "-keyint_min", "10", "-sc_threshold", "0"])
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "smooth.mp4"
+            done = self.command("frame-interpolation", "--video", source, "-o", out, "--multiplier", "2", "--gateway",
+                                self.network.url, ok=True)
+            self.assertEqual(done["segments"], 4)
+            times = [float(f["pts_time"]) for f in harness.ffprobe(out, "frame=pts_time", count=False)["frames"]]
+            self.assertEqual(len(times), 80)
+            steps = [b - a for a, b in zip(times, times[1:])]
+            self.assertLess(max(abs(s - 0.05) for s in steps), 0.002, "evenly spaced, over the pieces' borders too")
+            # Between two pieces there is a picture of its own, not the last one twice.
+            frames = subprocess.run(["ffmpeg", "-v", "error", "-i", out, "-f", "framemd5", "-"], capture_output=True,
+                                    text=True, check=True).stdout.splitlines()
+            digests = [line.split(",")[-1].strip() for line in frames if not line.startswith("#")]
+            for border in (20, 40, 60):
+                self.assertEqual(len(set(digests[border - 2:border + 1])), 3)
+
     LONG = {"prompt": "a red ball rolls left", "num_inference_steps": 500}
 
     def test_a_client_that_leaves_frees_the_slot(self):
