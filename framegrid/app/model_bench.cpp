@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include <malloc.h>
+
 #include <framegrid/app/model_commands.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/session.hpp>
@@ -136,6 +138,7 @@ Result<BenchRow> measure(const engine::ModelManifest& manifest, const BenchOptio
     row.model = manifest.id;
     row.pipeline = manifest.pipelines.front();
     FG_TRY(work, typical_work(codec, row.pipeline, manifest.id));
+    ::malloc_trim(0);  // what the model before left behind is not this one's
     const std::int64_t before = resident_bytes();
     const TimePoint began = steady_now();
     FG_TRY(store, infer_onnx::ModelStore::open(settings));
