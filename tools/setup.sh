@@ -57,7 +57,8 @@ export DEBIAN_FRONTEND=noninteractive
 apt=("${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dpkg::Use-Pty=0)
 
 from=()
-if [[ "$VERSION_ID" == 12 ]]; then
+# The first run may have replaced base-files: a Debian 12 with our suite calls itself 13 afterwards.
+if [[ "$VERSION_ID" == 12 || -e /etc/apt/sources.list.d/framegrid-trixie.list ]]; then
   from=(-t trixie)
   if [[ ! -e /etc/apt/sources.list.d/framegrid-trixie.list ]]; then
     # The mirror this machine already uses for Debian itself, in either file format.
