@@ -850,6 +850,8 @@ def export_text_and_unet(net, folder, example, size, frames=None):
         "out_channels": LATENTS,
         "cross_attention_dim": TEXT,
         "sample_size": size // 8,
+        # Two levels: sides of latents must be even.
+        "block_out_channels": [net.unet.first.out_channels, net.unet.down.out_channels],
     }
     write_json(
         f"{folder}/unet/config.json",

@@ -92,7 +92,7 @@ class CommandsTest(unittest.TestCase):
     def test_models(self):
         listed = framegrid("--json", "models", "list")
         self.assertEqual(listed.returncode, 0, listed.stderr)
-        self.assertEqual({m["id"] for m in json.loads(listed.stdout)}, {"framegrid/sr-2x", "framegrid/sr-4x"})
+        self.assertEqual({m["id"] for m in json.loads(listed.stdout)}, {f"framegrid/{name}" for name in ("interpolate", "motion", "scenes", "sr-2x", "sr-4x")})
 
     def test_config_file_environment_and_flags(self):
         with tempfile.TemporaryDirectory() as folder:
