@@ -253,6 +253,25 @@ std::string example(const job::PipelineSpec& spec) {
     }
 }
 
+// What --help says of a parameter's values: "INT 32..4096".
+std::string type_text(const job::ParameterSpec& parameter) {
+    const auto range = [&](std::string_view type, bool open) {
+        return open ? std::string(type)
+                    : fmt::format("{} {:.0f}..{:.0f}", type, parameter.min, parameter.max);
+    };
+    switch (parameter.type) {
+        case job::ParameterType::kInteger:
+            return range("INT", parameter.max > 1e9);
+        case job::ParameterType::kNumber:
+            return range("NUMBER", false);
+        case job::ParameterType::kBoolean:
+            return "true|false";
+        case job::ParameterType::kText:
+            break;
+    }
+    return parameter.choices.empty() ? "TEXT" : std::string(parameter.choices);
+}
+
 void add_options(CLI::App& command, const std::shared_ptr<GenerateOptions>& options) {
     const job::PipelineSpec& spec = *options->spec;
     for (const auto& parameter : spec.parameters) {
@@ -264,6 +283,7 @@ void add_options(CLI::App& command, const std::shared_ptr<GenerateOptions>& opti
         auto* option = command.add_option(
             positional ? "PROMPT" : option_name(parameter.name), value, std::string(parameter.description)
         );
+        option->type_name(type_text(parameter));
         if (positional) {
             option->required();
         }
