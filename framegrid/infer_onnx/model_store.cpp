@@ -1,5 +1,7 @@
 #include <framegrid/infer_onnx/model_store.hpp>
 
+#include <malloc.h>
+
 #include <framegrid/base/log.hpp>
 #include <framegrid/infer_onnx/model_directory.hpp>
 #include <framegrid/infer_onnx/onnx_file.hpp>
@@ -207,9 +209,7 @@ Result<void> ModelStore::load(Known& known) {
     const auto& manifest = known.manifest;
     const bool warm = std::ranges::find(settings_.warm, manifest.id) != settings_.warm.end();
     FG_TRY(victims, residency_.admit(manifest.id, manifest.memory_bytes, warm, settings_.now()));
-    for (const auto& victim : victims) {
-        models_.at(victim).loaded.reset();
-    }
+    unload(victims);
     auto loaded = load_files(known);
     if (!loaded) {
         residency_.forget(manifest.id);
@@ -234,10 +234,17 @@ Result<std::unique_ptr<engine::ModelLease>> ModelStore::acquire(
     if (!residency_.acquire(model_id, settings_.now())) {
         FG_CHECK(load(it->second));
     }
-    for (const auto& idle : residency_.expire(settings_.now(), settings_.idle)) {
-        models_.at(idle).loaded.reset();
-    }
+    unload(residency_.expire(settings_.now(), settings_.idle));
     return std::make_unique<Lease>(*this, it->second);
+}
+
+void ModelStore::unload(const std::vector<std::string>& ids) {
+    for (const auto& id : ids) {
+        models_.at(id).loaded.reset();
+    }
+    if (!ids.empty()) {
+        ::malloc_trim(0);  // else the pieces of one network's memory stay between those of the next
+    }
 }
 
 void ModelStore::release(const std::string& id) {

@@ -72,6 +72,7 @@ class ModelStore : public engine::ModelSource {
     Result<std::unique_ptr<api::TensorModel>> open_network(const Known& known, const std::string& path);
     Result<api::TensorModel*> network(const Known& known, Loaded& loaded, const std::string& name);
     Result<void> open_runtime();
+    void unload(const std::vector<std::string>& ids);
     void release(const std::string& id);
 
     ModelStoreSettings settings_;
