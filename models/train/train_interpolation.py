@@ -133,7 +133,8 @@ class Interpolator(nn.Module):
         w, p = self.WIDTHS, self.PASSED
         self.encoder = Encoder(w)
         self.key = nn.ModuleList([nn.Conv2d(w[3], self.MATCH, 1), nn.Conv2d(w[2], self.MATCH, 1)])
-        self.still = nn.Parameter(torch.tensor([12.0, 1.2]))  # sharpness and place of a threshold, see keep_still
+        # See keep_still: sharpness and place of a threshold, and the weight of the difference itself.
+        self.still = nn.Parameter(torch.tensor([12.0, 1.5, 4.0]))
         self.contrast = nn.Parameter(torch.tensor(12.0))  # of a match with the others
         self.step16 = Refiner(2 * w[3] + (2 * self.REACH + 1) ** 2 + 1, 96, 2, p[0])
         self.step8 = Refiner(2 * w[2] + (2 * self.NEAR + 1) ** 2 + p[0] + 6, 80, 2, p[1])
@@ -222,8 +223,11 @@ class Interpolator(nn.Module):
         to0, to1 = self.sides(state[:, :4], time)
         in_place = (half0 - half1).abs().mean(1, keepdim=True)
         along = (warp(half0, to0) - warp(half1, to1)).abs().mean(1, keepdim=True)
-        apart = F.avg_pool2d(torch.cat([in_place, along], 1), 5, 1, 2, count_include_pad=False)
-        still = torch.sigmoid(self.still[0] * (self.still[1] - apart[:, :1] / (apart[:, 1:] + 0.004)))
+        apart = F.avg_pool2d(torch.cat([in_place, along], 1), 9, 1, 4, count_include_pad=False)
+        here, there = apart[:, :1], apart[:, 1:]
+        # A difference of one level of 255 is no difference; one of many is motion even if its match is poor.
+        excess = here / (there + 0.004) + here * self.still[2]
+        still = torch.sigmoid(self.still[0] * (self.still[1] - excess))
         return torch.cat([state[:, :4] * (1 - still), state[:, 4:]], 1)
 
     def forward(self, img0, img1, timestep, steps=False):
