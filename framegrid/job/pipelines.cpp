@@ -204,28 +204,27 @@ Result<ParameterValue> check_number(const ParameterSpec& spec, double value) {
 
 // A value as a form has it.
 Result<ParameterValue> read_form(const ParameterSpec& spec, std::string_view text) {
-    const char* end = text.data() + text.size();
     switch (spec.type) {
         case kText:
             return read_text(spec, text);
         case kInteger: {
             std::int64_t value = 0;
-            const auto [at, error] = std::from_chars(text.data(), end, value);
+            const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
             if (error == std::errc::result_out_of_range) {
                 return outside(spec);
             }
-            if (error != std::errc{} || at != end) {
+            if (error != std::errc{} || at != text.data() + text.size()) {
                 return wrong(spec, "must be a whole number");
             }
             return check_integer(spec, value);
         }
         case kNumber: {
             double value = 0;
-            const auto [at, error] = std::from_chars(text.data(), end, value);
+            const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), value);
             if (error == std::errc::result_out_of_range) {
                 return outside(spec);
             }
-            if (error != std::errc{} || at != end) {
+            if (error != std::errc{} || at != text.data() + text.size()) {
                 return wrong(spec, "must be a number");
             }
             return check_number(spec, value);
