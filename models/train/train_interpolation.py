@@ -579,7 +579,7 @@ def main():
     parser.add_argument(
         "--half", action="store_true", help="bfloat16 on the CPU as well, which needs AMX to be fast"
     )
-    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument(
         "--minutes", type=float, default=0, help="ends, and slows learning down, by this time"
     )
