@@ -113,6 +113,18 @@ Result<InterpolationInputs> InterpolationInputs::find(const api::TensorModel& ne
     return fail(Errc::kUnprocessable, "the network does not take two pictures");
 }
 
+bool is_cut(const api::RgbImage& before, const api::RgbImage& after) {
+    constexpr std::size_t kStride = 7;  // every so many values are enough, and fall on all colours
+    constexpr double kDifference = 0.2 * 255;
+    std::int64_t sum = 0;
+    std::int64_t count = 0;
+    for (std::size_t i = 0; i < std::min(before.pixels.size(), after.pixels.size()); i += kStride) {
+        sum += std::abs(int{before.pixels[i]} - int{after.pixels[i]});
+        ++count;
+    }
+    return count > 0 && static_cast<double>(sum) > kDifference * static_cast<double>(count);
+}
+
 Result<Interpolator> Interpolator::make(api::TensorModel& network, int multiple) {
     FG_TRY(inputs, InterpolationInputs::find(network));
     if (network.outputs().empty() || !network.outputs().front().is_float) {

@@ -22,6 +22,10 @@ struct InterpolationInputs {
     static Result<InterpolationInputs> find(const api::TensorModel& network);
 };
 
+// Whether there is a cut between two pictures of one size: they differ by a fifth of the range on average. A
+// picture "between" two shots would show both.
+bool is_cut(const api::RgbImage& before, const api::RgbImage& after);
+
 class Interpolator {
   public:
     // `multiple`: sides are padded to divide by it, edges repeated.

@@ -15,8 +15,12 @@ Result<api::WorkOutput> run_interpolation(const AiJob& job) {
     retiming.multiplier = static_cast<int>(job.parameters.integer("multiplier").value_or(2));
     retiming.open_end = job.parameters.boolean("open_end").value_or(false);
     api::WorkOutput out;
-    const auto between = [&](const api::RgbImage& before, const api::RgbImage& after, double time) {
+    const auto between = [&](const api::RgbImage& before, const api::RgbImage& after,
+                             double time) -> Result<api::RgbImage> {
         out.decoded = out.decoded + pixels_of(before);
+        if (is_cut(before, after)) {
+            return time < 0.5 ? before : after;
+        }
         return interpolator.between(before, after, time, job.stop);
     };
     FG_TRY(artifact, job.codec.retime_video(job.input, retiming, between, job.stop));

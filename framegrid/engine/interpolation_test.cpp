@@ -128,6 +128,16 @@ TEST(interpolation, a_network_that_knows_the_middle_is_halved_to_any_time) {
     EXPECT_LE(model.calls, 4 * 5);
 }
 
+TEST(interpolation, cuts_are_seen_and_movement_is_none) {
+    const auto flat = [](std::uint8_t value) { return api::RgbImage{8, 8, Bytes(8 * 8 * 3, value)}; };
+    EXPECT_TRUE(is_cut(flat(20), flat(200)));
+    EXPECT_FALSE(is_cut(flat(20), flat(60)));
+    auto moved = flat(20);
+    std::fill_n(moved.pixels.begin(), moved.pixels.size() / 8, 250);  // an eighth of the picture changes
+    EXPECT_FALSE(is_cut(flat(20), moved));
+    EXPECT_FALSE(is_cut({}, {}));
+}
+
 TEST(interpolation, what_does_not_fit_is_refused) {
     const Shape planes{-1, 3, -1, -1};
     const std::vector<std::vector<api::TensorInfo>> unknown{
