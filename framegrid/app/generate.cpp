@@ -195,12 +195,6 @@ Task<Result<int>> generate_pieces(Session& session, std::string url, GenerateOpt
     co_return kExitOk;
 }
 
-Task<void> stop_network(std::unique_ptr<LocalNetwork>& network) {
-    if (network) {
-        co_await network->stop();
-    }
-}
-
 // Mistakes are found before anything is started.
 Result<void> check_options(const GenerateOptions& options) {
     auto fields = given(options);
@@ -231,7 +225,7 @@ Task<Result<int>> generate(Session& session, GenerateOptions options) {
     }
     auto work = works_on_videos(*options.spec) ? generate_pieces(session, access->url, std::move(options))
                                                : generate_once(session, access->url, std::move(options));
-    co_return co_await with_cleanup<int>(std::move(work), stop_network(access->network));
+    co_return co_await with_cleanup<int>(std::move(work), leave_gateway(*access));
 }
 
 std::string example(const job::PipelineSpec& spec) {

@@ -150,4 +150,10 @@ Task<Result<GatewayAccess>> reach_gateway(
     co_return access;
 }
 
+Task<void> leave_gateway(GatewayAccess& access) {
+    if (access.network) {
+        co_await access.network->stop();
+    }
+}
+
 }  // namespace framegrid::app

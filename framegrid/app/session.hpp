@@ -51,5 +51,7 @@ inline constexpr const char* kDefaultGateway = "http://127.0.0.1:9935";
 Task<Result<GatewayAccess>> reach_gateway(
     Session& session, std::string wanted, LocalNetworkSettings settings
 );
+// Stops the private network, if there is one.
+Task<void> leave_gateway(GatewayAccess& access);
 
 }  // namespace framegrid::app

@@ -102,12 +102,6 @@ Task<Result<int>> transcode_with(Session& session, std::string url, TranscodeJob
     co_return kExitOk;
 }
 
-Task<void> stop_network(std::unique_ptr<LocalNetwork>& network) {
-    if (network) {
-        co_await network->stop();
-    }
-}
-
 Task<Result<int>> transcode(Session& session, TranscodeOptions options) {
     auto profiles = read_profiles(options.profiles);
     if (!profiles) {
@@ -124,7 +118,7 @@ Task<Result<int>> transcode(Session& session, TranscodeOptions options) {
         co_return fail(std::move(access.error()));
     }
     co_return co_await with_cleanup<int>(
-        transcode_with(session, access->url, std::move(options.job)), stop_network(access->network)
+        transcode_with(session, access->url, std::move(options.job)), leave_gateway(*access)
     );
 }
 

@@ -60,12 +60,6 @@ Task<Result<int>> upscale_with(Session& session, std::string url, AiFileJobOptio
     co_return kExitOk;
 }
 
-Task<void> stop_network(std::unique_ptr<LocalNetwork>& network) {
-    if (network) {
-        co_await network->stop();
-    }
-}
-
 Task<Result<int>> upscale(Session& session, UpscaleOptions options) {
     options.job.input = options.input;
     options.job.output = options.output;
@@ -80,7 +74,7 @@ Task<Result<int>> upscale(Session& session, UpscaleOptions options) {
         co_return fail(std::move(access.error()));
     }
     co_return co_await with_cleanup<int>(
-        upscale_with(session, access->url, std::move(options.job)), stop_network(access->network)
+        upscale_with(session, access->url, std::move(options.job)), leave_gateway(*access)
     );
 }
 

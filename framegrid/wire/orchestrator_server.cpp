@@ -1,6 +1,7 @@
 #include <framegrid/wire/orchestrator_server.hpp>
 
 #include <framegrid/crypto/segment_signature.hpp>
+#include <framegrid/media/file_types.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/orchestrator_server_impl.hpp>
@@ -37,16 +38,6 @@ Result<void> verify_caller(const net::OrchestratorRequest& message) {
         return {};
     }
     return fail(Errc::kForbidden, "Invalid orchestrator request: sig verification failed", "sig");
-}
-
-std::string_view type_of(std::string_view path) {
-    if (path.ends_with(".ts")) {
-        return "video/mp2t";
-    }
-    if (path.ends_with(".mp4")) {
-        return "video/mp4";
-    }
-    return path.ends_with(".png") ? "image/png" : "application/octet-stream";
 }
 
 // The pipeline of an AI route, or an empty text.
@@ -167,7 +158,9 @@ Task<void> OrchestratorServer::Impl::serve_file(http::Exchange& exchange) {
         co_return;
     }
     http::ResponseHead head;
-    head.headers = {{"content-type", std::string(path == "/healthz" ? "text/plain" : type_of(path))}};
+    head.headers = {
+        {"content-type", std::string(path == "/healthz" ? "text/plain" : media::content_type_of(path))}
+    };
     if (head_only) {
         head.headers.add("content-length", std::to_string(file->size()));
         if (co_await exchange.response.start(std::move(head))) {
