@@ -58,9 +58,9 @@ Result<double> run(const std::string& models, int cycles) {
     double early = 0;
     for (int i = 1; i <= cycles; ++i) {
         api::Work draw{"", picture, {}, ""};
-        FG_TRY(drawn, runner.run(draw, stop));
+        FG_TRY(drawn, runner.run(draw, {stop}));
         api::Work enlarge{"", api::AiWork{"upscale", "framegrid/sr-4x", ""}, png, ""};
-        FG_TRY(enlarged, runner.run(enlarge, stop));
+        FG_TRY(enlarged, runner.run(enlarge, {stop}));
         if (store->loaded().size() != 1 || drawn.artifacts.empty() || enlarged.artifacts.empty()) {
             return fail(Errc::kInternal, "both models are loaded: nothing was unloaded");
         }

@@ -46,7 +46,8 @@ Task<void> Device::make_early(const api::Work& work, Duration duration, const ap
     }
 }
 
-Task<Result<api::WorkOutput>> Device::run(api::Work work, Deadline deadline, api::ArtifactSink early) {
+Task<Result<api::WorkOutput>> Device::run(api::Work work, Deadline deadline, api::WorkEvents events) {
+    const api::ArtifactSink& early = events.artifact;
     const Running running(stats_);
     Duration duration = duration_of(work);
     const bool hangs = sick || random_.chance(faults_.hang);

@@ -31,7 +31,7 @@ class Device final : public api::WorkExecutor {
     Device(Clock& clock, Random& random, const DeviceFaults& faults, double speed)
         : clock_(clock), random_(random), faults_(faults), speed_(speed) {}
 
-    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline, api::ArtifactSink early) override;
+    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline, api::WorkEvents events) override;
     void end_session(const std::string&) override {}
     const DeviceStats& stats() const { return stats_; }
 

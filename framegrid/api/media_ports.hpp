@@ -15,6 +15,15 @@ namespace framegrid::api {
 // Set by another thread to make a blocking call return kCancelled soon.
 using StopFlag = std::atomic<bool>;
 
+inline const WorkEvents kNoEvents;
+
+// What a piece of work runs under.
+struct WorkContext {
+    const StopFlag& stop;
+    const WorkEvents& events = kNoEvents;  // called on any thread, one at a time; they never throw
+    TimePoint deadline = TimePoint::max();
+};
+
 // A picture in memory: interleaved 8-bit RGB, rows without padding, sRGB values as decoded.
 struct RgbImage {
     int width = 0;

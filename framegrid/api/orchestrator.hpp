@@ -69,7 +69,8 @@ struct Job {
     AuthToken token;
     job::Capabilities needs;
     Work work;
-    ArtifactSink early = nullptr;  // told of renditions when the work asks for that; at most once for each
+    ArtifactSink early = nullptr;     // told of renditions when the work asks for that; at most once for each
+    ProgressSink progress = nullptr;  // told when AI work asks for that; starts again when the work does
 };
 
 struct JobOutput {

@@ -38,6 +38,17 @@ struct AiWork {
     std::string pipeline;    // "upscale"
     std::string model_id;    // "framegrid/sr-2x"
     std::string parameters;  // JSON object as the client gave it (prompt, seed ...)
+    bool progress = false;   // somebody listens to its steps
+    int preview_steps = 0;   // a preview with every so many of them; 0: none
+    friend bool operator==(const AiWork&, const AiWork&) = default;
+};
+
+// Of jobs that share a device. Levels are shares: each gets four times the time of the one below.
+enum class Priority : std::int8_t { kLow = -1, kNormal = 0, kHigh = 1 };
+
+struct Urgency {
+    Priority priority = Priority::kNormal;
+    TimePoint deadline = TimePoint::max();
 };
 
 struct Work {
@@ -45,6 +56,7 @@ struct Work {
     std::variant<TranscodeWork, AiWork> kind;
     Blob input;                      // the segment, or the input file; may be empty (echo)
     std::string input_content_type;  // as declared by the client: never trusted
+    Priority priority = Priority::kNormal;
 };
 
 // One result file.
@@ -78,6 +90,20 @@ struct WorkOutput {
 // was told of is part of the final output, if there is one. Empty: nobody wants to know.
 using ArtifactSink = std::function<void(std::size_t index, const Artifact& artifact)>;
 
+// How far an AI task is.
+struct Progress {
+    int done = 0;    // steps
+    int total = 0;   // of them; at least 1
+    Blob preview{};  // a small JPEG of what the result will look like; usually empty
+};
+using ProgressSink = std::function<void(const Progress& progress)>;
+
+// What a caller is told of work that runs. Best effort: nothing of it is needed for the result.
+struct WorkEvents {
+    ArtifactSink artifact = nullptr;
+    ProgressSink progress = nullptr;  // `done` never falls within an attempt
+};
+
 // Port: runs one piece of work to its end, off the event loop. The host's implementation is a pool of
 // sandboxed child processes; the simulator's is a virtual device. Cancelling the task stops the work.
 class WorkExecutor {
@@ -85,9 +111,9 @@ class WorkExecutor {
     virtual ~WorkExecutor() = default;
     // kUnprocessable/kUnsupported/kInvalidArgument: the work itself is at fault, nobody should retry it.
     // kUnavailable: the executor died under it; kCapacity: none free before the deadline; kDeadline.
-    // `early` is called on the caller's executor while the task runs, at most once for each index. Best
-    // effort: files that are not told of are in the output all the same.
-    virtual Task<Result<WorkOutput>> run(Work work, Deadline deadline, ArtifactSink early) = 0;
+    // `events` are called on the caller's executor while the task runs; `artifact` at most once for each
+    // index.
+    virtual Task<Result<WorkOutput>> run(Work work, Deadline deadline, WorkEvents events) = 0;
     // The session will get no more work; what is kept for it can go.
     virtual void end_session(const std::string& session_id) = 0;
 };

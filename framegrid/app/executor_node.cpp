@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <mutex>
 
 #include <framegrid/api/media_ports.hpp>
 #include <framegrid/app/node.hpp>
@@ -24,6 +25,8 @@ struct ExecutorOptions {
     std::string hw = "none";
     std::vector<std::string> models;
     std::string memory = "2G";
+    std::string work_memory = "1500000000";
+    int batch_rows = 8;
     bool probe = false;
 };
 
@@ -48,15 +51,15 @@ class Tools {
   public:
     explicit Tools(ExecutorOptions options) : options_(std::move(options)) {}
 
-    Result<api::WorkOutput> run(
-        const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
-    ) {
+    Result<api::WorkOutput> run(const api::Work& work, const api::WorkContext& context) {
         if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
             FG_CHECK(open_transcoder());
-            return transcoder_->transcode(work.session_id, *transcode, work.input, stop, early);
+            return transcoder_->transcode(
+                work.session_id, *transcode, work.input, context.stop, context.events.artifact
+            );
         }
         FG_CHECK(open_runner());
-        return runner_->run(work, stop, early);
+        return runner_->run(work, context);
     }
     void end_session(const std::string& session_id) {
         if (transcoder_) {
@@ -75,7 +78,9 @@ class Tools {
         }
         return {};
     }
+    // AI tasks share this process: any of them may be the first.
     Result<void> open_runner() {
+        const std::scoped_lock lock(opening_);
         if (runner_) {
             return {};
         }
@@ -86,11 +91,16 @@ class Tools {
         settings.memory_bytes = memory;
         FG_TRY(models, infer_onnx::ModelStore::open(settings));
         models_ = std::move(models);
-        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &monotonic_now);
+        engine::WorkSettings work;
+        FG_TRY(work_memory, parse_bytes(options_.work_memory, "work-memory"));
+        work.working_memory_bytes = work_memory;
+        work.turns.rows_max = options_.batch_rows;
+        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &monotonic_now, work);
         return {};
     }
 
     ExecutorOptions options_;
+    std::mutex opening_;
     std::unique_ptr<media_ffmpeg::FfmpegTranscoder> transcoder_;
     media_ffmpeg::FfmpegMediaCodec codec_;
     std::unique_ptr<infer_onnx::ModelStore> models_;
@@ -107,6 +117,8 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
     command->add_option("--hw", options->hw);
     command->add_option("--models", options->models);
     command->add_option("--memory", options->memory);
+    command->add_option("--work-memory", options->work_memory);
+    command->add_option("--batch-rows", options->batch_rows);
     command->add_flag("--probe", options->probe);
     command->callback([options, &run] {
         run = [options] {
@@ -117,8 +129,10 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
             }
             Tools tools(*options);
             sandbox::ExecutorService service;
-            service.run = [&](const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
-                          ) { return options->probe ? probe(work) : tools.run(work, stop, early); };
+            service.run = [&](const api::Work& work, const api::WorkContext& context) {
+                return options->probe ? probe(work) : tools.run(work, context);
+            };
+            service.now = &monotonic_now;
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
             return sandbox::serve_executor(sandbox::kExecutorFd, std::move(service));
         };

@@ -143,12 +143,12 @@ Result<BenchRow> measure(const engine::ModelManifest& manifest, const BenchOptio
     const TimePoint began = steady_now();
     FG_TRY(store, infer_onnx::ModelStore::open(settings));
     engine::WorkRunner runner(transcoder, codec, *store, &steady_now);
-    FG_TRY(first, runner.run(work, stop));
+    FG_TRY(first, runner.run(work, {stop}));
     row.cold_ms = ms_since(began);
     std::vector<double> times;
     for (int i = 0; i < options.runs; ++i) {
         const TimePoint start = steady_now();
-        FG_TRY(again, runner.run(work, stop));
+        FG_TRY(again, runner.run(work, {stop}));
         (void)again;
         times.push_back(ms_since(start));
     }

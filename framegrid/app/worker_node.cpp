@@ -14,12 +14,18 @@ namespace framegrid::app {
 
 namespace {
 
+constexpr std::int64_t kProcessMemory = 500'000'000;  // of an executor beside models and pictures
+constexpr std::int64_t kWorkMemoryMin = 300'000'000;
+constexpr int kShareMax = 64;
+
 struct WorkerOptions {
     std::string orchestrators = "https://127.0.0.1:8935";
     std::string secret;
     std::string secret_file;
     int capacity = 0;
-    int ai_capacity = 1;
+    int ai_capacity = 4;
+    int ai_executors = 1;
+    int batch_rows = 8;
     std::string models;
     std::string memory = "2G";
     std::string executor_memory = "4G";
@@ -64,10 +70,19 @@ Result<sandbox::ExecutorSettings> pool_settings(
 ) {
     FG_TRY(program, host::executable_path());
     FG_TRY(memory, parse_bytes(options.executor_memory, "executor-memory"));
+    FG_TRY(models_memory, parse_bytes(options.memory, "memory"));
+    const auto work_memory =
+        std::to_string(std::max(kWorkMemoryMin, memory - models_memory - kProcessMemory));
     sandbox::ExecutorSettings settings;
-    settings.executors = static_cast<std::size_t>(std::max(1, options.capacity + options.ai_capacity));
-    settings.argv = {program.string(), "executor", "--x264-preset", options.preset,
-                     "--hw",           options.hw, "--memory",      options.memory};
+    const int sharing = options.ai_capacity > 0 ? std::min(options.ai_executors, options.ai_capacity) : 0;
+    settings.executors = static_cast<std::size_t>(std::max(1, options.capacity + sharing));
+    settings.sharing_executors = static_cast<std::size_t>(std::max(1, sharing));
+    settings.share_max = static_cast<std::size_t>(
+        std::clamp((options.ai_capacity + options.ai_executors - 1) / options.ai_executors, 1, kShareMax)
+    );
+    settings.argv = {program.string(), "executor",  "--x264-preset", options.preset,
+                     "--hw",           options.hw,  "--memory",      options.memory,
+                     "--work-memory",  work_memory, "--batch-rows",  std::to_string(options.batch_rows)};
     for (const auto& folder : models) {
         settings.argv.push_back("--models");
         settings.argv.push_back(folder);
@@ -186,6 +201,17 @@ void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
         ->capture_default_str();
     command->add_option("--ai-capacity", options->ai_capacity, "AI tasks at once; 0: none")
         ->check(CLI::Range(0, 256))
+        ->capture_default_str();
+    command
+        ->add_option("--ai-executors", options->ai_executors, "processes that AI tasks share; one per device")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    command
+        ->add_option(
+            "--batch-rows", options->batch_rows,
+            "rows of one call of a denoiser, over all tasks; a picture with guidance has two. 1: no batching"
+        )
+        ->check(CLI::Range(1, 256))
         ->capture_default_str();
     command->add_option("--models", options->models, "model directories, separated by commas")
         ->envname("FRAMEGRID_MODELS");

@@ -4,6 +4,8 @@
 
 #include <framegrid/diffusion/tensors.hpp>
 
+#include <fmt/format.h>
+
 namespace framegrid::diffusion {
 namespace {
 
@@ -83,34 +85,31 @@ StepInput Denoiser::make_input(api::Tensor sample, float time, const StepConditi
     if (conditions.guidance_embed && network_.input(kGuidance) != nullptr) {
         out.tensors.emplace_back(kGuidance, *conditions.guidance_embed);
     }
+    out.batch = batch_of(out);
     return out;
 }
 
-bool Denoiser::may_share(const StepInput& a, const StepInput& b) const {
-    if (a.tensors.size() != b.tensors.size()) {
-        return false;
-    }
-    for (std::size_t i = 0; i < a.tensors.size(); ++i) {
-        const auto& [name_a, tensor_a] = a.tensors[i];
-        const auto& [name_b, tensor_b] = b.tensors[i];
-        if (name_a != name_b || tensor_a.shape.size() != tensor_b.shape.size()) {
-            return false;
+// Rows of equal shapes can be put under each other; the time has to agree where the network takes only one.
+std::string Denoiser::batch_of(const StepInput& step) const {
+    std::string out;
+    for (const auto& [name, tensor] : step.tensors) {
+        out += name;
+        for (std::size_t axis = 1; axis < tensor.shape.size(); ++axis) {
+            out += fmt::format(" {}", tensor.shape[axis]);
         }
-        if (name_a == kTime && one_time_) {
-            if (tensor_a.values != tensor_b.values) {
-                return false;
-            }
-        } else if (!std::ranges::equal(
-                       std::span(tensor_a.shape).subspan(1), std::span(tensor_b.shape).subspan(1)
-                   )) {
-            return false;
+        if (name == kTime && one_time_) {
+            std::visit(
+                [&](const auto& values) { out += fmt::format(" at {}", values.front()); }, tensor.values
+            );
         }
+        out += ';';
     }
-    return true;
+    return out;
 }
 
-Result<std::vector<api::Tensor>> Denoiser::predict(std::span<const StepInput> steps, std::int64_t rows_max)
-    const {
+Result<std::vector<api::Tensor>> Denoiser::predict(
+    std::span<const StepInput* const> steps, std::int64_t rows_max
+) const {
     std::vector<api::Tensor> out(steps.size());
     std::vector<bool> done(steps.size());
     for (std::size_t i = 0; i < steps.size(); ++i) {
@@ -119,7 +118,7 @@ Result<std::vector<api::Tensor>> Denoiser::predict(std::span<const StepInput> st
         }
         std::vector<std::size_t> members;
         for (std::size_t k = i; k < steps.size(); ++k) {
-            if (!done[k] && may_share(steps[i], steps[k])) {
+            if (!done[k] && steps[k]->batch == steps[i]->batch) {
                 members.push_back(k);
                 done[k] = true;
             }
@@ -130,10 +129,10 @@ Result<std::vector<api::Tensor>> Denoiser::predict(std::span<const StepInput> st
 }
 
 Result<void> Denoiser::predict_group(
-    std::span<const StepInput> steps, std::span<const std::size_t> members, std::int64_t rows_max,
+    std::span<const StepInput* const> steps, std::span<const std::size_t> members, std::int64_t rows_max,
     std::vector<api::Tensor>& out
 ) const {
-    const auto& first = steps[members.front()].tensors;
+    const auto& first = steps[members.front()]->tensors;
     NamedTensors inputs;
     for (std::size_t t = 0; t < first.size(); ++t) {
         const auto& name = first[t].first;
@@ -143,7 +142,7 @@ Result<void> Denoiser::predict_group(
         }
         std::vector<const api::Tensor*> parts;
         for (const std::size_t member : members) {
-            parts.push_back(&steps[member].tensors[t].second);
+            parts.push_back(&steps[member]->tensors[t].second);
         }
         inputs.emplace_back(name, concat_rows(parts));
     }
@@ -153,8 +152,8 @@ Result<void> Denoiser::predict_group(
     FG_TRY(all, network_.run_rows(inputs, output_, row, rows_max));
     std::int64_t begin = 0;
     for (const std::size_t member : members) {
-        out[member] = slice_rows(all, begin, steps[member].rows);
-        begin += steps[member].rows;
+        out[member] = slice_rows(all, begin, steps[member]->rows);
+        begin += steps[member]->rows;
     }
     return {};
 }

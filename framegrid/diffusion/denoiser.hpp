@@ -15,6 +15,7 @@ namespace framegrid::diffusion {
 struct StepInput {
     NamedTensors tensors;
     std::int64_t rows = 1;
+    std::string batch{};  // steps of one pipeline with equal ones may share a call
 };
 
 // What a denoiser may be conditioned on besides sample and time; axis 0 is the row.
@@ -32,16 +33,16 @@ class Denoiser {
     StepInput make_input(api::Tensor sample, float time, const StepConditions& conditions) const;
     // The shape that the network's declaration fixes for its sample (-1: free), rows first.
     const std::vector<std::int64_t>& sample_shape() const { return network_.input("sample")->shape; }
-    // The predictions of several steps, in order. Steps whose shapes agree (and whose times do, where the
-    // network takes only one) share calls of at most `rows_max` rows.
-    Result<std::vector<api::Tensor>> predict(std::span<const StepInput> steps, std::int64_t rows_max) const;
+    // The predictions of several steps, in order. Steps that may share calls do, of at most `rows_max` rows.
+    Result<std::vector<api::Tensor>> predict(std::span<const StepInput* const> steps, std::int64_t rows_max)
+        const;
 
   private:
     explicit Denoiser(Network network) : network_(std::move(network)) {}
     Result<void> bind(const PipelineConfig& config);
-    bool may_share(const StepInput& a, const StepInput& b) const;
+    std::string batch_of(const StepInput& step) const;
     Result<void> predict_group(
-        std::span<const StepInput> steps, std::span<const std::size_t> members, std::int64_t rows_max,
+        std::span<const StepInput* const> steps, std::span<const std::size_t> members, std::int64_t rows_max,
         std::vector<api::Tensor>& out
     ) const;
 

@@ -159,9 +159,8 @@ Result<std::vector<api::RgbImage>> run_to_end(
 ) {
     FG_CHECK(generation.begin());
     while (!generation.done()) {
-        const StepInput input = generation.next();
-        FG_TRY(predictions, pipeline.predict({&input, 1}));
-        FG_CHECK(generation.advance(predictions.front()));
+        FG_TRY(prediction, pipeline.predict(generation.next()));
+        FG_CHECK(generation.advance(prediction));
         if (progress && !progress(generation.steps_done(), generation.steps_total())) {
             return fail(Errc::kCancelled, "stopped between two steps");
         }

@@ -98,7 +98,11 @@ TEST(generation, one_at_a_time_or_together_is_the_same) {
         if (inputs.empty()) {
             break;
         }
-        const auto predictions = (*pipeline)->predict(inputs);
+        std::vector<const StepInput*> together;
+        for (const StepInput& input : inputs) {
+            together.push_back(&input);
+        }
+        const auto predictions = (*pipeline)->predict(together);
         ASSERT_TRUE(predictions) << predictions.error().message;
         for (std::size_t i = 0; i < owners.size(); ++i) {
             ASSERT_TRUE(owners[i]->advance((*predictions)[i]));

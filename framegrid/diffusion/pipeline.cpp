@@ -92,4 +92,10 @@ Result<std::unique_ptr<Generation>> Pipeline::start(Request request, std::unique
     return fail(Errc::kInternal, "an unknown kind of pipeline");
 }
 
+Result<api::Tensor> Pipeline::predict(const StepInput& step) const {
+    const StepInput* const one = &step;
+    FG_TRY(predictions, predict(std::span(&one, 1)));
+    return std::move(predictions.front());
+}
+
 }  // namespace framegrid::diffusion

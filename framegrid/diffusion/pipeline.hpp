@@ -151,9 +151,10 @@ class Pipeline {
     Result<std::unique_ptr<Generation>> start(Request request, std::unique_ptr<NoiseSource> noise = nullptr)
         const;
     // The denoiser's answers to several generations' next(), in order.
-    Result<std::vector<api::Tensor>> predict(std::span<const StepInput> steps) const {
+    Result<std::vector<api::Tensor>> predict(std::span<const StepInput* const> steps) const {
         return denoiser_.predict(steps, settings_.rows_max);
     }
+    Result<api::Tensor> predict(const StepInput& step) const;
 
     const std::vector<TextEncoder>& text_encoders() const { return text_encoders_; }
     const Autoencoder& autoencoder() const { return autoencoder_; }

@@ -32,10 +32,9 @@ TEST_P(Recorded, follows_the_reference) {
     ASSERT_TRUE(begun) << begun.error().message;
     EXPECT_EQ((*generation)->steps_done(), 0);
     while (!(*generation)->done()) {
-        const StepInput input = (*generation)->next();
-        const auto prediction = (*pipeline)->predict({&input, 1});
+        const auto prediction = (*pipeline)->predict((*generation)->next());
         ASSERT_TRUE(prediction) << prediction.error().message;
-        const auto advanced = (*generation)->advance(prediction->front());
+        const auto advanced = (*generation)->advance(*prediction);
         ASSERT_TRUE(advanced) << advanced.error().message;
     }
     EXPECT_EQ((*generation)->steps_done(), (*generation)->steps_total());

@@ -5,6 +5,10 @@ namespace framegrid::engine {
 namespace {
 
 constexpr int kQuality = 90;  // of JPEG and WebP
+// Decoders keep up to 16 reference frames of 1.5 bytes a pixel and some more for their threads, encoders 60
+// for looking ahead; a few frames are RGB.
+constexpr std::int64_t kBytesPerPixelIn = 24 * 3 / 2 + 2 * 3;
+constexpr std::int64_t kBytesPerPixelOut = 70 * 3 / 2 + 3 * 3;
 
 struct PictureType {
     api::ImageFormat format;
@@ -41,6 +45,10 @@ Result<api::RgbImage> input_picture(const AiJob& job, std::int64_t pixels_max) {
         return fail(Errc::kInvalidArgument, "the image is empty", "image");
     }
     return job.codec.decode_image(job.input, pixels_max);
+}
+
+std::int64_t video_memory(std::int64_t pixels_in, std::int64_t pixels_out) {
+    return pixels_in * kBytesPerPixelIn + pixels_out * kBytesPerPixelOut;
 }
 
 Pixels pixels_of(const api::RgbImage& image) {

@@ -1,8 +1,12 @@
 // One AI job on its way through an executor: what every pipeline is given, and what all of them share.
 #pragma once
 
+#include <mutex>
+
 #include <framegrid/api/media_ports.hpp>
+#include <framegrid/engine/inference_queue.hpp>
 #include <framegrid/engine/model_source.hpp>
+#include <framegrid/engine/working_memory.hpp>
 #include <framegrid/job/pipelines.hpp>
 
 namespace framegrid::engine {
@@ -11,6 +15,8 @@ struct WorkSettings {
     std::int64_t input_pixels_max = 4096 * 4096;  // of a picture
     std::int64_t output_pixels_max =
         std::int64_t{16} * 3840 * 2160;  // of a picture or a frame: 4x of 4K, 400 MB
+    TurnLimits turns{};
+    std::int64_t working_memory_bytes = 1'500'000'000;  // of all jobs of the process, beside their models
 };
 
 struct AiJob {
@@ -20,6 +26,11 @@ struct AiJob {
     api::MediaCodec& codec;
     const WorkSettings& settings;
     const api::StopFlag& stop;
+    InferenceQueue::Seat& seat;         // every call of a network takes a turn
+    WorkingMemory& memory;              // taken once the job knows how large it is
+    std::mutex& loading;                // held while something is loaded that stays with the model
+    const api::ProgressSink& progress;  // may be empty
+    int preview_steps = 0;              // 0: no previews
 };
 
 // The pipelines. Blocking; kCancelled soon after `stop` is set; kInvalidArgument names the field.
@@ -37,5 +48,7 @@ Result<api::Artifact> picture_artifact(const AiJob& job, const api::RgbImage& im
 // The input as a picture. kInvalidArgument "image": there is none.
 Result<api::RgbImage> input_picture(const AiJob& job, std::int64_t pixels_max);
 Pixels pixels_of(const api::RgbImage& image);
+// What a video's codecs hold for frames of this size on their way in and out, bytes.
+std::int64_t video_memory(std::int64_t pixels_in, std::int64_t pixels_out);
 
 }  // namespace framegrid::engine

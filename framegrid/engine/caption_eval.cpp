@@ -122,7 +122,7 @@ Result<api::RgbImage> make_picture(
     }
     api::Work work;
     work.kind = api::AiWork{std::string(kPipeline), settings.model_id, json::serialize(parameters)};
-    FG_TRY(out, runner.run(work, stop));
+    FG_TRY(out, runner.run(work, {stop}));
     return codec.decode_image(out.artifacts.front().bytes, kPixelsMax);
 }
 

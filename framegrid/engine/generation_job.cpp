@@ -12,6 +12,8 @@ namespace {
 constexpr int kStepsDefault = 30;
 constexpr double kGuidanceDefault = 7.5;
 constexpr int kFpsDefault = 7;  // what peers encode at when nobody says
+constexpr int kPreviewSide = 256;
+constexpr int kPreviewQuality = 75;
 constexpr int kSideMin = 32;
 constexpr int kSideStep = 8;
 
@@ -31,7 +33,9 @@ Result<api::TensorModel*> optional_network(ModelLease& lease, const std::string&
     return network;
 }
 
-Result<std::unique_ptr<diffusion::Pipeline>> load_pipeline(ModelLease& lease, bool with_picture) {
+Result<std::unique_ptr<diffusion::Pipeline>> load_pipeline(
+    ModelLease& lease, bool with_picture, std::int64_t rows_max
+) {
     diffusion::PipelineFiles files;
     for (const auto& path : diffusion::pipeline_file_paths()) {
         auto file = lease.file(path);
@@ -55,14 +59,16 @@ Result<std::unique_ptr<diffusion::Pipeline>> load_pipeline(ModelLease& lease, bo
         FG_CHECK(find("vae_encoder", networks.vae_encoder));
         FG_CHECK(find("image_encoder", networks.image_encoder));
     }
-    auto pipeline = diffusion::Pipeline::load(files, networks);
+    auto pipeline = diffusion::Pipeline::load(files, networks, {.rows_max = rows_max});
     if (!pipeline) {
         return fail(Error(std::move(pipeline.error())).with_context("model " + lease.manifest().id));
     }
     return pipeline;
 }
 
-Result<const diffusion::Pipeline*> pipeline_of(ModelLease& lease, bool with_picture) {
+Result<const diffusion::Pipeline*> pipeline_of(const AiJob& job, bool with_picture) {
+    const std::scoped_lock lock(job.loading);
+    ModelLease& lease = job.lease;
     using Kept = std::shared_ptr<LoadedPipelines>;
     if (!lease.memo().has_value()) {
         lease.memo() = std::make_shared<LoadedPipelines>();
@@ -70,7 +76,7 @@ Result<const diffusion::Pipeline*> pipeline_of(ModelLease& lease, bool with_pict
     const Kept kept = std::any_cast<Kept>(lease.memo());
     auto& slot = with_picture ? kept->from_picture : kept->from_text;
     if (!slot) {
-        FG_TRY(pipeline, load_pipeline(lease, with_picture));
+        FG_TRY(pipeline, load_pipeline(lease, with_picture, job.settings.turns.rows_max));
         slot = std::move(pipeline);
     }
     return slot.get();
@@ -158,33 +164,74 @@ Result<api::RgbImage> read_mask(const AiJob& job) {
     return job.codec.decode_image(Blob(std::move(*bytes)), job.settings.input_pixels_max);
 }
 
+using Generations = std::vector<std::unique_ptr<diffusion::Generation>>;
+
+// Best effort: a preview that cannot be made is none.
+Blob make_preview(const AiJob& job, const diffusion::Generation& generation, int left) {
+    auto picture = job.seat.alone([&] { return generation.preview(); }, left);
+    if (!picture) {
+        return {};
+    }
+    const double factor = static_cast<double>(kPreviewSide) / std::max(picture->width, picture->height);
+    if (factor < 1) {
+        const auto side = [&](int length) { return std::max(1, static_cast<int>(length * factor)); };
+        picture = job.codec.resize(*picture, {side(picture->width), side(picture->height)});
+    }
+    if (!picture) {
+        return {};
+    }
+    return job.codec.encode_image(*picture, api::ImageFormat::kJpeg, kPreviewQuality).value_or(Blob());
+}
+
+void tell_progress(const AiJob& job, const diffusion::Generation& generation) {
+    if (!job.progress) {
+        return;
+    }
+    api::Progress progress;
+    progress.done = generation.steps_done();
+    progress.total = generation.steps_total();
+    const bool has_preview =
+        job.preview_steps > 0 && !generation.done() && progress.done % job.preview_steps == 0;
+    if (has_preview) {
+        progress.preview = make_preview(job, generation, progress.total - progress.done + 2);
+    }
+    job.progress(progress);
+}
+
+// One step of all of them.
+Result<void> step(const AiJob& job, const diffusion::Pipeline& pipeline, Generations& generations) {
+    std::vector<diffusion::StepInput> inputs;
+    for (const auto& generation : generations) {
+        inputs.push_back(generation->next());
+    }
+    std::vector<const diffusion::StepInput*> steps;
+    for (const auto& input : inputs) {
+        steps.push_back(&input);
+    }
+    const auto& first = *generations.front();
+    const int left = first.steps_total() - first.steps_done() + 1;  // with decoding
+    FG_TRY(predictions, job.seat.predict(pipeline, steps, left));
+    for (std::size_t i = 0; i < generations.size(); ++i) {
+        FG_CHECK(generations[i]->advance(predictions[i]));
+    }
+    return {};
+}
+
 // All of them to their end, step by step together. Their pictures one after the other.
 Result<std::vector<std::vector<api::RgbImage>>> run_together(
-    const diffusion::Pipeline& pipeline, std::vector<std::unique_ptr<diffusion::Generation>>& generations,
-    const api::StopFlag& stop
+    const AiJob& job, const diffusion::Pipeline& pipeline, Generations& generations
 ) {
     for (auto& generation : generations) {
-        FG_CHECK(generation->begin());
+        const int left = generation->request().steps + 2;
+        FG_CHECK(job.seat.alone([&] { return generation->begin(); }, left));
     }
     while (!generations.front()->done()) {
-        if (stop.load(std::memory_order_relaxed)) {
-            return fail(Errc::kCancelled, "the work was stopped");
-        }
-        std::vector<diffusion::StepInput> inputs;
-        for (const auto& generation : generations) {
-            inputs.push_back(generation->next());
-        }
-        FG_TRY(predictions, pipeline.predict(inputs));
-        for (std::size_t i = 0; i < generations.size(); ++i) {
-            FG_CHECK(generations[i]->advance(predictions[i]));
-        }
+        FG_CHECK(step(job, pipeline, generations));
+        tell_progress(job, *generations.front());
     }
     std::vector<std::vector<api::RgbImage>> out;
     for (const auto& generation : generations) {
-        if (stop.load(std::memory_order_relaxed)) {
-            return fail(Errc::kCancelled, "the work was stopped");
-        }
-        FG_TRY(pictures, generation->decode());
+        FG_TRY(pictures, job.seat.alone([&] { return generation->decode(); }));
         out.push_back(std::move(pictures));
     }
     return out;
@@ -195,6 +242,13 @@ Result<api::RgbImage> fit(const AiJob& job, api::RgbImage image, media::Size wan
         return image;
     }
     return job.codec.resize(image, wanted);
+}
+
+// Made as floats and as a picture, then the picture that was asked for.
+std::int64_t pictures_memory(const Sizes& sizes, std::int64_t count) {
+    const std::int64_t made = std::int64_t{sizes.made.width} * sizes.made.height;
+    const std::int64_t wanted = std::int64_t{sizes.wanted.width} * sizes.wanted.height;
+    return count * 3 * (made * 5 + wanted);
 }
 
 Result<void> check_output(const AiJob& job, media::Size size, std::int64_t pictures) {
@@ -226,14 +280,15 @@ Result<api::WorkOutput> run_image_generation(const job::PipelineSpec& spec, cons
     FG_CHECK(check_output(job, sizes.wanted, count));
     request.width = sizes.made.width;
     request.height = sizes.made.height;
-    FG_TRY(pipeline, pipeline_of(job.lease, with_picture));
-    std::vector<std::unique_ptr<diffusion::Generation>> generations;
+    FG_TRY(memory, job.memory.take(pictures_memory(sizes, count), job.stop));
+    FG_TRY(pipeline, pipeline_of(job, with_picture));
+    Generations generations;
     for (std::int64_t i = 0; i < count; ++i) {
         FG_TRY(generation, pipeline->start(request));
         generations.push_back(std::move(generation));
         ++request.seed;
     }
-    FG_TRY(pictures, run_together(*pipeline, generations, job.stop));
+    FG_TRY(pictures, run_together(job, *pipeline, generations));
     for (std::size_t i = 0; i < pictures.size(); ++i) {
         FG_TRY(image, fit(job, std::move(pictures[i].front()), sizes.wanted));
         FG_TRY(artifact, picture_artifact(job, image, seed_of(job) + static_cast<std::int64_t>(i)));
@@ -270,15 +325,18 @@ Result<api::WorkOutput> run_video_generation(const job::PipelineSpec& spec, cons
         static_cast<int>(parameters.integer("motion_bucket_id").value_or(request.motion_bucket_id));
     request.noise_aug_strength = parameters.number("noise_aug_strength").value_or(request.noise_aug_strength);
     FG_CHECK(check_output(job, sizes.wanted, std::max<std::int64_t>(1, request.frames)));
-    FG_TRY(pipeline, pipeline_of(job.lease, !spec.files.empty()));
+    const std::int64_t pixels = std::int64_t{sizes.wanted.width} * sizes.wanted.height;
+    const std::int64_t bytes = pictures_memory(sizes, std::max<std::int64_t>(1, request.frames));
+    FG_TRY(memory, job.memory.take(bytes + video_memory(0, pixels), job.stop));
+    FG_TRY(pipeline, pipeline_of(job, !spec.files.empty()));
     if (pipeline->config().kind == diffusion::PipelineKind::kStableVideoDiffusion &&
         !parameters.number("guidance_scale")) {
         request.guidance = 3;  // its own default; 7.5 is for pictures
     }
-    std::vector<std::unique_ptr<diffusion::Generation>> generations;
+    Generations generations;
     FG_TRY(generation, pipeline->start(std::move(request)));
     generations.push_back(std::move(generation));
-    FG_TRY(clips, run_together(*pipeline, generations, job.stop));
+    FG_TRY(clips, run_together(job, *pipeline, generations));
     std::vector<api::RgbImage> frames;
     for (auto& frame : clips.front()) {
         FG_TRY(image, fit(job, std::move(frame), sizes.wanted));

@@ -1,5 +1,6 @@
 #include <framegrid/engine/ai_job.hpp>
 #include <framegrid/engine/interpolation.hpp>
+#include <framegrid/engine/turn_taking.hpp>
 #include <framegrid/media/sniff.hpp>
 
 namespace framegrid::engine {
@@ -9,14 +10,21 @@ Result<api::WorkOutput> run_interpolation(const AiJob& job) {
         return fail(Errc::kUnprocessable, "not a video", "video");
     }
     FG_TRY(network, job.lease.network(std::string(kOnlyNetwork)));
-    FG_TRY(interpolator, Interpolator::make(*network, job.lease.manifest().multiple));
+    TurnTakingTensorModel shared(*network, job.seat);
+    FG_TRY(interpolator, Interpolator::make(shared, job.lease.manifest().multiple));
     api::Retiming retiming;
     retiming.fps = static_cast<int>(job.parameters.integer("fps").value_or(0));
     retiming.multiplier = static_cast<int>(job.parameters.integer("multiplier").value_or(2));
     retiming.open_end = job.parameters.boolean("open_end").value_or(false);
     api::WorkOutput out;
+    WorkingMemory::Share memory;
     const auto between = [&](const api::RgbImage& before, const api::RgbImage& after,
                              double time) -> Result<api::RgbImage> {
+        if (out.decoded == Pixels{}) {
+            const std::int64_t pixels = pixels_of(before).value;
+            FG_TRY(share, job.memory.take(video_memory(pixels, pixels), job.stop));
+            memory = std::move(share);
+        }
         out.decoded = out.decoded + pixels_of(before);
         if (is_cut(before, after)) {
             return time < 0.5 ? before : after;

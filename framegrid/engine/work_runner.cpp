@@ -43,34 +43,40 @@ Result<api::WorkOutput> run_pipeline(const job::PipelineSpec& spec, const AiJob&
 
 }  // namespace
 
-Result<api::WorkOutput> WorkRunner::run(
-    const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
-) {
-    if (stop.load(std::memory_order_relaxed)) {
+Result<api::WorkOutput> WorkRunner::run(const api::Work& work, const api::WorkContext& context) {
+    if (context.stop.load(std::memory_order_relaxed)) {
         return fail(Errc::kCancelled, "the work was stopped before it began");
     }
     if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
-        return transcoder_.transcode(work.session_id, *transcode, work.input, stop, early);
+        return transcoder_.transcode(
+            work.session_id, *transcode, work.input, context.stop, context.events.artifact
+        );
     }
-    return run_ai(std::get<api::AiWork>(work.kind), work.input, stop);
+    return run_ai(std::get<api::AiWork>(work.kind), work, context);
 }
 
 Result<api::WorkOutput> WorkRunner::run_ai(
-    const api::AiWork& work, const Blob& input, const api::StopFlag& stop
+    const api::AiWork& ai, const api::Work& work, const api::WorkContext& context
 ) {
-    const auto* spec = job::find_pipeline(work.pipeline);
+    const auto* spec = job::find_pipeline(ai.pipeline);
     if (spec == nullptr) {
-        return fail(Errc::kNotFound, "unknown pipeline " + printable(work.pipeline), "pipeline");
+        return fail(Errc::kNotFound, "unknown pipeline " + printable(ai.pipeline), "pipeline");
     }
     const TimePoint began = now_();
-    FG_TRY(parameters, job::Parameters::from_json(*spec, work.parameters));
-    FG_TRY(model_id, choose_model(*spec, work.model_id, parameters));
-    if (input.empty() && !spec->files.empty()) {
+    FG_TRY(parameters, job::Parameters::from_json(*spec, ai.parameters));
+    FG_TRY(model_id, choose_model(*spec, ai.model_id, parameters));
+    if (work.input.empty() && !spec->files.empty()) {
         const std::string field(spec->files.front().name);
         return fail(Errc::kInvalidArgument, "the " + field + " is empty", field);
     }
-    FG_TRY(lease, models_.acquire(work.pipeline, model_id));
-    FG_TRY(out, run_pipeline(*spec, {*lease, parameters, input, codec_, settings_, stop}));
+    FG_TRY(lease, models_.acquire(ai.pipeline, model_id));
+    InferenceQueue::Seat seat(queue_, {work.priority, context.deadline}, context.stop);
+    FG_TRY(
+        out, run_pipeline(
+                 *spec, {*lease, parameters, work.input, codec_, settings_, context.stop, seat, memory_,
+                         loading_, context.events.progress, ai.preview_steps}
+             )
+    );
     api::AiRun run = out.ai.value_or(api::AiRun{});
     run.model_id = model_id;
     run.model_digest = lease->digest();

@@ -8,10 +8,11 @@
 
 namespace framegrid::engine {
 
-// Thread rule: run() may be called by one thread at a time; the ports decide what runs in parallel inside.
+// AI work may run on several threads at once; its calls of networks take turns, and denoising steps of
+// several jobs share them. Transcoding is for one thread at a time.
 class WorkRunner {
   public:
-    // `now`: a monotonic clock, to say how long AI work took.
+    // `now`: a monotonic clock, for any thread.
     WorkRunner(
         api::Transcoder& transcoder, api::MediaCodec& codec, ModelSource& models,
         std::function<TimePoint()> now, WorkSettings settings = {}
@@ -20,24 +21,29 @@ class WorkRunner {
           codec_(codec),
           models_(models),
           now_(std::move(now)),
-          settings_(std::move(settings)) {}
+          settings_(settings),
+          queue_(now_, settings_.turns),
+          memory_(settings_.working_memory_bytes) {}
 
     // Blocking. kNotFound: unknown pipeline or model (named); kInvalidArgument: parameters (field named);
     // kUnprocessable: the input is neither a picture nor a video; kTooLarge; kCancelled soon after `stop` is
-    // set. `early`: as api::Transcoder says.
-    Result<api::WorkOutput> run(
-        const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early = nullptr
-    );
+    // set.
+    Result<api::WorkOutput> run(const api::Work& work, const api::WorkContext& context);
     void end_session(const std::string& session_id) { transcoder_.end_session(session_id); }
 
   private:
-    Result<api::WorkOutput> run_ai(const api::AiWork& work, const Blob& input, const api::StopFlag& stop);
+    Result<api::WorkOutput> run_ai(
+        const api::AiWork& ai, const api::Work& work, const api::WorkContext& context
+    );
 
     api::Transcoder& transcoder_;
     api::MediaCodec& codec_;
     ModelSource& models_;
     std::function<TimePoint()> now_;
     WorkSettings settings_;
+    InferenceQueue queue_;
+    WorkingMemory memory_;
+    std::mutex loading_;
 };
 
 }  // namespace framegrid::engine

@@ -111,7 +111,7 @@ class WorkRunnerTest : public ::testing::Test {
             .input = Blob::copy_of(input),
             .input_content_type = "application/x-lie"
         };
-        return runner.run(work, stop);
+        return runner.run(work, {stop, events});
     }
 
     NearestModel two{2};
@@ -122,6 +122,7 @@ class WorkRunnerTest : public ::testing::Test {
     ManualClock clock;
     WorkRunner runner{transcoder, codec, models, [this] { return clock.now(); }};
     api::StopFlag stop = false;
+    api::WorkEvents events;
 };
 
 // An ISO media file's first box, as media::looks_like_video knows it.
@@ -139,8 +140,8 @@ TEST_F(WorkRunnerTest, TranscodeGoesToTheTranscoder) {
         .input_content_type = ""
     };
     std::string told;
-    const auto out =
-        runner.run(work, stop, [&](std::size_t, const api::Artifact& artifact) { told = artifact.name; });
+    events.artifact = [&](std::size_t, const api::Artifact& artifact) { told = artifact.name; };
+    const auto out = runner.run(work, {stop, events});
     ASSERT_TRUE(out);
     EXPECT_EQ(out->artifacts.at(0).name, "stream");
     EXPECT_EQ(told, "stream");
@@ -205,7 +206,7 @@ TEST_F(WorkRunnerTest, BadInputIsRejected) {
         .input = Blob::copy_of("image"),
         .input_content_type = ""
     };
-    EXPECT_EQ(small.run(work, stop).error().code, Errc::kTooLarge);
+    EXPECT_EQ(small.run(work, {stop, events}).error().code, Errc::kTooLarge);
 }
 
 TEST_F(WorkRunnerTest, StopsBeforeAndDuring) {

@@ -1,6 +1,7 @@
 // The parent's view of one executor process: its socket, its state, what it keeps warm.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -52,36 +53,69 @@ struct SocketPair {
 };
 Result<SocketPair> make_socket_pair();
 
+// One task in a child. Shared by the child's slot and the run() that waits for it.
+struct Assignment {
+    bool exclusive = true;   // no other task may be in the process
+    bool wanted = true;      // a run() waits for it; else it has been asked to stop
+    std::uint64_t task = 0;  // 0: not sent yet
+    std::optional<DoneMessage> answer;
+    std::shared_ptr<api::EarlyArtifacts> early;  // while it is wanted
+    api::ProgressSink progress;                  // while it is wanted
+    OneShot finished;                            // fires when `answer` is there or the child is dead
+    bool had_company = false;                    // when the child died
+    Timer grace;                                 // of a task that was asked to stop
+};
+
+struct Slot {
+    std::shared_ptr<Assignment> assignment;  // null: free
+    host::UniqueFd output;  // the region that the child will write the slot's next large result into
+};
+
 // Plain data of the pool, which owns the rules. Shared by the pool, the task that watches the process and the
-// run() that uses it at the moment, because any of them may be the last to let go.
+// run()s that use it at the moment, because any of them may be the last to let go.
 struct Child {
     enum class State : std::uint8_t {
         kStarting,
-        kIdle,
-        kBusy,      // works for a run() that waits
-        kStopping,  // works on a task that nobody wants any more, until it answers or is killed
-        kDead,      // killed, or about to be
+        kReady,
+        kDead,  // killed, or about to be
     };
 
     Child(host::ChildProcess p, std::shared_ptr<ChildSocket> s)
         : process(std::move(p)), socket(std::move(s)) {}
 
+    std::size_t tasks() const {
+        return static_cast<std::size_t>(std::ranges::count_if(slots, [](const Slot& slot) {
+            return slot.assignment != nullptr;
+        }));
+    }
+    bool is_idle() const { return state == State::kReady && tasks() == 0; }
+    bool is_busy() const { return state == State::kReady && tasks() > 0; }
+    // Has tasks, all of which may have company.
+    bool is_shared() const {
+        return is_busy() && std::ranges::none_of(slots, [](const Slot& slot) {
+                   return slot.assignment != nullptr && slot.assignment->exclusive;
+               });
+    }
+    Slot* slot_of(std::uint64_t task) {
+        const auto at = std::ranges::find_if(slots, [&](const Slot& slot) {
+            return task != 0 && slot.assignment != nullptr && slot.assignment->task == task;
+        });
+        return at == slots.end() ? nullptr : &*at;
+    }
+
     host::ChildProcess process;
     std::shared_ptr<ChildSocket> socket;
     State state = State::kStarting;
-    bool was_ready = false;                      // it has got through its start
-    std::uint64_t task = 0;                      // the task it works on, or 0
-    std::optional<DoneMessage> answer;           // to `task`
-    std::shared_ptr<api::EarlyArtifacts> early;  // of `task`, while a run() waits for it
-    OneShot finished;                            // fires when `answer` is there or the child is dead
-    std::string end_reason;                      // why it is dead, once it is
-    host::UniqueFd output;             // the region that the child will write its next large result into
+    bool was_ready = false;  // it has got through its start
+    std::vector<Slot> slots;
+    std::string end_reason;            // why it is dead, once it is
     std::deque<std::string> sessions;  // that it may keep codecs for, newest last
     std::string model;                 // "pipeline model" of its last AI task
     std::uint32_t tasks_done = 0;
+    bool retires = false;    // takes no further task
     std::string last_words;  // the last line on its standard error
     TimePoint idle_since{};
-    Timer timer;  // start-up, or the grace of a cancelled task
+    Timer timer;  // of its start
 };
 
 }  // namespace framegrid::sandbox

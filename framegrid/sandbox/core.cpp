@@ -76,6 +76,7 @@ ExecutorPool::Core::Core(ExecutorPorts ports, ExecutorSettings settings)
       // Two tasks for each process; those that were killed are still watched for a moment.
       group_(ports_.executor, settings_.executors * 8 + 16, ports_.log) {
     FG_ASSERT(settings_.executors > 0 && !settings_.argv.empty());
+    FG_ASSERT(settings_.share_max > 0 && settings_.share_max <= kSlotsMax);
     std::string& program = settings_.argv.front();
     if (program.find('/') != std::string::npos) {
         program = std::filesystem::absolute(program).string();  // the child starts in "/"
@@ -87,7 +88,11 @@ void ExecutorPool::Core::warm_up() {
     start_missing();
 }
 
-Result<std::shared_ptr<Ticket>> ExecutorPool::Core::enqueue(const api::Work& work) {
+bool ExecutorPool::Core::may_share(const api::Work& work) const {
+    return settings_.share_max > 1 && std::holds_alternative<api::AiWork>(work.kind);
+}
+
+Result<std::shared_ptr<Ticket>> ExecutorPool::Core::enqueue(const api::Work& work, bool exclusive) {
     if (stopping_) {
         return fail(retry("the executors are being stopped"));
     }
@@ -98,6 +103,7 @@ Result<std::shared_ptr<Ticket>> ExecutorPool::Core::enqueue(const api::Work& wor
     auto ticket = std::make_shared<Ticket>();
     ticket->session_id = work.session_id;
     ticket->model = model_of(work);
+    ticket->exclusive = exclusive;
     queue_.push_back(ticket);
     dispatch();
     start_missing();
@@ -107,28 +113,39 @@ Result<std::shared_ptr<Ticket>> ExecutorPool::Core::enqueue(const api::Work& wor
 void ExecutorPool::Core::drop(const std::shared_ptr<Ticket>& ticket) {
     std::erase(queue_, ticket);
     const auto child = std::exchange(ticket->child, nullptr);
-    if (child) {
-        child->early = nullptr;
-    }
-    if (!child || child->state == Child::State::kDead) {
+    const auto assignment = std::exchange(ticket->assignment, nullptr);
+    if (!assignment) {
         return;
     }
-    if (child->task != 0) {
-        ask_to_stop(child);
+    assignment->early = nullptr;
+    assignment->progress = nullptr;
+    assignment->wanted = false;
+    const auto slot = std::ranges::find(child->slots, assignment, &Slot::assignment);
+    if (slot == child->slots.end() || child->state == Child::State::kDead) {
+        return;
+    }
+    if (assignment->task != 0 && !assignment->answer) {
+        ask_to_stop(child, assignment);
     } else {
-        make_idle(child);
+        release(child, *slot);
     }
 }
 
 Result<void> ExecutorPool::Core::send_task(
-    Child& child, RunMessage message, host::UniqueFd input, api::ArtifactSink early
+    Ticket& ticket, RunMessage message, host::UniqueFd input, api::WorkEvents events
 ) {
+    Child& child = *ticket.child;
+    Assignment& assignment = *ticket.assignment;
+    const auto slot = std::ranges::find(child.slots, ticket.assignment, &Slot::assignment);
+    if (slot == child.slots.end()) {
+        return {};  // the child has died, and finished is fired
+    }
     Parcel parcel;
     if (input) {
         parcel.descriptors.push_back(std::move(input));
     }
     host::UniqueFd output;
-    if (!child.output) {
+    if (!slot->output) {
         FG_TRY(region, make_output_region(settings_.result_bytes_max));
         host::UniqueFd copy(::fcntl(region.get(), F_DUPFD_CLOEXEC, 0));
         if (!copy) {
@@ -139,38 +156,41 @@ Result<void> ExecutorPool::Core::send_task(
         output = std::move(region);
     }
     message.task = ++last_task_;
+    message.slot = static_cast<std::uint32_t>(slot - child.slots.begin());
     FG_TRY(frame, encode(message));
     parcel.frame = std::move(frame);
     if (output) {
-        child.output = std::move(output);
+        slot->output = std::move(output);
     }
-    child.task = message.task;
-    child.early = std::make_shared<api::EarlyArtifacts>(api::early_count(message.work), std::move(early));
+    assignment.task = message.task;
+    assignment.early =
+        std::make_shared<api::EarlyArtifacts>(api::early_count(message.work), std::move(events.artifact));
+    assignment.progress = std::move(events.progress);
     remember_session(child, message.work.session_id);
-    if (auto model = model_of(message.work); !model.empty()) {
-        child.model = std::move(model);
-    }
     if (!child.socket->send(std::move(parcel))) {
         kill(child, "did not read its messages");
     }
     return {};
 }
 
-Result<api::WorkOutput> ExecutorPool::Core::collect(Child& child) {
-    if (!child.answer) {
+Result<api::WorkOutput> ExecutorPool::Core::collect(Ticket& ticket) {
+    Child& child = *ticket.child;
+    Assignment& assignment = *ticket.assignment;
+    if (!assignment.answer) {
         return fail(retry(fmt::format("the executor {} during the task", child.end_reason)));
     }
-    DoneMessage done = std::move(*child.answer);
-    child.answer.reset();
+    const DoneMessage& done = *assignment.answer;
     if (!done.outcome) {
         ++stats_.tasks_failed;
-        Error error = std::move(done.outcome.error());
+        Error error = done.outcome.error();
         if (error.disposition != Disposition::kReject) {
             error.disposition = Disposition::kRetry;  // whatever it is, it is this executor's trouble
         }
         return fail(std::move(error));
     }
-    auto mapped = map_result(child, *done.outcome);
+    const auto slot = std::ranges::find(child.slots, ticket.assignment, &Slot::assignment);
+    auto mapped = slot != child.slots.end() ? map_result(*slot, *done.outcome)
+                                            : fail(Errc::kProtocol, "its memory is gone");
     if (!mapped) {
         ++stats_.tasks_crashed;
         kill(child, "sent a false result (" + mapped.error().message + ")");
@@ -179,15 +199,15 @@ Result<api::WorkOutput> ExecutorPool::Core::collect(Child& child) {
     ++stats_.tasks_ok;
     api::WorkOutput output;
     output.decoded = done.outcome->decoded;
-    output.ai = std::move(done.outcome->ai);
-    for (auto& entry : done.outcome->artifacts) {
+    output.ai = done.outcome->ai;
+    for (const auto& entry : done.outcome->artifacts) {
+        output.artifacts.push_back(entry.artifact);
         if (entry.region) {
-            entry.artifact.bytes = mapped->slice(entry.region->offset, entry.region->size);
+            output.artifacts.back().bytes = mapped->slice(entry.region->offset, entry.region->size);
         }
-        output.artifacts.push_back(std::move(entry.artifact));
     }
-    if (child.early) {
-        child.early->put_into(output);
+    if (assignment.early) {
+        assignment.early->put_into(output);
     }
     return output;
 }
@@ -200,7 +220,7 @@ void ExecutorPool::Core::end_session(const std::string& session_id) {
     }
 }
 
-Result<Blob> ExecutorPool::Core::map_result(Child& child, const OutputMessage& output) {
+Result<Blob> ExecutorPool::Core::map_result(Slot& slot, const OutputMessage& output) {
     const auto used = bytes_used(output, settings_.result_bytes_max);
     if (!used) {
         return fail(Errc::kProtocol, "a file outside its memory");
@@ -208,7 +228,7 @@ Result<Blob> ExecutorPool::Core::map_result(Child& child, const OutputMessage& o
     if (*used == 0) {
         return Blob();
     }
-    const host::UniqueFd region = std::move(child.output);
+    const host::UniqueFd region = std::move(slot.output);
     return seal_and_map(region, *used);
 }
 
@@ -258,13 +278,21 @@ Task<void> ExecutorPool::Core::listen(std::shared_ptr<Core> core, std::shared_pt
     }
 }
 
+std::size_t ExecutorPool::Core::processes_needed() const {
+    const auto alone = static_cast<std::size_t>(std::ranges::count(queue_, true, [](const auto& ticket) {
+        return ticket->exclusive;
+    }));
+    const std::size_t sharing = count(&Child::is_shared);
+    const std::size_t more = settings_.sharing_executors - std::min(sharing, settings_.sharing_executors);
+    return count(&Child::is_busy) + alone + std::min(queue_.size() - alone, more);
+}
+
 void ExecutorPool::Core::start_missing() {
     if (stopping_) {
         return;
     }
-    const std::size_t needed = count(Child::State::kBusy) + count(Child::State::kStopping) + queue_.size();
     const std::size_t wanted =
-        std::min(settings_.executors, std::max(warmed_up_ ? settings_.warm : 0, needed));
+        std::min(settings_.executors, std::max(warmed_up_ ? settings_.warm : 0, processes_needed()));
     while (alive() < wanted) {
         if (ports_.clock.now() < start_again_at_) {
             if (alive() == 0) {
@@ -331,6 +359,9 @@ Task<bool> ExecutorPool::Core::handle(std::shared_ptr<Child> child, Message mess
     if (auto* early = std::get_if<EarlyMessage>(&message)) {
         co_return co_await on_early(child, std::move(*early));
     }
+    if (const auto* progress = std::get_if<ProgressMessage>(&message)) {
+        co_return on_progress(*child, *progress);
+    }
     if (auto* done = std::get_if<DoneMessage>(&message)) {
         co_return on_done(child, std::move(*done));
     }
@@ -346,24 +377,30 @@ void ExecutorPool::Core::on_ready(const std::shared_ptr<Child>& child, const Rea
             ports_.log.warn("sandbox.protection_missing", {{"what", what}});
         }
     }
-    make_idle(child);
+    child->state = Child::State::kReady;
+    child->idle_since = ports_.clock.now();
+    dispatch();
+    retire_idle();
 }
 
 // The child may still write to its memory, so this is the one place where a result is copied.
 Task<bool> ExecutorPool::Core::on_early(std::shared_ptr<Child> child, EarlyMessage message) {
-    if (child->task == 0 || message.task != child->task) {
+    const Slot* slot = child->slot_of(message.task);
+    if (slot == nullptr) {
         co_return child->state == Child::State::kDead;
     }
     const auto region = message.entry.region;
-    if (region && (!child->output || !is_inside(*region, settings_.result_bytes_max))) {
+    if (region && (!slot->output || !is_inside(*region, settings_.result_bytes_max))) {
         co_return false;
     }
-    const auto early = child->early;
+    const auto assignment = slot->assignment;
+    const auto early = assignment->early;
     if (!early || !early->wants(message.index) || (region && region->size > settings_.early_bytes_max)) {
         co_return true;
     }
     if (region) {
-        const auto copy = [child, region] { return copy_out(child->output, region->offset, region->size); };
+        const host::UniqueFd memory(::fcntl(slot->output.get(), F_DUPFD_CLOEXEC, 0));
+        const auto copy = [&] { return copy_out(memory, region->offset, region->size); };
         Result<Blob> bytes = Blob();
         if (region->size >= kCopyOnPoolMin) {
             bytes = co_await offload(ports_.pool, copy);
@@ -375,30 +412,43 @@ Task<bool> ExecutorPool::Core::on_early(std::shared_ptr<Child> child, EarlyMessa
         }
         message.entry.artifact.bytes = std::move(*bytes);
     }
-    if (child->early == early) {  // else nobody waits for it any more
+    if (assignment->early == early) {  // else nobody waits for it any more
         early->tell(message.index, message.entry.artifact);
     }
     co_return true;
 }
 
+bool ExecutorPool::Core::on_progress(Child& child, const ProgressMessage& message) {
+    const Slot* slot = child.slot_of(message.task);
+    if (slot == nullptr) {
+        return child.state == Child::State::kDead;
+    }
+    if (const auto tell = slot->assignment->progress) {
+        tell(message.progress);
+    }
+    return true;
+}
+
 bool ExecutorPool::Core::on_done(const std::shared_ptr<Child>& child, DoneMessage message) {
-    if (child->task == 0 || message.task != child->task) {
+    Slot* slot = child->slot_of(message.task);
+    if (slot == nullptr || slot->assignment->answer) {
         return child->state == Child::State::kDead;
     }
-    child->task = 0;
     child->tasks_done += 1;
-    if (message.retire) {
-        child->tasks_done = settings_.tasks_per_executor_max;
+    child->retires =
+        child->retires || message.retire || child->tasks_done >= settings_.tasks_per_executor_max;
+    const auto assignment = slot->assignment;
+    if (assignment->wanted) {
+        assignment->answer = std::move(message);
+        assignment->finished.fire();
+        return true;
     }
-    if (child->state == Child::State::kBusy) {
-        child->answer = std::move(message);
-        child->finished.fire();
-    } else if (child->state == Child::State::kStopping) {
-        child->timer.cancel();
-        if (uses_region(message)) {
-            child->output = {};
-        }
-        make_idle(child);
+    assignment->grace.cancel();
+    if (uses_region(message)) {
+        slot->output = {};
+    }
+    if (child->state != Child::State::kDead) {
+        release(child, *slot);
     }
     return true;
 }
@@ -418,44 +468,63 @@ void ExecutorPool::Core::on_gone(
         }
         start_failed(make_error(Errc::kUnavailable, std::move(text)));
     } else if (!expected) {
-        stats_.tasks_crashed += child->task != 0 ? 1 : 0;
+        stats_.tasks_crashed += child->tasks();
         ports_.log.warn(
             "sandbox.executor_died",
             {{"pid", child->process.pid()}, {"how", child->end_reason}, {"last_words", child->last_words}}
         );
     }
-    child->task = 0;
-    child->finished.fire();
+    const bool had_company = child->tasks() > 1;
+    for (auto& slot : child->slots) {
+        if (const auto assignment = std::exchange(slot.assignment, nullptr)) {
+            assignment->had_company = had_company;
+            assignment->finished.fire();
+        }
+    }
     start_missing();
 }
 
+// Tasks that want a process to themselves do not hold up those that can join others, nor the other way round.
 void ExecutorPool::Core::dispatch() {
-    while (!queue_.empty()) {
-        auto child = best_idle(*queue_.front());
+    for (std::size_t i = 0; i < queue_.size();) {
+        const auto ticket = queue_[i];
+        auto child = ticket->exclusive ? best_idle(*ticket) : best_shared(*ticket);
         if (!child) {
-            return;
+            ++i;
+            continue;
         }
-        const auto ticket = queue_.front();
-        queue_.pop_front();
-        child->state = Child::State::kBusy;
-        child->finished = OneShot();
-        child->answer.reset();
-        ticket->child = std::move(child);
-        ticket->turn.fire();
+        queue_.erase(queue_.begin() + static_cast<std::ptrdiff_t>(i));
+        assign(ticket, std::move(child));
     }
+}
+
+void ExecutorPool::Core::assign(const std::shared_ptr<Ticket>& ticket, std::shared_ptr<Child> child) {
+    auto slot = std::ranges::find(child->slots, nullptr, &Slot::assignment);
+    if (slot == child->slots.end()) {
+        slot = child->slots.emplace(child->slots.end());
+    }
+    ticket->assignment = std::make_shared<Assignment>();
+    ticket->assignment->exclusive = ticket->exclusive;
+    slot->assignment = ticket->assignment;
+    if (!ticket->model.empty()) {
+        child->model = ticket->model;
+    }
+    ticket->child = std::move(child);
+    ticket->turn.fire();
 }
 
 std::shared_ptr<Child> ExecutorPool::Core::best_idle(const Ticket& ticket) const {
     std::shared_ptr<Child> best;
-    std::pair<int, TimePoint> best_score;
+    std::tuple<bool, bool, TimePoint> best_score;
     for (const auto& child : children_) {
-        if (child->state != Child::State::kIdle) {
+        if (!child->is_idle()) {
             continue;
         }
         const bool same_session =
             std::ranges::find(child->sessions, ticket.session_id) != child->sessions.end();
-        const bool same_model = !ticket.model.empty() && child->model == ticket.model;
-        const std::pair score((same_session ? 2 : 0) + (same_model ? 1 : 0), child->idle_since);
+        // A transcode leaves the process that has models loaded to those who want them.
+        const bool fits = ticket.model.empty() ? child->model.empty() : child->model == ticket.model;
+        const std::tuple score(same_session, fits, child->idle_since);
         if (!best || score > best_score) {
             best = child;
             best_score = score;
@@ -464,33 +533,52 @@ std::shared_ptr<Child> ExecutorPool::Core::best_idle(const Ticket& ticket) const
     return best;
 }
 
-void ExecutorPool::Core::make_idle(const std::shared_ptr<Child>& child) {
-    if (child->state == Child::State::kDead) {
-        return;
+std::shared_ptr<Child> ExecutorPool::Core::best_shared(const Ticket& ticket) const {
+    std::shared_ptr<Child> best;
+    for (const auto& child : children_) {
+        if (!child->is_shared() || child->retires || child->tasks() >= settings_.share_max) {
+            continue;
+        }
+        if (!best || (child->model == ticket.model && best->model != ticket.model)) {
+            best = child;
+        }
     }
-    if (child->tasks_done >= settings_.tasks_per_executor_max) {
-        ++stats_.retired;
-        kill(*child, "was replaced");
-        start_missing();
-        return;
+    return best || count(&Child::is_shared) >= settings_.sharing_executors ? best : best_idle(ticket);
+}
+
+// The slot's task is over.
+void ExecutorPool::Core::release(const std::shared_ptr<Child>& child, Slot& slot) {
+    slot.assignment = nullptr;
+    if (child->tasks() == 0) {
+        child->idle_since = ports_.clock.now();
+        if (child->retires) {
+            ++stats_.retired;
+            kill(*child, "was replaced");
+            start_missing();
+            return;
+        }
     }
-    child->state = Child::State::kIdle;
-    child->idle_since = ports_.clock.now();
     dispatch();
     retire_idle();
 }
 
-void ExecutorPool::Core::ask_to_stop(const std::shared_ptr<Child>& child) {
-    child->state = Child::State::kStopping;
-    child->timer =
-        ports_.clock.call_at(ports_.clock.now() + settings_.stop_grace, [this, weak = std::weak_ptr(child)] {
-            if (const auto late = weak.lock()) {
+void ExecutorPool::Core::ask_to_stop(
+    const std::shared_ptr<Child>& child, const std::shared_ptr<Assignment>& assignment
+) {
+    const Duration grace = child->tasks() > 1 ? settings_.shared_stop_grace : settings_.stop_grace;
+    assignment->grace = ports_.clock.call_at(
+        ports_.clock.now() + grace,
+        [this, weak_child = std::weak_ptr(child), weak = std::weak_ptr(assignment)] {
+            const auto late = weak_child.lock();
+            const auto stopping = weak.lock();
+            if (late && stopping && late->slot_of(stopping->task) != nullptr) {
                 ports_.log.info("sandbox.executor_killed", {{"pid", late->process.pid()}});
                 kill(*late, "did not stop its task");
                 start_missing();
             }
-        });
-    send(*child, CancelMessage{child->task});
+        }
+    );
+    send(*child, CancelMessage{assignment->task});
 }
 
 void ExecutorPool::Core::kill(Child& child, std::string reason) {
@@ -498,6 +586,11 @@ void ExecutorPool::Core::kill(Child& child, std::string reason) {
         child.state = Child::State::kDead;
         child.end_reason = std::move(reason);
         child.timer.cancel();
+        for (auto& slot : child.slots) {
+            if (slot.assignment) {
+                slot.assignment->grace.cancel();
+            }
+        }
         child.process.signal(SIGKILL, true);
     }
 }
@@ -523,11 +616,11 @@ void ExecutorPool::Core::remember_session(Child& child, const std::string& sessi
 
 void ExecutorPool::Core::retire_idle() {
     const TimePoint now = ports_.clock.now();
-    std::size_t surplus = count(Child::State::kIdle);
+    std::size_t surplus = count(&Child::is_idle);
     surplus -= std::min(surplus, settings_.warm);
     std::optional<TimePoint> next;
     for (const auto& child : children_) {
-        if (surplus == 0 || child->state != Child::State::kIdle) {
+        if (surplus == 0 || !child->is_idle()) {
             continue;
         }
         --surplus;
@@ -541,20 +634,14 @@ void ExecutorPool::Core::retire_idle() {
     idle_timer_ = next ? ports_.clock.call_at(*next, [this] { retire_idle(); }) : Timer();
 }
 
-std::size_t ExecutorPool::Core::count(Child::State state) const {
-    return static_cast<std::size_t>(std::ranges::count(children_, state, [](const auto& c) {
-        return c->state;
-    }));
-}
-
 std::size_t ExecutorPool::Core::alive() const {
-    return children_.size() - count(Child::State::kDead);
+    return count([](const Child& child) { return child.state != Child::State::kDead; });
 }
 
 ExecutorStats ExecutorPool::Core::snapshot() const {
     ExecutorStats out = stats_;
-    out.idle = count(Child::State::kIdle);
-    out.busy = count(Child::State::kBusy) + count(Child::State::kStopping);
+    out.idle = count(&Child::is_idle);
+    out.busy = count(&Child::is_busy);
     out.waiting = queue_.size();
     out.waiting_max = settings_.queue_max;
     return out;

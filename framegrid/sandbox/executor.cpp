@@ -28,7 +28,7 @@ namespace {
 constexpr std::size_t kDescriptorsMax = 4;  // per message; the parent sends at most two
 constexpr std::size_t kEndedSessionsMax = 1024;
 
-// Blocking messages over the socket pair. receive() and send() may be used by different threads.
+// Blocking messages over the socket pair. One thread may receive while others send.
 class Channel {
   public:
     explicit Channel(int fd) : fd_(fd) {}
@@ -64,6 +64,7 @@ class Channel {
         if (!frame) {
             return false;
         }
+        const std::scoped_lock lock(sending_);
         BytesView left = *frame;
         while (!left.empty()) {
             const ssize_t put = ::send(fd_, left.data(), left.size(), MSG_NOSIGNAL);
@@ -108,6 +109,7 @@ class Channel {
     }
 
     int fd_;
+    std::mutex sending_;
     FrameReader reader_;
     std::deque<host::UniqueFd> descriptors_;
 };
@@ -118,7 +120,7 @@ struct Task {
     host::UniqueFd output;  // empty: use the region that is there
 };
 
-// What the reader thread hands to the working thread.
+// What the reader thread hands to the thread of one slot.
 class Inbox {
   public:
     // False: a second task while one is there, which the parent never sends.
@@ -190,10 +192,13 @@ class Inbox {
     api::StopFlag stop_ = false;
 };
 
-class Executor {
+// The work of one slot, on one thread.
+class Slot {
   public:
-    Executor(Channel& channel, Inbox& inbox, ExecutorService& service, std::uint64_t memory_bytes_max)
-        : channel_(channel), inbox_(inbox), service_(service), memory_bytes_max_(memory_bytes_max) {}
+    Slot(Channel& channel, const ExecutorService& service, std::uint64_t memory_bytes_max)
+        : channel_(channel), service_(service), memory_bytes_max_(memory_bytes_max) {}
+
+    Inbox& inbox() { return inbox_; }
 
     void work_until_closed() {
         while (auto item = inbox_.take()) {
@@ -227,8 +232,13 @@ class Executor {
             FG_TRY(input, seal_and_map(task.input, *task.message.input_shared));
             work.input = std::move(input);
         }
+        const api::WorkEvents events = events_of(task.message);
+        api::WorkContext context{inbox_.stop(), events};
+        if (task.message.deadline_ms > 0) {
+            context.deadline = service_.now() + std::chrono::milliseconds(task.message.deadline_ms);
+        }
         try {
-            FG_TRY(output, service_.run(work, inbox_.stop(), early_sink(task.message.task)));
+            FG_TRY(output, service_.run(work, context));
             return results_.finish(output);
         } catch (const std::bad_alloc&) {
             retire = true;
@@ -244,9 +254,11 @@ class Executor {
         }
     }
 
-    // A failure costs nothing: the file comes with the outcome.
-    api::ArtifactSink early_sink(std::uint64_t task) {
-        return [this, task](std::size_t index, const api::Artifact& artifact) noexcept {
+    // What cannot be told costs nothing: a file comes with the outcome.
+    api::WorkEvents events_of(const RunMessage& message) {
+        api::WorkEvents events;
+        events.artifact = [this,
+                           task = message.task](std::size_t index, const api::Artifact& artifact) noexcept {
             try {
                 auto entry = results_.write(index, artifact);
                 if (entry) {
@@ -256,17 +268,76 @@ class Executor {
                 return;
             }
         };
+        const auto* ai = std::get_if<api::AiWork>(&message.work.kind);
+        if (ai != nullptr && ai->progress) {
+            events.progress = [this, task = message.task](const api::Progress& progress) noexcept {
+                try {
+                    ProgressMessage told{task, progress};
+                    if (told.progress.preview.size() > kInlineMax) {
+                        told.progress.preview = {};
+                    }
+                    channel_.send(told);
+                } catch (const std::bad_alloc&) {
+                    return;
+                }
+            };
+        }
+        return events;
     }
 
     Channel& channel_;
-    Inbox& inbox_;
-    ExecutorService& service_;
+    const ExecutorService& service_;
     std::uint64_t memory_bytes_max_;
+    Inbox inbox_;
     ResultWriter results_;
 };
 
+// All slots. Used by the reader thread, but for slot 0's own thread.
+class Slots {
+  public:
+    Slots(Channel& channel, const ExecutorService& service, std::uint64_t memory_bytes_max)
+        : channel_(channel), service_(service), memory_bytes_max_(memory_bytes_max) {
+        slots_.push_back(make_slot());
+    }
+
+    Slot& first() { return *slots_.front(); }
+    // False: there is a task in that slot.
+    bool put(Task task) {
+        const std::size_t at = task.message.slot;
+        while (slots_.size() <= at) {
+            slots_.push_back(make_slot());
+            threads_.emplace_back([slot = slots_.back().get()] { slot->work_until_closed(); });
+        }
+        return slots_[at]->inbox().put(std::move(task));
+    }
+    void cancel(std::uint64_t task) {
+        for (const auto& slot : slots_) {
+            slot->inbox().cancel(task);
+        }
+    }
+    // No more input. True when a task is being worked on.
+    bool close() {
+        bool busy = false;
+        for (const auto& slot : slots_) {
+            busy = slot->inbox().close() || busy;
+        }
+        return busy;
+    }
+
+  private:
+    std::unique_ptr<Slot> make_slot() {
+        return std::make_unique<Slot>(channel_, service_, memory_bytes_max_);
+    }
+
+    Channel& channel_;
+    const ExecutorService& service_;
+    std::uint64_t memory_bytes_max_;
+    std::vector<std::unique_ptr<Slot>> slots_;
+    std::vector<std::jthread> threads_;  // of the slots after the first
+};
+
 // Takes one message apart. False: the parent broke the protocol.
-bool deliver(Message message, Channel& channel, Inbox& inbox) {
+bool deliver(Message message, Channel& channel, Slots& slots) {
     if (auto* run = std::get_if<RunMessage>(&message)) {
         Task task{std::move(*run), {}, {}};
         if (task.message.input_shared && !(task.input = channel.take_descriptor())) {
@@ -275,14 +346,14 @@ bool deliver(Message message, Channel& channel, Inbox& inbox) {
         if (task.message.output_shared && !(task.output = channel.take_descriptor())) {
             return false;
         }
-        return inbox.put(std::move(task));
+        return slots.put(std::move(task));
     }
     if (const auto* cancel = std::get_if<CancelMessage>(&message)) {
-        inbox.cancel(cancel->task);
+        slots.cancel(cancel->task);
         return true;
     }
     if (auto* end = std::get_if<EndSessionMessage>(&message)) {
-        inbox.end_session(std::move(end->session_id));
+        slots.first().inbox().end_session(std::move(end->session_id));
         return true;
     }
     return false;
@@ -290,7 +361,7 @@ bool deliver(Message message, Channel& channel, Inbox& inbox) {
 
 }  // namespace
 
-int serve_executor(int fd, ExecutorService service) {
+int serve_executor(int fd, const ExecutorService& service) {
     Channel channel(fd);
     const auto first = channel.receive();
     const auto* setup = first ? std::get_if<SetupMessage>(&*first) : nullptr;
@@ -300,21 +371,21 @@ int serve_executor(int fd, ExecutorService service) {
     if (!channel.send(ReadyMessage{harden(*setup, fd)})) {
         return 1;
     }
-    Inbox inbox;
+    Slots slots(channel, service, setup->memory_bytes_max);
     bool broken = false;
     std::thread reader([&] {
         while (auto message = channel.receive()) {
-            if (!deliver(std::move(*message), channel, inbox)) {
+            if (!deliver(std::move(*message), channel, slots)) {
                 broken = true;
                 break;
             }
         }
-        // Nobody waits for the task any more, and it may never look at its stop flag.
-        if (inbox.close()) {
+        // Nobody waits for the tasks any more, and they may never look at their stop flags.
+        if (slots.close()) {
             ::_exit(broken ? 1 : 0);
         }
     });
-    Executor(channel, inbox, service, setup->memory_bytes_max).work_until_closed();
+    slots.first().work_until_closed();
     reader.join();
     if constexpr (is_sanitized()) {
         ::_exit(broken ? 1 : 0);  // the leak check wants to start a process

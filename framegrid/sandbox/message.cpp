@@ -9,7 +9,7 @@ namespace framegrid::sandbox {
 
 namespace {
 
-enum class Type : std::uint8_t { kSetup = 1, kReady, kRun, kCancel, kEndSession, kDone, kEarly };
+enum class Type : std::uint8_t { kSetup = 1, kReady, kRun, kCancel, kEndSession, kDone, kEarly, kProgress };
 
 constexpr std::size_t kListMax = 1024;
 constexpr std::size_t kNameBytesMax = 1024;
@@ -183,6 +183,7 @@ media::VideoProfile get_profile(Reader& in) {
 void put_work(Writer& out, const api::Work& work) {
     out.text(work.session_id);
     out.text(work.input_content_type);
+    out.integer(static_cast<std::int8_t>(work.priority));
     out.bytes(work.input.view());
     const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind);
     out.flag(transcode != nullptr);
@@ -191,6 +192,8 @@ void put_work(Writer& out, const api::Work& work) {
         out.text(ai.pipeline);
         out.text(ai.model_id);
         out.text(ai.parameters);
+        out.flag(ai.progress);
+        out.integer(ai.preview_steps);
         return;
     }
     out.integer(static_cast<std::uint32_t>(transcode->profiles.size()));
@@ -211,12 +214,20 @@ api::Work get_work(Reader& in) {
     api::Work work;
     work.session_id = in.text(kNameBytesMax);
     work.input_content_type = in.text(kNameBytesMax);
+    const auto priority = in.integer<std::int8_t>();
+    if (priority < -1 || priority > 1) {
+        in.refuse();
+    } else {
+        work.priority = static_cast<api::Priority>(priority);
+    }
     work.input = Blob::copy_of(in.bytes(kInlineMax));
     if (!in.flag()) {
         api::AiWork ai;
         ai.pipeline = in.text(kNameBytesMax);
         ai.model_id = in.text(kNameBytesMax);
         ai.parameters = in.text(kMessageBytesMax);
+        ai.progress = in.flag();
+        ai.preview_steps = in.integer<int>();
         work.kind = std::move(ai);
         return work;
     }
@@ -313,6 +324,8 @@ void put(Writer& out, const ReadyMessage& message) {
 void put(Writer& out, const RunMessage& message) {
     out.enumerator(Type::kRun);
     out.integer(message.task);
+    out.integer(message.slot);
+    out.integer(message.deadline_ms);
     put_work(out, message.work);
     out.maybe(message.input_shared);
     out.maybe(message.output_shared);
@@ -333,6 +346,14 @@ void put(Writer& out, const EarlyMessage& message) {
     out.integer(message.task);
     out.integer(message.index);
     put_artifact(out, message.entry);
+}
+
+void put(Writer& out, const ProgressMessage& message) {
+    out.enumerator(Type::kProgress);
+    out.integer(message.task);
+    out.integer(message.progress.done);
+    out.integer(message.progress.total);
+    out.bytes(message.progress.preview.view());
 }
 
 void put(Writer& out, const DoneMessage& message) {
@@ -359,6 +380,11 @@ void put(Writer& out, const DoneMessage& message) {
 Message get_run(Reader& in) {
     RunMessage message;
     message.task = in.integer<std::uint64_t>();
+    message.slot = in.integer<std::uint32_t>();
+    if (message.slot >= kSlotsMax) {
+        in.refuse();
+    }
+    message.deadline_ms = in.integer<std::uint64_t>();
     message.work = get_work(in);
     message.input_shared = in.maybe<std::uint64_t>();
     message.output_shared = in.maybe<std::uint64_t>();
@@ -370,6 +396,18 @@ Message get_early(Reader& in) {
     message.task = in.integer<std::uint64_t>();
     message.index = in.integer<std::uint32_t>();
     message.entry = get_artifact(in);
+    return message;
+}
+
+Message get_progress(Reader& in) {
+    ProgressMessage message;
+    message.task = in.integer<std::uint64_t>();
+    message.progress.done = in.integer<int>();
+    message.progress.total = in.integer<int>();
+    message.progress.preview = Blob::copy_of(in.bytes(kInlineMax));
+    if (message.progress.done < 0 || message.progress.total < std::max(1, message.progress.done)) {
+        in.refuse();
+    }
     return message;
 }
 
@@ -423,6 +461,8 @@ Message get(Reader& in) {
             return get_done(in);
         case Type::kEarly:
             return get_early(in);
+        case Type::kProgress:
+            return get_progress(in);
     }
     in.refuse();
     return CancelMessage{};

@@ -18,6 +18,7 @@ namespace framegrid::sandbox {
 inline constexpr std::size_t kInlineMax = 64 * 1024;              // media bytes inside a message
 inline constexpr std::size_t kMessageBytesMax = 4 * 1024 * 1024;  // a frame without its length
 inline constexpr std::size_t kArtifactsMax = 256;                 // of one task
+inline constexpr std::uint32_t kSlotsMax = 64;                    // tasks of one executor at a time
 
 // Parent, first: the limits that the executor puts on itself.
 struct SetupMessage {
@@ -33,14 +34,16 @@ struct ReadyMessage {
     friend bool operator==(const ReadyMessage&, const ReadyMessage&) = default;
 };
 
-// Parent: do this. The descriptors that come with it: the input (if input_shared), then the output (if
-// output_shared).
+// Parent: do this, in a slot that has no task. The descriptors that come with it: the input (if
+// input_shared), then the output (if output_shared).
 struct RunMessage {
     std::uint64_t task = 0;                     // not 0
+    std::uint32_t slot = 0;                     // each has a thread and an output region of its own
+    std::uint64_t deadline_ms = 0;              // from now; 0: none
     api::Work work;                             // `input` is set only when it is small
     std::optional<std::uint64_t> input_shared;  // size of the input in shared memory
     std::optional<std::uint64_t>
-        output_shared;  // size of a new output region; absent: the last one is unused yet
+        output_shared;  // size of a new output region; absent: the slot's last one is unused yet
 };
 
 // Parent: nobody wants this task's result any more.
@@ -80,6 +83,12 @@ struct EarlyMessage {
     ArtifactMessage entry;
 };
 
+// Executor: how far a task is.
+struct ProgressMessage {
+    std::uint64_t task = 0;
+    api::Progress progress;  // a preview has at most kInlineMax bytes
+};
+
 // Executor: the task's outcome.
 struct DoneMessage {
     std::uint64_t task = 0;
@@ -88,7 +97,8 @@ struct DoneMessage {
 };
 
 using Message = std::variant<
-    SetupMessage, ReadyMessage, RunMessage, CancelMessage, EndSessionMessage, EarlyMessage, DoneMessage>;
+    SetupMessage, ReadyMessage, RunMessage, CancelMessage, EndSessionMessage, EarlyMessage, ProgressMessage,
+    DoneMessage>;
 
 // A whole frame. kTooLarge: over kMessageBytesMax.
 Result<Bytes> encode(const Message& message);

@@ -69,9 +69,30 @@ TEST(Message, RoundTripsWork) {
 
     RunMessage ai;
     ai.task = 1;
-    ai.work.kind = api::AiWork{"upscale", "m", R"({"scale":2})"};
+    ai.slot = 5;
+    ai.deadline_ms = 900'000;
+    ai.work.priority = api::Priority::kLow;
+    ai.work.kind = api::AiWork{"upscale", "m", R"({"scale":2})", true, 4};
     const auto ai_got = std::get<RunMessage>(round_trip(ai));
-    EXPECT_EQ(std::get<api::AiWork>(ai_got.work.kind).parameters, R"({"scale":2})");
+    EXPECT_EQ(std::get<api::AiWork>(ai_got.work.kind), std::get<api::AiWork>(ai.work.kind));
+    EXPECT_EQ(ai_got.slot, 5U);
+    EXPECT_EQ(ai_got.deadline_ms, 900'000U);
+    EXPECT_EQ(ai_got.work.priority, api::Priority::kLow);
+    ai.slot = kSlotsMax;
+    EXPECT_FALSE(decode(BytesView(encode(ai).value()).subspan(4)));
+}
+
+TEST(Message, RoundTripsProgress) {
+    const ProgressMessage sent{7, {3, 20, Blob::copy_of("jpeg")}};
+    const auto got = std::get<ProgressMessage>(round_trip(sent));
+    EXPECT_EQ(got.task, 7U);
+    EXPECT_EQ(got.progress.done, 3);
+    EXPECT_EQ(got.progress.total, 20);
+    EXPECT_EQ(got.progress.preview.text(), "jpeg");
+    for (const auto& [done, total] : {std::pair{-1, 5}, std::pair{6, 5}, std::pair{0, 0}}) {
+        const ProgressMessage odd{7, {done, total, {}}};
+        EXPECT_FALSE(decode(BytesView(encode(odd).value()).subspan(4)));
+    }
 }
 
 TEST(Message, RoundTripsOutcomes) {

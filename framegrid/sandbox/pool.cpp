@@ -53,28 +53,28 @@ class Lease {
 
 }  // namespace
 
-Task<Result<api::WorkOutput>> ExecutorPool::run(api::Work work, Deadline deadline, api::ArtifactSink early) {
+Task<Result<api::WorkOutput>> ExecutorPool::run(api::Work work, Deadline deadline, api::WorkEvents events) {
     const auto core = core_;
-    Clock& clock = core->ports().clock;
-    const Deadline limit = deadline.at_most(clock, core->settings().task_max);
-    FG_CO_TRY(ticket, core->enqueue(work));
-    const Lease lease(core, ticket);
-    if (!ticket->turn.fired()) {
-        auto turn = wait_for(ticket->turn);
-        const auto got = co_await with_deadline<bool>(clock, limit, std::move(turn));
-        if (!got) {
-            if (got.error().code != Errc::kDeadline) {
-                co_return fail(got.error());
-            }
-            ++core->counters().tasks_refused;
-            co_return fail(Errc::kCapacity, "no executor became free before the deadline");
+    const Deadline limit = deadline.at_most(core->ports().clock, core->settings().task_max);
+    bool again = false;
+    if (core->may_share(work)) {
+        auto shared = co_await Core::run_once(core, work, false, limit, events, again);
+        if (shared || !again) {
+            co_return shared;
         }
+        ++core->counters().tasks_again;
     }
-    if (ticket->error) {
-        co_return fail(*ticket->error);
-    }
-    const auto child = ticket->child;
+    co_return co_await Core::run_once(core, std::move(work), true, limit, std::move(events), again);
+}
 
+Task<Result<api::WorkOutput>> ExecutorPool::Core::run_once(
+    std::shared_ptr<Core> core, api::Work work, bool exclusive, Deadline limit, api::WorkEvents events,
+    bool& had_company
+) {
+    Clock& clock = core->ports().clock;
+    FG_CO_TRY(ticket, core->enqueue(work, exclusive));
+    const Lease lease(core, ticket);
+    FG_CO_CHECK(co_await core->wait_for_turn(ticket, limit));
     RunMessage message;
     host::UniqueFd input;
     if (work.input.size() > kInlineMax) {
@@ -91,12 +91,15 @@ Task<Result<api::WorkOutput>> ExecutorPool::run(api::Work work, Deadline deadlin
         message.input_shared = bytes.size();
     }
     message.work = std::move(work);
-    FG_CO_CHECK(core->send_task(*child, std::move(message), std::move(input), std::move(early)));
-
-    auto finished = wait_for(child->finished);
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(limit.left(clock));
+    message.deadline_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(1, left.count()));
+    const auto assignment = ticket->assignment;
+    FG_CO_CHECK(core->send_task(*ticket, std::move(message), std::move(input), std::move(events)));
+    auto finished = wait_for(assignment->finished);
     const auto done = co_await with_deadline<bool>(clock, limit, std::move(finished));
     if (done) {
-        co_return core->collect(*child);
+        had_company = assignment->had_company;
+        co_return core->collect(*ticket);
     }
     if (done.error().code == Errc::kDeadline) {
         ++core->counters().tasks_late;
@@ -104,6 +107,24 @@ Task<Result<api::WorkOutput>> ExecutorPool::run(api::Work work, Deadline deadlin
     }
     ++core->counters().tasks_cancelled;
     co_return fail(done.error());
+}
+
+Task<Result<void>> ExecutorPool::Core::wait_for_turn(std::shared_ptr<Ticket> ticket, Deadline limit) {
+    if (!ticket->turn.fired()) {
+        auto turn = wait_for(ticket->turn);
+        const auto got = co_await with_deadline<bool>(ports_.clock, limit, std::move(turn));
+        if (!got) {
+            if (got.error().code != Errc::kDeadline) {
+                co_return fail(got.error());
+            }
+            ++stats_.tasks_refused;
+            co_return fail(Errc::kCapacity, "no executor became free before the deadline");
+        }
+    }
+    if (ticket->error) {
+        co_return fail(*ticket->error);
+    }
+    co_return Result<void>{};
 }
 
 void dump(MetricsWriter& out, const ExecutorStats& stats) {
@@ -116,6 +137,7 @@ void dump(MetricsWriter& out, const ExecutorStats& stats) {
     out.counter("framegrid_sandbox_tasks_total", stats.tasks_late, {{"outcome", "late"}});
     out.counter("framegrid_sandbox_tasks_total", stats.tasks_cancelled, {{"outcome", "cancelled"}});
     out.counter("framegrid_sandbox_tasks_total", stats.tasks_refused, {{"outcome", "refused"}});
+    out.counter("framegrid_sandbox_tasks_again_total", stats.tasks_again);
     out.gauge("framegrid_sandbox_executors_idle", static_cast<double>(stats.idle));
     out.gauge("framegrid_sandbox_executors_busy", static_cast<double>(stats.busy));
     out.gauge("framegrid_sandbox_queue_tasks", static_cast<double>(stats.waiting));

@@ -1,5 +1,5 @@
-// api::WorkExecutor as a pool of child processes that do one task at a time, locked in, and are replaced when
-// they die.
+// api::WorkExecutor as a pool of child processes, locked in, that are replaced when they die. A process does
+// one task at a time; those of AI pipelines may share one, so that they can share models and calls.
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,14 @@
 namespace framegrid::sandbox {
 
 struct ExecutorSettings {
-    // Tasks, and processes, at the same time.
+    // Processes at the same time.
     std::size_t executors = 1;
+    // AI tasks in one process at the same time, at most kSlotsMax; 1: they are alone like all others. A
+    // process that dies with several tasks inside is not held against any of them: each is tried once more,
+    // alone.
+    std::size_t share_max = 1;
+    // Processes that AI tasks share: one for each device.
+    std::size_t sharing_executors = 1;
     // Starts one; it finds its parent on descriptor kExecutorFd and calls serve_executor().
     std::vector<std::string> argv = {"/proc/self/exe", "executor"};
     // The environment variables that it gets, if they are set; nothing else of the environment reaches it.
@@ -52,6 +58,8 @@ struct ExecutorSettings {
     Duration startup_max = std::chrono::seconds(10);
     // What a task that was cancelled or is late gets to stop by itself, before SIGKILL.
     Duration stop_grace = std::chrono::milliseconds(500);
+    // The same when SIGKILL would hit other tasks, too.
+    Duration shared_stop_grace = std::chrono::seconds(10);
 };
 
 struct ExecutorPorts {
@@ -68,6 +76,7 @@ struct ExecutorStats {
     std::uint64_t tasks_ok = 0;
     std::uint64_t tasks_failed = 0;   // the executor answered with an error
     std::uint64_t tasks_crashed = 0;  // the executor died under them
+    std::uint64_t tasks_again = 0;    // of those, tried once more because they were not alone
     std::uint64_t tasks_late = 0;
     std::uint64_t tasks_cancelled = 0;
     std::uint64_t tasks_refused = 0;  // queue full, or no executor free in time
@@ -90,7 +99,7 @@ class ExecutorPool final : public api::WorkExecutor {
     // Besides the errors of the port: kTooLarge, the result is over result_bytes_max; kUnavailable also when
     // no executor can be started. Whatever happens to the executor, other tasks and this process are not
     // affected.
-    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline, api::ArtifactSink early) override;
+    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline, api::WorkEvents events) override;
     void end_session(const std::string& session_id) override;
     // Refuses new work, ends all processes and waits for them. Tasks that run get kUnavailable.
     Task<void> stop();

@@ -110,7 +110,7 @@ Task<Result<api::ProbeResult>> ExecutorProbe::probe(Blob file, Deadline deadline
     api::Work work;
     work.kind = api::AiWork{std::string(kProbePipeline), {}, {}};
     work.input = std::move(file);
-    auto output = co_await executors_.run(std::move(work), deadline, nullptr);
+    auto output = co_await executors_.run(std::move(work), deadline, {});
     if (!output) {
         co_return fail(std::move(output.error()));
     }

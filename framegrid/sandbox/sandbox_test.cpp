@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -60,7 +61,7 @@ struct Sandbox {
     std::vector<Output> run(std::vector<api::Work> works, Duration within = seconds(20)) {
         std::vector<Task<Output>> tasks;
         for (auto& work : works) {
-            tasks.push_back(pool.run(std::move(work), Deadline::after(clock, within), early));
+            tasks.push_back(pool.run(std::move(work), Deadline::after(clock, within), events));
         }
         std::vector<Output> out;
         EXPECT_TRUE(loop.run_main(collect_all(std::move(tasks), out)));
@@ -80,7 +81,7 @@ struct Sandbox {
     host::SteadyClock clock{loop.executor()};
     host::ThreadPool threads{1};
     std::string lines;
-    api::ArtifactSink early;  // of the tasks that run() starts
+    api::WorkEvents events;  // of the tasks that run() starts
     ExecutorPool pool;
 };
 
@@ -228,7 +229,7 @@ TEST(ExecutorPool, TellsOfFilesBeforeTheTaskEnds) {
     s.early_bytes_max = 3'000'000;
     Sandbox sandbox(s);
     std::map<std::size_t, std::string> told;
-    sandbox.early = [&](std::size_t index, const api::Artifact& artifact) {
+    sandbox.events.artifact = [&](std::size_t index, const api::Artifact& artifact) {
         EXPECT_TRUE(told.emplace(index, artifact.bytes.text()).second) << index;
     };
     const std::vector<std::size_t> sizes = {5, 2'000'000, 4'000'000, kInlineMax + 1, 300'000};
@@ -251,7 +252,9 @@ TEST(ExecutorPool, TellsOfFilesBeforeTheTaskEnds) {
 TEST(ExecutorPool, WhatWasToldOfATaskThatFailsIsGoneWithIt) {
     Sandbox sandbox(settings());
     std::size_t told = 0;
-    sandbox.early = [&](std::size_t, const api::Artifact& artifact) { told += artifact.bytes.size(); };
+    sandbox.events.artifact = [&](std::size_t, const api::Artifact& artifact) {
+        told += artifact.bytes.size();
+    };
     auto work = ask_for_renditions({100'000, 200'000});
     std::get<api::TranscodeWork>(work.kind).clip = api::Clip{};
     const auto failed = sandbox.run(std::move(work));
@@ -315,7 +318,7 @@ TEST(ExecutorPool, TasksWaitForAPlaceUntilTheirDeadline) {
 }
 
 Task<void> run_ignoring(ExecutorPool& pool, api::Work work, Deadline deadline) {
-    (void)co_await pool.run(std::move(work), deadline, nullptr);
+    (void)co_await pool.run(std::move(work), deadline, {});
 }
 
 Task<Result<int>> cancel_after(Sandbox& sandbox, const char* what, Duration after) {
@@ -375,6 +378,101 @@ TEST(ExecutorPool, GivesUpOnAnExecutorThatNeverGetsReady) {
     const auto out = sandbox.run(ask("pid"));
     ASSERT_FALSE(out);
     EXPECT_THAT(out.error().message, HasSubstr("was not ready in time"));
+}
+
+ExecutorSettings sharing(std::size_t executors = 1) {
+    auto out = settings(executors);
+    out.share_max = 4;
+    return out;
+}
+
+TEST(ExecutorPool, AiTasksShareAProcessUpToALimit) {
+    Sandbox sandbox(sharing(2));
+    std::vector<api::Work> works;
+    for (int i = 0; i < 8; ++i) {
+        works.push_back(ask("sleep"));
+    }
+    const TimePoint start = sandbox.clock.now();
+    std::set<std::string> pids;
+    for (const auto& one : sandbox.run(std::move(works))) {
+        ASSERT_TRUE(one) << one.error().message;
+        pids.insert(std::string(one->artifacts[0].bytes.text()));
+    }
+    const Duration took = sandbox.clock.now() - start;
+    EXPECT_EQ(pids.size(), 1U);
+    EXPECT_GE(took, milliseconds(200));
+    EXPECT_LT(took, milliseconds(700)) << "eight in a row would be 800 ms";
+    EXPECT_EQ(sandbox.pool.stats().started, 1U);
+}
+
+TEST(ExecutorPool, EachOfTheSharingTasksGetsItsOwnFiles) {
+    Sandbox sandbox(sharing());
+    for (int round = 0; round < 3; ++round) {
+        std::vector<api::Work> works;
+        for (std::size_t i = 0; i < 7; ++i) {
+            auto work = ask("echo");
+            work.input = Blob(Bytes(100'000 * (i + 1), static_cast<std::uint8_t>(i)));
+            works.push_back(std::move(work));
+        }
+        const auto out = sandbox.run(std::move(works));
+        for (std::size_t i = 0; i < out.size(); ++i) {
+            ASSERT_TRUE(out[i]) << out[i].error().message;
+            const Bytes expected(100'000 * (i + 1), static_cast<std::uint8_t>(i));
+            EXPECT_TRUE(std::ranges::equal(out[i]->artifacts[0].bytes.view(), expected)) << i;
+        }
+    }
+    EXPECT_EQ(sandbox.pool.stats().started, 1U);
+    EXPECT_EQ(sandbox.pool.stats().busy, 0U);
+}
+
+TEST(ExecutorPool, ATranscodeHasAProcessToItself) {
+    Sandbox sandbox(sharing(2));
+    std::vector<api::Work> works;
+    works.push_back(ask("sleep"));
+    works.push_back(ask_for_renditions({5}));
+    works.push_back(ask("sleep"));
+    for (const auto& one : sandbox.run(std::move(works))) {
+        ASSERT_TRUE(one) << one.error().message;
+    }
+    EXPECT_EQ(sandbox.pool.stats().started, 2U);
+}
+
+TEST(ExecutorPool, TheInnocentAreTriedAgainAlone) {
+    Sandbox sandbox(sharing(2));
+    std::vector<api::Work> works;
+    for (const char* what : {"sleep", "crash", "sleep"}) {
+        works.push_back(ask(what));
+    }
+    const auto out = sandbox.run(std::move(works));
+    EXPECT_TRUE(out[0]) << out[0].error().message;
+    EXPECT_TRUE(out[2]) << out[2].error().message;
+    ASSERT_FALSE(out[1]);
+    EXPECT_THAT(out[1].error().message, HasSubstr("was killed by SIGSEGV"));
+    EXPECT_EQ(sandbox.pool.stats().tasks_again, 3U);
+    EXPECT_EQ(sandbox.pool.stats().tasks_crashed, 4U);
+    EXPECT_EQ(sandbox.pool.stats().busy, 0U);
+}
+
+TEST(ExecutorPool, AStoppingTaskDoesNotTakeItsCompanyAlong) {
+    auto s = sharing();
+    s.stop_grace = milliseconds(50);  // less than "slow-stop" needs
+    Sandbox sandbox(s);
+    const auto before = sandbox.text(ask("pid"));
+    ASSERT_TRUE(sandbox.loop.run_main(cancel_after(sandbox, "slow-stop", milliseconds(30))));
+    EXPECT_EQ(sandbox.text(ask("pid")), before);
+}
+
+TEST(ExecutorPool, TellsOfProgress) {
+    Sandbox sandbox(sharing());
+    std::vector<std::string> told;
+    sandbox.events.progress = [&](const api::Progress& progress) {
+        told.push_back(fmt::format("{}/{} {}", progress.done, progress.total, progress.preview.text()));
+    };
+    auto work = ask("progress");
+    std::get<api::AiWork>(work.kind).progress = true;
+    EXPECT_EQ(sandbox.text(std::move(work)), "done");
+    EXPECT_THAT(told, testing::ElementsAre("1/3 p", "2/3 pp", "3/3 ppp"));
+    EXPECT_EQ(sandbox.text(ask("deadline")), "sane");
 }
 
 TEST(ExecutorPool, LimitsResults) {

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <fstream>
 #include <map>
+#include <mutex>
 #include <new>
 #include <thread>
 
@@ -142,14 +143,17 @@ Result<api::WorkOutput> probe(const Blob& file, const api::StopFlag& stop) {
     return hang(stop, text == "stubborn");
 }
 
+TimePoint monotonic_now() {
+    return TimePoint(std::chrono::steady_clock::now().time_since_epoch());
+}
+
 class TestService {
   public:
-    Result<api::WorkOutput> run(
-        const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
-    ) {
-        ++tasks_[work.session_id];
+    Result<api::WorkOutput> run(const api::Work& work, const api::WorkContext& context) {
+        const api::StopFlag& stop = context.stop;
+        const int of_session = count(work.session_id);
         if (const auto* work_of_media = std::get_if<api::TranscodeWork>(&work.kind)) {
-            return transcode(*work_of_media, early);
+            return transcode(*work_of_media, context.events.artifact);
         }
         if (is_probe(work)) {
             return probe(work.input, stop);
@@ -168,7 +172,7 @@ class TestService {
             return text_output(std::to_string(::getpid()));
         }
         if (what == "session") {
-            return text_output(std::to_string(tasks_[work.session_id]));
+            return text_output(std::to_string(of_session));
         }
         if (what == "wait" || what == "stubborn") {
             return hang(stop, what == "stubborn");
@@ -176,6 +180,23 @@ class TestService {
         if (what == "sleep") {
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
             return text_output(std::to_string(::getpid()));
+        }
+        if (what == "progress") {
+            for (int i = 1; i <= 3; ++i) {
+                context.events.progress({i, 3, Blob::copy_of(std::string(static_cast<std::size_t>(i), 'p'))});
+            }
+            return text_output("done");
+        }
+        if (what == "slow-stop") {
+            (void)hang(stop, false);
+            std::this_thread::sleep_for(std::chrono::milliseconds(300));
+            return fail(Errc::kCancelled, "stopped at last");
+        }
+        if (what == "deadline") {
+            const auto left = context.deadline - monotonic_now();
+            return text_output(
+                left > std::chrono::seconds(5) && left < std::chrono::seconds(21) ? "sane" : "odd"
+            );
         }
         if (what == "hog") {
             hog();
@@ -196,9 +217,18 @@ class TestService {
         return hang(stop, false);
     }
 
-    void end_session(const std::string& id) { tasks_.erase(id); }
+    void end_session(const std::string& id) {
+        const std::scoped_lock lock(mutex_);
+        tasks_.erase(id);
+    }
 
   private:
+    int count(const std::string& session) {
+        const std::scoped_lock lock(mutex_);
+        return ++tasks_[session];
+    }
+
+    std::mutex mutex_;
     std::map<std::string, int> tasks_;
 };
 
@@ -216,8 +246,9 @@ int main(int argc, char** argv) {
     }
     TestService service;
     return serve_executor(
-        kExecutorFd, {.run = [&](const auto& work, const auto& stop,
-                                 const auto& early) { return service.run(work, stop, early); },
-                      .end_session = [&](const std::string& id) { service.end_session(id); }}
+        kExecutorFd,
+        {.run = [&](const auto& work, const auto& context) { return service.run(work, context); },
+         .now = monotonic_now,
+         .end_session = [&](const std::string& id) { service.end_session(id); }}
     );
 }

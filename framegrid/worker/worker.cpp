@@ -226,7 +226,7 @@ Task<Result<api::WorkOutput>> Role::perform(
     const std::size_t early = api::early_count(task.work);
     if (early == 0) {
         const Deadline deadline = work_deadline(task.work);
-        co_return co_await ports_.work.run(std::move(task.work), deadline, nullptr);
+        co_return co_await ports_.work.run(std::move(task.work), deadline, {});
     }
     TaskGroup uploads(ports_.executor, early, ports_.log);
     co_return co_await with_group<api::WorkOutput>(
@@ -242,7 +242,7 @@ Task<Result<api::WorkOutput>> Role::run_work(
     api::ArtifactSink early = [&, host](std::size_t index, const api::Artifact& artifact) {
         uploads.spawn(deliver_early(host, {report.id, settings_.secret, index, artifact}, report));
     };
-    auto output = co_await ports_.work.run(std::move(work), deadline, std::move(early));
+    auto output = co_await ports_.work.run(std::move(work), deadline, {.artifact = std::move(early)});
     if (output) {
         co_await uploads.join();
     }

@@ -83,7 +83,8 @@ class FakeHost final : public api::WorkerHost {
 class FakeExecutor final : public api::WorkExecutor {
   public:
     explicit FakeExecutor(Clock& clock) : clock_(clock) {}
-    Task<Result<api::WorkOutput>> run(api::Work work, Deadline, api::ArtifactSink early) override {
+    Task<Result<api::WorkOutput>> run(api::Work work, Deadline, api::WorkEvents events) override {
+        const api::ArtifactSink early = events.artifact;
         struct Count {
             int& running;
             explicit Count(int& value) : running(value) { ++running; }

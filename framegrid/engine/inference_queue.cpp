@@ -1,0 +1,144 @@
+#include <framegrid/engine/inference_queue.hpp>
+
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace framegrid::engine {
+
+namespace {
+
+constexpr Duration kStopPeriod = std::chrono::milliseconds(20);  // a stop flag cannot wake anybody
+
+}  // namespace
+
+// Gives the free device to the most urgent job. Called with the mutex held.
+void InferenceQueue::choose() {
+    const TimePoint now = now_();
+    auto turn = planner_.choose(now);
+    if (turn.jobs.empty() || turn.not_before > now) {
+        return;
+    }
+    turn_ = std::move(turn);
+    planner_.begin(turn_);
+    wake_.notify_all();
+}
+
+Result<bool> InferenceQueue::wait(
+    JobId job, TurnPlanner::Call call, Request& request, const api::StopFlag& stop
+) {
+    std::unique_lock lock(mutex_);
+    planner_.ask(job, std::move(call));
+    requests_[job] = &request;
+    while (true) {
+        if (request.over) {
+            break;
+        }
+        if (turn_.jobs.empty()) {
+            choose();
+        }
+        if (!turn_.jobs.empty() && turn_.jobs.front() == job) {
+            break;
+        }
+        // A job that is part of a running turn has lent its input to the leader.
+        if (stop.load(std::memory_order_relaxed) && std::ranges::find(turn_.jobs, job) == turn_.jobs.end()) {
+            planner_.withdraw(job);
+            requests_.erase(job);
+            return fail(Errc::kCancelled, "the work was stopped");
+        }
+        const bool held = turn_.jobs.empty();
+        wake_.wait_for(lock, held ? std::chrono::milliseconds(1) : kStopPeriod);
+    }
+    requests_.erase(job);
+    if (request.thrown) {
+        std::rethrow_exception(request.thrown);
+    }
+    return !request.over;
+}
+
+void InferenceQueue::finish(TimePoint began) {
+    const std::scoped_lock lock(mutex_);
+    const TimePoint now = now_();
+    const auto turn = std::exchange(turn_, {});
+    planner_.end(turn, now - began, now);
+    for (const JobId job : turn.jobs) {
+        if (const auto at = requests_.find(job); at != requests_.end()) {
+            at->second->over = true;
+        }
+    }
+    wake_.notify_all();
+}
+
+std::vector<InferenceQueue::Request*> InferenceQueue::members_of_turn() {
+    const std::scoped_lock lock(mutex_);
+    std::vector<Request*> members;
+    for (const JobId job : turn_.jobs) {
+        if (const auto at = requests_.find(job); at != requests_.end()) {
+            members.push_back(at->second);
+        }
+    }
+    return members;
+}
+
+// One call for all; when that fails, each by itself, so that one job's odd input is its own trouble.
+void InferenceQueue::predict_turn(std::span<Request* const> members) {
+    const auto& pipeline = *members.front()->pipeline;
+    std::vector<const diffusion::StepInput*> steps;
+    for (const Request* member : members) {
+        steps.insert(steps.end(), member->steps.begin(), member->steps.end());
+    }
+    auto together = pipeline.predict(steps);
+    if (!together) {
+        for (Request* member : members) {
+            member->answer = members.size() == 1 ? std::move(together) : pipeline.predict(member->steps);
+        }
+        return;
+    }
+    auto next = std::make_move_iterator(together->begin());
+    for (Request* member : members) {
+        const auto end = next + static_cast<std::ptrdiff_t>(member->steps.size());
+        member->answer = std::vector<api::Tensor>(next, end);
+        next = end;
+    }
+}
+
+InferenceQueue::Seat::Seat(InferenceQueue& queue, const api::Urgency& urgency, const api::StopFlag& stop)
+    : queue_(queue), stop_(stop), job_(0) {
+    const std::scoped_lock lock(queue_.mutex_);
+    job_ = queue_.planner_.join(urgency);
+}
+
+InferenceQueue::Seat::~Seat() {
+    const std::scoped_lock lock(queue_.mutex_);
+    queue_.planner_.leave(job_);
+    queue_.wake_.notify_all();  // nobody needs to hold a turn for it
+}
+
+Result<std::vector<api::Tensor>> InferenceQueue::Seat::predict(
+    const diffusion::Pipeline& pipeline, std::span<const diffusion::StepInput* const> steps, int left
+) {
+    TurnPlanner::Call call{.batch = {}, .rows = 0, .left = left};
+    call.batch = fmt::format("{} {}", fmt::ptr(&pipeline), steps.front()->batch);
+    for (const auto* step : steps) {
+        call.rows += step->rows;
+    }
+    Request request{.pipeline = &pipeline, .steps = steps};
+    FG_TRY(leads, queue_.wait(job_, std::move(call), request, stop_));
+    if (!leads) {
+        return std::move(*request.answer);
+    }
+    const Turn turn(queue_);
+    std::vector<Request*> members = {&request};
+    std::ranges::copy(queue_.members_of_turn(), std::back_inserter(members));
+    try {
+        queue_.predict_turn(members);
+    } catch (...) {
+        for (Request* member : members) {
+            member->thrown = std::current_exception();
+        }
+        throw;
+    }
+    return std::move(*request.answer);
+}
+
+}  // namespace framegrid::engine

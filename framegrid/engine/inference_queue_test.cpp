@@ -1,0 +1,152 @@
+#include <framegrid/engine/inference_queue.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <future>
+
+#include <gtest/gtest.h>
+
+#include <framegrid/diffusion/toy_networks_for_test.hpp>
+
+namespace framegrid::engine {
+namespace {
+
+using diffusion::testing::ToyModel;
+using diffusion::testing::ToyPipeline;
+using Answer = Result<std::vector<api::Tensor>>;
+
+diffusion::Request request(std::uint64_t seed, int steps) {
+    diffusion::Request out;
+    out.prompt = "a red ball";
+    out.width = 8;
+    out.height = 8;
+    out.steps = steps;
+    out.seed = seed;
+    return out;
+}
+
+class InferenceQueueTest : public ::testing::Test {
+  protected:
+    InferenceQueueTest() {
+        toy.unet.answer = [this, original = toy.unet.answer](const ToyModel::Inputs& in) {
+            const int inside = ++in_use;
+            most_in_use = std::max<int>(most_in_use, inside);
+            rows_most = std::max(rows_most, in.at("sample")->shape[0]);
+            auto out = original(in);
+            --in_use;
+            return out;
+        };
+        pipeline = toy.load({.rows_max = 64, .decode_chunk = 4}).value();
+    }
+
+    // A whole job as generation jobs do it.
+    Result<Bytes> generate(std::uint64_t seed, int steps) {
+        InferenceQueue::Seat seat(queue, {}, stop);
+        FG_TRY(generation, pipeline->start(request(seed, steps)));
+        FG_CHECK(seat.alone([&] { return generation->begin(); }));
+        while (!generation->done()) {
+            const auto input = generation->next();
+            const auto* const one = &input;
+            const int left = generation->steps_total() - generation->steps_done() + 1;
+            FG_TRY(predictions, seat.predict(*pipeline, std::span(&one, 1), left));
+            FG_CHECK(generation->advance(predictions.front()));
+        }
+        FG_TRY(pictures, seat.alone([&] { return generation->decode(); }));
+        return pictures.front().pixels;
+    }
+
+    ToyPipeline toy;
+    std::unique_ptr<diffusion::Pipeline> pipeline;
+    api::StopFlag stop = false;
+    std::atomic<int> in_use = 0;
+    int most_in_use = 0;
+    std::int64_t rows_most = 0;
+    InferenceQueue queue{
+        [] { return TimePoint(std::chrono::steady_clock::now().time_since_epoch()); },
+        {.rows_max = 64, .hold_min = std::chrono::milliseconds(5), .hold_max = std::chrono::milliseconds(20)}
+    };
+};
+
+TEST_F(InferenceQueueTest, JobsShareStepsAndGetWhatTheyWouldGetAlone) {
+    constexpr int kJobs = 6;
+    std::vector<Bytes> alone;
+    int calls_alone = 0;
+    for (int i = 0; i < kJobs; ++i) {
+        toy.unet.calls = 0;
+        alone.push_back(generate(static_cast<std::uint64_t>(i), 10 + i).value());
+        calls_alone += toy.unet.calls;
+    }
+    EXPECT_EQ(rows_most, 2);
+    toy.unet.calls = 0;
+    std::vector<std::future<Result<Bytes>>> running;
+    for (int i = 0; i < kJobs; ++i) {
+        running.push_back(std::async(std::launch::async, [this, i] {
+            return generate(static_cast<std::uint64_t>(i), 10 + i);
+        }));
+    }
+    for (int i = 0; i < kJobs; ++i) {
+        const auto result = running[static_cast<std::size_t>(i)].get();
+        ASSERT_TRUE(result) << result.error().message;
+        EXPECT_EQ(*result, alone[static_cast<std::size_t>(i)]) << i;
+    }
+    EXPECT_EQ(most_in_use, 1);
+    EXPECT_GT(rows_most, 2);
+    EXPECT_LT(toy.unet.calls, calls_alone);
+}
+
+TEST_F(InferenceQueueTest, AJobThatIsStoppedLeavesTheQueue) {
+    InferenceQueue::Seat seat(queue, {}, stop);
+    api::StopFlag other_stop = false;
+    std::promise<void> waits;
+    std::future<Result<int>> other;
+    const auto result = seat.alone([&]() -> Result<int> {
+        other = std::async(std::launch::async, [&] {
+            InferenceQueue::Seat second(queue, {}, other_stop);
+            waits.set_value();
+            return second.alone([]() -> Result<int> { return 2; });
+        });
+        waits.get_future().wait();
+        other_stop = true;
+        EXPECT_EQ(other.get().error().code, Errc::kCancelled);
+        return 1;
+    });
+    EXPECT_EQ(result, 1);
+    EXPECT_EQ(seat.alone([]() -> Result<int> { return 3; }), 3);
+}
+
+TEST_F(InferenceQueueTest, ABatchThatFailsIsTriedOneByOne) {
+    toy.unet.answer = [original = toy.unet.answer](const ToyModel::Inputs& in) {
+        auto out = original(in);
+        if (in.at("sample")->shape[0] > 2) {
+            out.front().shape = {1};  // as if the device had no memory for so many
+            out.front().floats().resize(1);
+        }
+        return out;
+    };
+    std::vector<std::future<Result<Bytes>>> running;
+    for (int i = 0; i < 4; ++i) {
+        running.push_back(std::async(std::launch::async, [this, i] {
+            return generate(static_cast<std::uint64_t>(i), 20);
+        }));
+    }
+    for (auto& job : running) {
+        const auto result = job.get();
+        EXPECT_TRUE(result) << result.error().message;
+    }
+}
+
+TEST_F(InferenceQueueTest, WhatACallThrowsReachesItsJobsAndTheQueueGoesOn) {
+    std::atomic<int> left = 1;
+    toy.unet.answer = [&left, original = toy.unet.answer](const ToyModel::Inputs& in) {
+        if (left-- == 1) {
+            throw std::bad_alloc();
+        }
+        return original(in);
+    };
+    EXPECT_THROW((void)generate(1, 3), std::bad_alloc);
+    const auto result = generate(1, 3);
+    EXPECT_TRUE(result) << result.error().message;
+}
+
+}  // namespace
+}  // namespace framegrid::engine
