@@ -27,6 +27,7 @@ struct ExecutorOptions {
     std::string memory = "2G";
     std::string work_memory = "1500000000";
     int batch_rows = 8;
+    bool batch_inexact = false;
     bool probe = false;
 };
 
@@ -95,6 +96,7 @@ class Tools {
         FG_TRY(work_memory, parse_bytes(options_.work_memory, "work-memory"));
         work.working_memory_bytes = work_memory;
         work.turns.rows_max = options_.batch_rows;
+        work.batching = options_.batch_inexact ? engine::Batching::kAny : engine::Batching::kExact;
         runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &monotonic_now, work);
         return {};
     }
@@ -119,6 +121,7 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
     command->add_option("--memory", options->memory);
     command->add_option("--work-memory", options->work_memory);
     command->add_option("--batch-rows", options->batch_rows);
+    command->add_flag("--batch-inexact", options->batch_inexact);
     command->add_flag("--probe", options->probe);
     command->callback([options, &run] {
         run = [options] {

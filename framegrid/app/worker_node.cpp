@@ -26,6 +26,7 @@ struct WorkerOptions {
     int ai_capacity = 4;
     int ai_executors = 1;
     int batch_rows = 8;
+    bool batch_inexact = false;
     std::string models;
     std::string memory = "2G";
     std::string executor_memory = "4G";
@@ -83,6 +84,9 @@ Result<sandbox::ExecutorSettings> pool_settings(
     settings.argv = {program.string(), "executor",  "--x264-preset", options.preset,
                      "--hw",           options.hw,  "--memory",      options.memory,
                      "--work-memory",  work_memory, "--batch-rows",  std::to_string(options.batch_rows)};
+    if (options.batch_inexact) {
+        settings.argv.emplace_back("--batch-inexact");
+    }
     for (const auto& folder : models) {
         settings.argv.push_back("--models");
         settings.argv.push_back(folder);
@@ -213,6 +217,10 @@ void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
         )
         ->check(CLI::Range(1, 256))
         ->capture_default_str();
+    command->add_flag(
+        "--batch-inexact", options->batch_inexact,
+        "batch also where that changes the last bits: a seed's result then depends on who else is there"
+    );
     command->add_option("--models", options->models, "model directories, separated by commas")
         ->envname("FRAMEGRID_MODELS");
     command->add_option("--memory", options->memory, "for loaded models, per executor")

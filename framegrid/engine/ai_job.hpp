@@ -16,6 +16,7 @@ struct WorkSettings {
     std::int64_t output_pixels_max =
         std::int64_t{16} * 3840 * 2160;  // of a picture or a frame: 4x of 4K, 400 MB
     TurnLimits turns{};
+    Batching batching = Batching::kExact;
     std::int64_t working_memory_bytes = 1'500'000'000;  // of all jobs of the process, beside their models
 };
 

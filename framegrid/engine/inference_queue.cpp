@@ -9,6 +9,25 @@ namespace framegrid::engine {
 namespace {
 
 constexpr Duration kStopPeriod = std::chrono::milliseconds(20);  // a stop flag cannot wake anybody
+constexpr std::size_t kBatchesMax = 1000;
+
+std::size_t rows_of(const auto& members) {
+    std::int64_t rows = 0;
+    for (const auto* member : members) {
+        for (const auto* step : member->steps) {
+            rows += step->rows;
+        }
+    }
+    return static_cast<std::size_t>(rows);
+}
+
+Result<std::vector<api::Tensor>> predict_together(const auto& members) {
+    std::vector<const diffusion::StepInput*> steps;
+    for (const auto* member : members) {
+        steps.insert(steps.end(), member->steps.begin(), member->steps.end());
+    }
+    return members.front()->pipeline->predict(steps);
+}
 
 }  // namespace
 
@@ -50,9 +69,6 @@ Result<bool> InferenceQueue::wait(
         wake_.wait_for(lock, held ? std::chrono::milliseconds(1) : kStopPeriod);
     }
     requests_.erase(job);
-    if (request.thrown) {
-        std::rethrow_exception(request.thrown);
-    }
     return !request.over;
 }
 
@@ -80,19 +96,30 @@ std::vector<InferenceQueue::Request*> InferenceQueue::members_of_turn() {
     return members;
 }
 
+void InferenceQueue::answer_each(std::span<Request* const> members) {
+    for (Request* member : members) {
+        member->answer = member->pipeline->predict(member->steps);
+    }
+}
+
 // One call for all; when that fails, each by itself, so that one job's odd input is its own trouble.
 void InferenceQueue::predict_turn(std::span<Request* const> members) {
-    const auto& pipeline = *members.front()->pipeline;
-    std::vector<const diffusion::StepInput*> steps;
-    for (const Request* member : members) {
-        steps.insert(steps.end(), member->steps.begin(), member->steps.end());
+    if (members.size() == 1) {
+        return answer_each(members);
     }
-    auto together = pipeline.predict(steps);
-    if (!together) {
-        for (Request* member : members) {
-            member->answer = members.size() == 1 ? std::move(together) : pipeline.predict(member->steps);
+    if (batching_ == Batching::kExact) {
+        const auto& known = exact_[members.front()->batch];
+        const auto found = known.find(rows_of(members));
+        if (found == known.end()) {
+            return try_out(members);
         }
-        return;
+        if (!found->second) {
+            return answer_each(members);
+        }
+    }
+    auto together = predict_together(members);
+    if (!together) {
+        return answer_each(members);
     }
     auto next = std::make_move_iterator(together->begin());
     for (Request* member : members) {
@@ -100,6 +127,22 @@ void InferenceQueue::predict_turn(std::span<Request* const> members) {
         member->answer = std::vector<api::Tensor>(next, end);
         next = end;
     }
+}
+
+void InferenceQueue::try_out(std::span<Request* const> members) {
+    answer_each(members);
+    const auto together = predict_together(members);
+    bool same = together.has_value();
+    auto next = same ? together->begin() : std::vector<api::Tensor>::const_iterator();
+    for (const Request* member : members) {
+        for (std::size_t i = 0; same && i < member->steps.size(); ++i, ++next) {
+            same = !member->answer->has_value() || (**member->answer)[i].values == next->values;
+        }
+    }
+    if (exact_.size() > kBatchesMax) {
+        exact_.clear();
+    }
+    exact_[members.front()->batch][rows_of(members)] = same;
 }
 
 InferenceQueue::Seat::Seat(InferenceQueue& queue, const api::Urgency& urgency, const api::StopFlag& stop)
@@ -123,21 +166,19 @@ Result<std::vector<api::Tensor>> InferenceQueue::Seat::predict(
         call.rows += step->rows;
     }
     Request request{.pipeline = &pipeline, .steps = steps};
+    request.batch = call.batch;
     FG_TRY(leads, queue_.wait(job_, std::move(call), request, stop_));
     if (!leads) {
+        if (!request.answer) {
+            auto error = make_error(Errc::kUnavailable, "the job that led a shared call failed in it");
+            return fail(std::move(error).with_disposition(Disposition::kRetry));
+        }
         return std::move(*request.answer);
     }
     const Turn turn(queue_);
     std::vector<Request*> members = {&request};
     std::ranges::copy(queue_.members_of_turn(), std::back_inserter(members));
-    try {
-        queue_.predict_turn(members);
-    } catch (...) {
-        for (Request* member : members) {
-            member->thrown = std::current_exception();
-        }
-        throw;
-    }
+    queue_.predict_turn(members);
     return std::move(*request.answer);
 }
 

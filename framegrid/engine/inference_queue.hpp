@@ -6,7 +6,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <exception>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -21,23 +20,32 @@
 
 namespace framegrid::engine {
 
+enum class Batching : std::uint8_t {
+    // Steps share calls only where that changes no bit of what each would get alone, so that a seed gives the
+    // same result whoever else is there. Tried out for each model, shape and number of rows, once.
+    kExact,
+    kAny,
+};
+
 // Thread-safe. Outlives its seats.
 class InferenceQueue {
   public:
     class Seat;
 
     // `now`: a monotonic clock; may be called by any thread.
-    explicit InferenceQueue(std::function<TimePoint()> now, TurnLimits limits = {})
-        : now_(std::move(now)), planner_(limits) {}
+    explicit InferenceQueue(
+        std::function<TimePoint()> now, TurnLimits limits = {}, Batching batching = Batching::kExact
+    )
+        : now_(std::move(now)), planner_(limits), batching_(batching) {}
 
   private:
     // What a job waits for, on its thread's stack.
     struct Request {
         const diffusion::Pipeline* pipeline = nullptr;  // null: the thread makes its call itself
         std::span<const diffusion::StepInput* const> steps{};
+        std::string batch{};
         std::optional<Result<std::vector<api::Tensor>>> answer{};
-        std::exception_ptr thrown{};
-        bool over = false;  // another job's thread has set the answer; guarded by the queue's mutex
+        bool over = false;  // another job's thread has led its turn; guarded by the queue's mutex
     };
     using JobId = TurnPlanner::JobId;
 
@@ -46,13 +54,18 @@ class InferenceQueue {
     void choose();
     void finish(TimePoint began);
     void predict_turn(std::span<Request* const> members);
+    void try_out(std::span<Request* const> members);
+    static void answer_each(std::span<Request* const> members);
     std::vector<Request*> members_of_turn();
 
     std::function<TimePoint()> now_;
     std::mutex mutex_;
     std::condition_variable wake_;
     TurnPlanner planner_;
+    Batching batching_;
     std::map<JobId, Request*> requests_;
+    // By batch: whether calls of so many rows gave everybody the same bits. Used by the turn's leader.
+    std::map<std::string, std::map<std::size_t, bool>, std::less<>> exact_;
     TurnPlanner::Turn turn_;  // of which the first job is the leader; no jobs: the device is free
 };
 

@@ -22,7 +22,7 @@ class WorkRunner {
           models_(models),
           now_(std::move(now)),
           settings_(settings),
-          queue_(now_, settings_.turns),
+          queue_(now_, settings_.turns, settings_.batching),
           memory_(settings_.working_memory_bytes) {}
 
     // Blocking. kNotFound: unknown pipeline or model (named); kInvalidArgument: parameters (field named);

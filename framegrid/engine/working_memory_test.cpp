@@ -1,10 +1,11 @@
 #include <framegrid/engine/working_memory.hpp>
 
 #include <atomic>
-#include <future>
 #include <optional>
 
 #include <gtest/gtest.h>
+
+#include <framegrid/engine/threads_for_test.hpp>
 
 namespace framegrid::engine {
 namespace {
@@ -31,7 +32,7 @@ TEST(WorkingMemory, WhoWantsMoreThanThereIsWaitsToBeAlone) {
     WorkingMemory memory(100);
     Share held = memory.take(60, stop).value();
     std::atomic<bool> given_back = false;
-    auto large = std::async(std::launch::async, [&] {
+    testing::OnThread large([&] {
         const auto share = memory.take(1000, stop);  // alone, as it is over the limit
         EXPECT_EQ(memory.used(), 1000);
         return given_back.load();
@@ -47,7 +48,7 @@ TEST(WorkingMemory, WhoIsStoppedLeavesTheQueue) {
     api::StopFlag stop = false;
     WorkingMemory memory(100);
     Share held = memory.take(100, go).value();
-    auto waiting = std::async(std::launch::async, [&] { return memory.take(1, stop).error().code; });
+    testing::OnThread waiting([&] { return memory.take(1, stop).error().code; });
     stop = true;
     EXPECT_EQ(waiting.get(), Errc::kCancelled);
     held.reset();
