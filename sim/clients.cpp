@@ -149,6 +149,20 @@ api::ArtifactSink Clients::early_sink(std::uint32_t index, Early& early) {
     };
 }
 
+// Every second AI flow wants to know how far its jobs are.
+api::ProgressSink Clients::progress_sink(std::uint32_t index) {
+    if (!flows_[jobs_[index].flow].ai || jobs_[index].flow % 2 == 0) {
+        return nullptr;
+    }
+    return [this, index](const api::Progress& told) {
+        ++stats_.progress;
+        world_.verdict.expect(
+            jobs_[index].state == State::kRunning && told.done >= 0 && told.done <= told.total, "progress",
+            fmt::format("job {}: told of step {} of {}", index, told.done, told.total)
+        );
+    };
+}
+
 // What came early is what the result holds.
 void Clients::judge_early(std::uint32_t index, const gateway::JobResult& result, const Early& early) {
     const auto& artifacts = result.output.artifacts;
@@ -178,9 +192,11 @@ Task<Result<gateway::JobResult>> Clients::submit(std::uint32_t index, Early& ear
     // The gateway keeps the deadline itself; past the slack it has failed to.
     const Deadline slack{deadline.at + 2s};
     Network::Start<gateway::JobResult> start = [this, &node, request = std::move(request), deadline,
-                                                sink = early_sink(index, early)](const auto& call) {
+                                                sink = early_sink(index, early),
+                                                steps = progress_sink(index)](const auto& call) {
         gateway::JobRequest sent = request;
         sent.early = world_.network.early_to_caller(call, sink);
+        sent.progress = world_.network.progress_to_caller(call, steps);
         return node.role->run(std::move(sent), deadline);
     };
     return world_.network.call<gateway::JobResult>(

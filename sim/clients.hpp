@@ -20,6 +20,7 @@ struct ClientStats {
     std::uint64_t cancelled = 0;                  // by the client
     std::uint64_t retries = 0;                    // by clients
     std::uint64_t early = 0;                      // renditions that came before their jobs' ends
+    std::uint64_t progress = 0;                   // steps of AI jobs that were told of
     std::uint64_t attempts = 0;                   // by gateways, for the jobs that are done
     std::map<std::string, std::uint64_t> errors;  // that clients saw, by code
     Duration slowest{};
@@ -69,6 +70,7 @@ class Clients {
     using Early = std::map<std::size_t, Blob>;  // what one attempt has told of
     Task<Result<gateway::JobResult>> submit(std::uint32_t index, Early& early);
     api::ArtifactSink early_sink(std::uint32_t index, Early& early);
+    api::ProgressSink progress_sink(std::uint32_t index);
     void judge_early(std::uint32_t index, const gateway::JobResult& result, const Early& early);
     // True when the job has ended.
     bool judge(std::uint32_t index, const Result<gateway::JobResult>& result, std::uint32_t gateway_starts);

@@ -46,6 +46,19 @@ Task<void> Device::make_early(const api::Work& work, Duration duration, const ap
     }
 }
 
+// Takes the time of the whole task, and tells how far it is.
+Task<void> Device::pass(Duration duration, const api::ProgressSink& progress) {
+    constexpr int kSteps = 4;
+    if (!progress) {
+        co_await sleep_for(clock_, duration);
+        co_return;
+    }
+    for (int step = 1; step <= kSteps; ++step) {
+        co_await sleep_for(clock_, duration / kSteps);
+        progress({step, kSteps, {}});
+    }
+}
+
 Task<Result<api::WorkOutput>> Device::run(api::Work work, Deadline deadline, api::WorkEvents events) {
     const api::ArtifactSink& early = events.artifact;
     const Running running(stats_);
@@ -64,7 +77,7 @@ Task<Result<api::WorkOutput>> Device::run(api::Work work, Deadline deadline, api
         if (early) {
             co_await make_early(work, duration / 2, early);
         } else {
-            co_await sleep_for(clock_, duration / 2);
+            co_await pass(duration / 2, events.progress);
         }
         ++stats_.failed;
         co_return fail(Errc::kUnavailable, "the executor died");
@@ -72,7 +85,7 @@ Task<Result<api::WorkOutput>> Device::run(api::Work work, Deadline deadline, api
     if (early && !work.input.text().starts_with(kPoison)) {
         co_await make_early(work, duration, early);
     } else {
-        co_await sleep_for(clock_, work.input.text().starts_with(kPoison) ? duration / 10 : duration);
+        co_await pass(work.input.text().starts_with(kPoison) ? duration / 10 : duration, events.progress);
     }
     if (work.input.text().starts_with(kPoison)) {
         ++stats_.rejected;

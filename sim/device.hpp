@@ -39,6 +39,7 @@ class Device final : public api::WorkExecutor {
 
   private:
     Duration duration_of(const api::Work& work);
+    Task<void> pass(Duration duration, const api::ProgressSink& progress);
     Task<void> make_early(const api::Work& work, Duration duration, const api::ArtifactSink& early);
     static api::WorkOutput garbage(api::WorkOutput honest, std::uint64_t kind);
 

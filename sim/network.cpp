@@ -95,6 +95,19 @@ api::ArtifactSink Network::early_to_caller(std::shared_ptr<CallBase> call, api::
         };
 }
 
+api::ProgressSink Network::progress_to_caller(std::shared_ptr<CallBase> call, api::ProgressSink sink) {
+    if (!sink) {
+        return nullptr;
+    }
+    return [this, call = std::move(call), sink = std::move(sink)](const api::Progress& told) {
+        send(call->to, call->from, Kind::kEarly, false, [call, sink, told] {
+            if (!call->is_over()) {
+                sink(told);
+            }
+        });
+    };
+}
+
 void Network::stop_serving(CallBase& call) {
     for (const TaskSet::Id id : call.serving) {
         nodes_[call.to].tasks->cancel(id);

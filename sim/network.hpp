@@ -150,6 +150,7 @@ class Network {
     // What the server of a call tells of goes to the caller's `sink`, as long as the caller waits. Empty for
     // an empty sink.
     api::ArtifactSink early_to_caller(std::shared_ptr<CallBase> call, api::ArtifactSink sink);
+    api::ProgressSink progress_to_caller(std::shared_ptr<CallBase> call, api::ProgressSink sink);
 
     // Opens the host's half of a registration and pumps it.
     std::shared_ptr<StreamLink> open_stream(CallBase& call, std::unique_ptr<api::TaskStream> stream);

@@ -27,6 +27,7 @@ class RemoteOrchestrator final : public api::Orchestrator {
             [&network = network_, job = std::move(job), deadline](const std::shared_ptr<CallBase>& call) {
                 api::Job sent = job;
                 sent.early = network.early_to_caller(call, job.early);
+                sent.progress = network.progress_to_caller(call, job.progress);
                 return network.node(call->to).front->run(std::move(sent), deadline);
             }
         );
@@ -156,6 +157,14 @@ class RemoteHost final : public api::WorkerHost {
             self_, peer_, Kind::kSubmitEarly, deadline,
             [&node = network_.node(peer_), report = std::move(report), deadline](const auto&) {
                 return node.service->submit_early(report, deadline);
+            }
+        );
+    }
+    Task<Result<void>> submit_progress(api::ProgressReport report, Deadline deadline) override {
+        return network_.call<void>(
+            self_, peer_, Kind::kSubmitEarly, deadline,
+            [&node = network_.node(peer_), report = std::move(report), deadline](const auto&) {
+                return node.service->submit_progress(report, deadline);
             }
         );
     }

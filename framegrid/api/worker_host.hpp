@@ -58,6 +58,13 @@ struct EarlyReport {
     Artifact artifact;
 };
 
+// How far a task is.
+struct ProgressReport {
+    TaskId id;
+    std::string secret;
+    Progress progress;
+};
+
 class WorkerHost {
   public:
     virtual ~WorkerHost() = default;
@@ -71,6 +78,8 @@ class WorkerHost {
     // Before submit(), for a TranscodeWork with `early` set. An error costs nothing but time: the report then
     // brings the rendition again. kUnauthorized: wrong secret; kNotFound: no such task.
     virtual Task<Result<void>> submit_early(EarlyReport report, Deadline deadline) = 0;
+    // For an AiWork with `progress` set. kNotFound: nobody waits for the task any more, so it may stop.
+    virtual Task<Result<void>> submit_progress(ProgressReport report, Deadline deadline) = 0;
 };
 
 }  // namespace framegrid::api

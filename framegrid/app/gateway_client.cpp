@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include <framegrid/http/event_stream.hpp>
 #include <framegrid/http/multipart.hpp>
+#include <framegrid/wire/ai_progress.hpp>
 
 namespace framegrid::app {
 
@@ -43,9 +45,18 @@ bool worth_retrying(const Error& error) {
 }  // namespace
 
 Task<Result<http::Fetched>> GatewayClient::send(http::Request request, std::size_t limit, Deadline deadline) {
+    Exchange exchange = [this, limit, deadline](const http::Request& sent) {
+        return session_.client.fetch(sent, limit, deadline);
+    };
+    return send_patiently(std::move(request), std::move(exchange), deadline);
+}
+
+Task<Result<http::Fetched>> GatewayClient::send_patiently(
+    http::Request request, Exchange exchange, Deadline deadline
+) {
     Duration pause = kPauseMin;
     for (;;) {
-        auto fetched = co_await session_.client.fetch(request, limit, deadline);
+        auto fetched = co_await exchange(request);
         Error error;
         if (fetched && fetched->status == 200) {
             co_return std::move(*fetched);
@@ -124,6 +135,15 @@ http::Part form_part(const std::string& name, Blob body, bool is_file) {
     return part;
 }
 
+// Of an "error" event.
+int status_of_event(std::string_view json) {
+    boost::system::error_code error;
+    const auto body = boost::json::parse(json, error);
+    const auto* status = !error && body.is_object() ? body.get_object().if_contains("status") : nullptr;
+    const bool fits = status != nullptr && status->is_int64() && status->get_int64() >= 400;
+    return fits ? static_cast<int>(std::min<std::int64_t>(status->get_int64(), 599)) : 502;
+}
+
 bool wants_several(const AiCall& call) {
     return std::ranges::any_of(call.parameters, [](const auto& parameter) {
         return parameter.first == "num_images_per_prompt" && parameter.second != "1";
@@ -131,6 +151,49 @@ bool wants_several(const AiCall& call) {
 }
 
 }  // namespace
+
+// The result or the error that an event stream ends with, as if it had come alone.
+Task<Result<http::Fetched>> GatewayClient::read_events(
+    http::Request request, const AiCall& call, Deadline deadline
+) {
+    auto response = co_await session_.client.open(std::move(request), deadline);
+    if (!response) {
+        co_return fail(std::move(response.error()));
+    }
+    http::Fetched fetched{response->head.status, std::move(response->head.headers), {}, {}};
+    const bool is_stream =
+        fetched.headers.get("content-type").value_or("").starts_with(http::kEventStreamType);
+    http::EventReader events(kAnswerBytesMax);
+    while (is_stream) {
+        auto piece = co_await response->body->read();
+        if (!piece) {
+            co_return fail(std::move(piece.error()));
+        }
+        if (piece->empty()) {
+            co_return fail(Errc::kUnavailable, "the gateway broke off its answer");
+        }
+        if (auto taken = events.append(piece->text()); !taken) {
+            co_return fail(std::move(taken.error()));
+        }
+        while (auto event = events.next()) {
+            if (event->name == "progress") {
+                if (const auto progress = wire::read_progress(event->data)) {
+                    call.progress(*progress);
+                }
+                continue;
+            }
+            fetched.status = event->name == "result" ? 200 : status_of_event(event->data);
+            fetched.body = Blob(to_bytes(event->data));
+            co_return fetched;
+        }
+    }
+    auto body = co_await http::read_all(*response->body, kAnswerBytesMax);
+    if (!body) {
+        co_return fail(std::move(body.error()));
+    }
+    fetched.body = std::move(*body);
+    co_return fetched;
+}
 
 Task<Result<AiResult>> GatewayClient::run_ai(AiCall call, Deadline deadline) {
     auto url = http::parse_url(url_ + "/" + call.pipeline);
@@ -148,20 +211,27 @@ Task<Result<AiResult>> GatewayClient::run_ai(AiCall call, Deadline deadline) {
     if (!call.mask.empty()) {
         parts.push_back(form_part("mask", call.mask, true));
     }
-    const bool several = wants_several(call);
+    const bool streams = call.progress != nullptr;
+    const bool listed = streams || wants_several(call);
     http::Request request;
     request.method = "POST";
     request.url = std::move(*url);
     request.headers = http::Headers{
-        {"accept", several ? "application/json" : "application/octet-stream"},
+        {"accept", streams ? std::string(http::kEventStreamType)
+                   : listed ? "application/json" : "application/octet-stream"},
+        {"x-framegrid-previews", std::to_string(call.preview_steps)},
         {"content-type", "multipart/form-data; boundary=" + boundary},
     };
     request.body = http::join(http::format_multipart(parts, boundary));
-    auto fetched = co_await send(std::move(request), kAnswerBytesMax, deadline);
+    Exchange exchange = [&](const http::Request& sent) {
+        return streams ? read_events(sent, call, deadline)
+                       : session_.client.fetch(sent, kAnswerBytesMax, deadline);
+    };
+    auto fetched = co_await send_patiently(std::move(request), std::move(exchange), deadline);
     if (!fetched) {
         co_return fail(std::move(fetched.error()));
     }
-    if (several) {
+    if (listed) {
         co_return co_await fetch_listed(std::string(fetched->body.text()), deadline);
     }
     AiResult result;

@@ -1,9 +1,11 @@
 // The gateway's public HTTP API from a client's side, with patience: a gateway that restarts is waited for.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
+#include <framegrid/api/work.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/media/profile.hpp>
 
@@ -32,6 +34,9 @@ struct AiCall {
     std::string file_field;  // "image" or "video"; empty: no file
     Blob file;
     Blob mask;  // empty: none
+    // Told of the job's steps where the pipeline has any; empty: nobody wants to know.
+    std::function<void(const api::Progress& progress)> progress{};
+    int preview_steps = 0;  // a preview every so many of them; 0: none
 };
 
 struct AiResult {
@@ -54,7 +59,10 @@ class GatewayClient {
 
   private:
     Task<Result<AiResult>> fetch_listed(std::string json, Deadline deadline);
+    using Exchange = std::function<Task<Result<http::Fetched>>(const http::Request& request)>;
     Task<Result<http::Fetched>> send(http::Request request, std::size_t limit, Deadline deadline);
+    Task<Result<http::Fetched>> send_patiently(http::Request request, Exchange exchange, Deadline deadline);
+    Task<Result<http::Fetched>> read_events(http::Request request, const AiCall& call, Deadline deadline);
     Session& session_;
     std::string url_;
     std::uint64_t retries_ = 0;

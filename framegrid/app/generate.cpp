@@ -28,6 +28,7 @@ struct GenerateOptions {
     std::string mask;
     std::string output;
     std::string gateway;
+    std::string preview;  // a file that shows the newest preview; empty: none
     int parallel = 0;
 };
 
@@ -132,6 +133,24 @@ int report(Session& session, const AiResult& result, const std::vector<std::stri
     return kExitOk;
 }
 
+// A preview that cannot be written is only a preview.
+void show(
+    Session& session, const GenerateOptions& options, const api::Progress& progress, host::ProgressBar& bar
+) {
+    if (!session.common.json) {
+        bar.update(
+            static_cast<double>(progress.done) / progress.total,
+            fmt::format("step {} of {}", progress.done, progress.total)
+        );
+    }
+    if (!options.preview.empty() && !progress.preview.empty()) {
+        const auto wrote = host::write_file_atomic(options.preview, progress.preview.view());
+        if (!wrote) {
+            session.log.warn("client.preview_lost", {{"error", wrote.error().message}});
+        }
+    }
+}
+
 Task<Result<int>> generate_once(Session& session, std::string url, GenerateOptions options) {
     auto call = make_call(options);
     if (!call) {
@@ -139,9 +158,17 @@ Task<Result<int>> generate_once(Session& session, std::string url, GenerateOptio
     }
     GatewayClient gateway(session, std::move(url));
     const TimePoint began = session.clock.now();
+    host::ProgressBar bar(std::string(options.spec->name));
+    if (!session.common.json || !options.preview.empty()) {
+        call->preview_steps = options.preview.empty() ? 0 : 1;
+        call->progress = [&](const api::Progress& progress) { show(session, options, progress, bar); };
+    }
     auto result = co_await gateway.run_ai(std::move(*call), Deadline::after(session.clock, kTimeMax));
     if (!result) {
         co_return fail(std::move(result.error()));
+    }
+    if (!session.common.json) {
+        bar.finish("");
     }
     std::vector<std::string> paths;
     for (std::size_t i = 0; i < result->files.size(); ++i) {
@@ -298,6 +325,11 @@ void add_options(CLI::App& command, const std::shared_ptr<GenerateOptions>& opti
             "the gateway's URL; without it one on this machine, or a private network made for this call"
         )
         ->envname("FRAMEGRID_GATEWAY");
+    if (!works_on_videos(spec)) {
+        command.add_option(
+            "--preview", options->preview, "a JPEG that shows after each step what the result will look like"
+        );
+    }
     if (works_on_videos(spec)) {
         command.add_option("--parallel", options->parallel, "pieces in flight; 0: what the network offers")
             ->check(CLI::Range(0, 64));

@@ -179,6 +179,8 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
 Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline) {
     if (auto* transcode = std::get_if<api::TranscodeWork>(&request.work.kind)) {
         transcode->early = request.early != nullptr;
+    } else {
+        std::get<api::AiWork>(request.work.kind).progress = request.progress != nullptr;
     }
     api::EarlyArtifacts early(api::early_count(request.work), request.early);
     Progress progress;
@@ -313,6 +315,7 @@ Task<Result<api::JobOutput>> Role::attempt(
             take_early(request, early, index, artifact);
         };
     }
+    job.progress = request.progress;
     sessions_.touch(request.manifest_id, ports_.clock.now());
     const auto* info = pool_.info(slot);
     const auto orchestrator =

@@ -68,6 +68,8 @@ struct JobRequest {
     // Told of renditions as they are done, each at most once; a failed attempt's are kept by the later ones.
     // Not called after run() has returned.
     api::ArtifactSink early = nullptr;
+    // Told how far an AI job is; starts again when another orchestrator does. Not called afterwards, either.
+    api::ProgressSink progress = nullptr;
 };
 
 struct JobResult {

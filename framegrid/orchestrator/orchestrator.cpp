@@ -43,6 +43,7 @@ struct PendingTask {
     api::WorkerKind kind = api::WorkerKind::kTranscoder;
     bool vanished = false;                           // the worker's registration ended
     std::shared_ptr<api::EarlyArtifacts> early;      // of the job
+    api::ProgressSink progress;                      // of the job; may be empty
     std::map<std::size_t, api::Artifact> delivered;  // by this worker, before the outcome
     std::optional<Result<api::WorkOutput>> outcome;
     OneShot done;
@@ -110,6 +111,7 @@ class Role final : public Orchestrator {
     Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
     Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
     Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override;
+    Task<Result<void>> submit_progress(api::ProgressReport report, Deadline deadline) override;
     Result<void> admit(const api::Job& head) override;
     bool is_worker_secret(std::string_view secret) const override { return secret_matches(secret); }
     Bytes sign_ping(BytesView value) override;
@@ -328,6 +330,7 @@ Task<Result<api::WorkOutput>> Role::dispatch(const api::Job& job, Deadline deadl
         pending->worker = *worker;
         pending->kind = demand.kind;
         pending->early = early;
+        pending->progress = job.progress;
         auto result = co_await run_on(demand, job.work, deadline, pending);
         if (result) {
             early->put_into(*result);
@@ -375,6 +378,9 @@ Task<Result<api::WorkOutput>> Role::run_on(
     api::WorkerTask task;
     task.id = id;
     task.work = work;
+    if (auto* ai = std::get_if<api::AiWork>(&task.work.kind)) {
+        ai->progress = true;  // who tells of its steps learns when nobody waits any more
+    }
     if (!registration->second->tasks.try_send(std::move(task))) {
         co_return fail(make_error(Errc::kCapacity, kTextBusy));
     }
@@ -509,6 +515,19 @@ Task<Result<void>> Role::submit_early(api::EarlyReport report, Deadline) {
     workers_.answered(pending->second->worker);
     FG_CO_CHECK(pending->second->deliver(report.index, std::move(report.artifact)));
     ++stats_.renditions_early;
+    co_return Result<void>{};
+}
+
+Task<Result<void>> Role::submit_progress(api::ProgressReport report, Deadline) {
+    FG_CO_CHECK(check_secret(report.id, report.secret));
+    const auto pending = pending_.find(report.id);
+    if (pending == pending_.end() || pending->second->kind != api::WorkerKind::kAi) {
+        co_return fail(Errc::kNotFound, "nobody waits for this task");
+    }
+    workers_.answered(pending->second->worker);
+    if (const auto tell = pending->second->progress) {
+        tell(report.progress);
+    }
     co_return Result<void>{};
 }
 

@@ -243,6 +243,26 @@ TEST_F(OrchestratorTest, WhatWasToldStaysWhenAnotherWorkerEndsTheJob) {
     EXPECT_EQ(told.size(), 1u);
 }
 
+TEST_F(OrchestratorTest, TellsHowFarAnAiJobIsUntilNobodyWaits) {
+    FakeWorker& w = worker(registration(api::WorkerKind::kAi));
+    std::vector<int> told;
+    api::Job job = upscale(token());
+    job.progress = [&told](const api::Progress& progress) { told.push_back(progress.done); };
+    Answer& answer = start(std::move(job));
+    ASSERT_EQ(w.tasks.size(), 1u);
+    EXPECT_TRUE(std::get<api::AiWork>(w.tasks[0].work.kind).progress);
+    const auto report = [&](int done, std::string secret = kSecret) {
+        return get(role().submit_progress({w.tasks[0].id, std::move(secret), {done, 10, {}}}, later()));
+    };
+    EXPECT_TRUE(report(1));
+    EXPECT_EQ(report(2, "wrong").error().code, Errc::kUnauthorized);
+    EXPECT_TRUE(report(3));
+    EXPECT_EQ(told, (std::vector<int>{1, 3}));
+    EXPECT_TRUE(submit(w.tasks[0], good_output(1)));
+    ASSERT_TRUE(answer && *answer);
+    EXPECT_EQ(report(4).error().code, Errc::kNotFound);
+}
+
 TEST_F(OrchestratorTest, EarlyRenditionsAreChecked) {
     FakeWorker& w = worker();
     std::vector<std::pair<std::size_t, std::string>> told;

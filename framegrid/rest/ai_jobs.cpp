@@ -1,10 +1,13 @@
 #include <framegrid/rest/ai_jobs.hpp>
 
+#include <charconv>
 #include <optional>
 
 #include <boost/json.hpp>
 
 #include <framegrid/base/utf8.hpp>
+#include <framegrid/crypto/hash.hpp>
+#include <framegrid/http/event_stream.hpp>
 #include <framegrid/media/file_types.hpp>
 #include <framegrid/media/sniff.hpp>
 #include <framegrid/rest/request_text.hpp>
@@ -15,6 +18,7 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr int kPreviewStepsMax = 1000;
 constexpr std::size_t kParseHereBytesMax = 256 * 1024;  // larger messages are searched off the loop
 
 // What a result is, from its bytes: a peer's word for it is not passed on.
@@ -61,6 +65,61 @@ json::object describe(const gateway::JobResult& result, Pixels units) {
         out["runtime_ms"] = run->runtime_ms;
     }
     return out;
+}
+
+bool wants_events(const Call& call) {
+    return asks_for(accepted_types(call.headers().get("accept").value_or("")), http::kEventStreamType);
+}
+
+std::string progress_json(const api::Progress& progress) {
+    json::object out{{"step", progress.done}, {"steps", progress.total}};
+    if (!progress.preview.empty()) {
+        out["preview"] = "data:image/jpeg;base64," + crypto::base64(progress.preview.view());
+    }
+    return json::serialize(out);
+}
+
+// The end of an event stream. An error of which the client has not seen the beginning stays a plain one.
+Answer as_event(const Call& call, Answer answer) {
+    const bool started = call.exchange.response.started();
+    if (!wants_events(call) || (answer.status >= 400 && !started)) {
+        return answer;
+    }
+    std::string data(http::join(std::move(answer.body)).text());
+    if (answer.status >= 400) {
+        data = R"({"status":)" + std::to_string(answer.status) + "," + data.substr(1);
+    }
+    Answer out;
+    out.body.push_back(
+        Blob(to_bytes(http::format_event({answer.status >= 400 ? "error" : "result", std::move(data)})))
+    );
+    if (started) {
+        out.trailers = std::move(answer.headers);
+    } else {
+        out.headers.add("content-type", std::string(http::kEventStreamType));
+        out.headers.add("cache-control", "no-store");
+    }
+    return out;
+}
+
+// X-Framegrid-Priority and X-Framegrid-Previews. kInvalidArgument names the field.
+Result<void> read_urgency(const http::Headers& headers, gateway::JobRequest& job) {
+    const auto priority = headers.get("x-framegrid-priority").value_or("normal");
+    if (priority == "low" || priority == "high") {
+        job.work.priority = priority == "low" ? api::Priority::kLow : api::Priority::kHigh;
+    } else if (priority != "normal") {
+        return fail(Errc::kInvalidArgument, "the priority is low, normal or high", "x-framegrid-priority");
+    }
+    const std::string previews(headers.get("x-framegrid-previews").value_or("0"));
+    int& steps = std::get<api::AiWork>(job.work.kind).preview_steps;
+    const auto end = previews.data() + previews.size();
+    const auto [at, error] = std::from_chars(previews.data(), end, steps);
+    if (error != std::errc() || at != end || steps < 0 || steps > kPreviewStepsMax) {
+        return fail(
+            Errc::kInvalidArgument, "previews come every 1 to 1000 steps; 0: none", "x-framegrid-previews"
+        );
+    }
+    return {};
 }
 
 }  // namespace
@@ -159,23 +218,34 @@ Task<Answer> AiJobs::post(Call& call, const job::PipelineSpec& spec) {
                                   : 1 + static_cast<std::int64_t>(random_.below(0xFFFF'FFFF));
     const Pixels units = job::payable_units(spec, request->parameters, request->size);
     gateway::JobRequest job = make_job(spec, *std::move(request), seed);
+    if (auto urgency = read_urgency(call.headers(), job); !urgency) {
+        co_return error_answer(urgency.error());
+    }
     const std::string what =
         std::string(spec.name) + " with model " + printable(std::get<api::AiWork>(job.work.kind).model_id);
     const Deadline deadline = Deadline::after(clock_, settings_.time_max);
     const TimePoint began = clock_.now();
-    auto result = co_await gateway_.run(std::move(job), deadline);
+    http::EventOutlet outlet(call.start, call.exchange.response, clock_);
+    if (wants_events(call)) {
+        job.progress = [&outlet, &call](const api::Progress& progress) {
+            std::string event = progress_json(progress);
+            call.bytes_out += event.size();
+            outlet.put({"progress", std::move(event)});
+        };
+    }
+    auto result = co_await http::while_telling(outlet, gateway_.run(std::move(job), deadline));
     if (!result) {
-        co_return error_answer(std::move(result.error()).with_context(what));
+        co_return as_event(call, error_answer(std::move(result.error()).with_context(what)));
     }
     log_done(call, spec, *result, began, units);
     if (result->output.artifacts.empty()) {
-        co_return error_answer(make_error(Errc::kProtocol, "the answer holds no file"));
+        co_return as_event(call, error_answer(make_error(Errc::kProtocol, "the answer holds no file")));
     }
     std::string described = json::serialize(describe(*result, units));
     auto out = answer(call, std::move(result->output.artifacts), std::move(described), seed);
     out.headers.add("x-framegrid-attempts", std::to_string(result->attempts));
     out.headers.add("x-framegrid-orchestrator", result->orchestrator);
-    co_return out;
+    co_return as_event(call, std::move(out));
 }
 
 // Keeps one result and returns its URL.

@@ -19,6 +19,7 @@ namespace json = boost::json;
 
 constexpr std::size_t kParameterBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kMediaMax = 256;
+constexpr std::int64_t kStepsMax = 1'000'000;
 constexpr std::size_t kRunTextMax = 256;
 constexpr std::array<std::string_view, 3> kFileFields{"image", "video", "audio"};
 // Fields that stay text even when they look like a number.
@@ -269,11 +270,38 @@ Result<DataUrl> parse_data_url(std::string_view url) {
     return DataUrl{std::string(url.substr(5, mark - 5)), std::move(bytes)};
 }
 
-Result<std::string> write_ai_job(const api::AiWork& work, std::string_view input_url) {
+Result<std::string> write_ai_job(
+    const api::AiWork& work, api::Priority priority, std::string_view input_url
+) {
     FG_TRY(object, parameters_of(work));
     object["model_id"] = work.model_id;
-    return json::serialize(json::object{{"input_url", input_url}, {"request", std::move(object)}});
+    json::object ours{
+        {"progress", work.progress},
+        {"preview_steps", work.preview_steps},
+        {"priority", static_cast<int>(priority)}
+    };
+    return json::serialize(json::object{
+        {"input_url", input_url}, {"request", std::move(object)}, {"framegrid", std::move(ours)}
+    });
 }
+
+namespace {
+
+// What is missing or odd is left as it is.
+void read_extras(const json::object& extras, AiJob& job) {
+    const auto* progress = extras.if_contains("progress");
+    job.work.progress = progress != nullptr && progress->is_bool() && progress->get_bool();
+    const auto* previews = extras.if_contains("preview_steps");
+    if (previews != nullptr && previews->is_int64()) {
+        job.work.preview_steps = static_cast<int>(std::clamp<std::int64_t>(previews->get_int64(), 0, kStepsMax));
+    }
+    const auto* priority = extras.if_contains("priority");
+    if (priority != nullptr && priority->is_int64()) {
+        job.priority = static_cast<api::Priority>(std::clamp<std::int64_t>(priority->get_int64(), -1, 1));
+    }
+}
+
+}  // namespace
 
 Result<AiJob> read_ai_job(std::string pipeline, std::string_view text) {
     FG_TRY(object, parse_object(text, "requestData"));
@@ -289,6 +317,9 @@ Result<AiJob> read_ai_job(std::string pipeline, std::string_view text) {
     FG_TRY(model, take_model_id(request->get_object()));
     job.work.model_id = std::move(model);
     job.work.parameters = json::serialize(*request);
+    if (const auto* ours = object.if_contains("framegrid"); ours != nullptr && ours->is_object()) {
+        read_extras(ours->get_object(), job);
+    }
     return job;
 }
 

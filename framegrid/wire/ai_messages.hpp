@@ -58,10 +58,12 @@ struct DataUrl {
 // Base64 data URLs only.
 Result<DataUrl> parse_data_url(std::string_view url);
 
-// The JSON of one AI task for a worker: {"input_url":..,"request":{..}} (protocol section 7).
-Result<std::string> write_ai_job(const api::AiWork& work, std::string_view input_url);
+// The JSON of one AI task for a worker: {"input_url":..,"request":{..}} (protocol section 7), and of ours
+// {"framegrid":{"progress":true,"preview_steps":5,"priority":0}}, which other peers skip.
+Result<std::string> write_ai_job(const api::AiWork& work, api::Priority priority, std::string_view input_url);
 struct AiJob {
     api::AiWork work;
+    api::Priority priority = api::Priority::kNormal;
     std::string input_url;
 };
 Result<AiJob> read_ai_job(std::string pipeline, std::string_view json);

@@ -43,6 +43,10 @@ class WireOrchestrator final : public api::Orchestrator {
   private:
     Task<Result<api::JobOutput>> run_transcode(api::Job job, Deadline deadline);
     Task<Result<api::JobOutput>> run_ai(api::Job job, Deadline deadline);
+    // The JSON of the job's answer; tells `progress` of steps when the answer is an event stream.
+    Task<Result<std::string>> exchange_ai(
+        http::Request request, Deadline deadline, api::ProgressSink progress
+    );
     Task<Result<api::JobOutput>> run_echo(api::Job job, Deadline deadline);
     struct EarlyDownloads;
     Task<Result<std::string>> exchange_segment(

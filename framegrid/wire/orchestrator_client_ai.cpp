@@ -1,7 +1,9 @@
 #include <framegrid/wire/orchestrator_client.hpp>
 
 #include <framegrid/media/file_types.hpp>
+#include <framegrid/http/event_stream.hpp>
 #include <framegrid/wire/ai_messages.hpp>
+#include <framegrid/wire/ai_progress.hpp>
 #include <framegrid/wire/protocol_error.hpp>
 
 namespace framegrid::wire {
@@ -54,12 +56,17 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_ai(api::Job job, Deadline dea
     );
     http::Request request = job_request(job, empty_hash(), "/" + work.pipeline, std::move(body.content_type));
     request.headers.add("authorization", std::string(kAiAuthorization));
-    request.body = std::move(body.body);
-    FG_CO_TRY(answer, co_await ports_.client.fetch(std::move(request), kAnswerBytesMax, deadline));
-    if (answer.status != 200) {
-        co_return fail(error_from_answer(answer.status, answer.headers, answer.body.text()));
+    if (job.progress) {
+        request.headers.add(std::string(kProgressHeader), std::to_string(work.preview_steps));
     }
-    auto response = read_ai_response(answer.body.text());
+    if (job.work.priority != api::Priority::kNormal) {
+        const auto level = static_cast<int>(job.work.priority);
+        request.headers.add(std::string(kPriorityHeader), std::to_string(level));
+    }
+    request.body = std::move(body.body);
+    auto exchange = exchange_ai(std::move(request), deadline, job.progress);
+    FG_CO_TRY(answer, co_await with_deadline<std::string>(ports_.clock, deadline, std::move(exchange)));
+    auto response = read_ai_response(answer);
     if (!response) {
         co_return fail(as_peer_fault(response.error(), work.pipeline));
     }
@@ -79,6 +86,45 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_ai(api::Job job, Deadline dea
         out.output.artifacts[(*missing)[i]].bytes = std::move(files[i]);
     }
     co_return out;
+}
+
+Task<Result<std::string>> WireOrchestrator::exchange_ai(
+    http::Request request, Deadline deadline, api::ProgressSink progress
+) {
+    FG_CO_TRY(response, co_await ports_.client.open(std::move(request), deadline));
+    const auto type = response.head.headers.get("content-type").value_or("");
+    if (response.head.status != 200 || !progress || !type.starts_with(http::kEventStreamType)) {
+        FG_CO_TRY(body, co_await http::read_all(*response.body, kAnswerBytesMax));
+        if (response.head.status != 200) {
+            co_return fail(error_from_answer(response.head.status, response.head.headers, body.text()));
+        }
+        co_return std::string(body.text());
+    }
+    http::EventReader events(kAnswerBytesMax);
+    for (;;) {
+        FG_CO_TRY(piece, co_await response.body->read());
+        if (piece.empty()) {
+            co_return fail(as_peer_fault(make_error(Errc::kProtocol, "no result at its end"), "progress"));
+        }
+        if (auto taken = events.append(piece.text()); !taken) {
+            co_return fail(as_peer_fault(std::move(taken.error()), "progress"));
+        }
+        while (auto event = events.next()) {
+            if (event->name == kResultEvent) {
+                co_return std::move(event->data);
+            }
+            if (event->name == kErrorEvent) {
+                co_return fail(read_error_event(event->data));
+            }
+            if (event->name == kProgressEvent) {
+                auto told = read_progress(event->data);
+                if (!told) {
+                    co_return fail(as_peer_fault(std::move(told.error()), "progress"));
+                }
+                progress(*told);
+            }
+        }
+    }
 }
 
 Task<Result<api::JobOutput>> WireOrchestrator::run_echo(api::Job job, Deadline deadline) {

@@ -107,8 +107,9 @@ Task<void> OrchestratorServer::Impl::serve(http::Exchange& exchange) {
     }
     const bool results = path == "/transcodeResults" || path == "/aiResults";
     const bool early = path == kEarlyPath;
+    const bool progress = path == kProgressPath;
     const std::string pipeline = pipeline_route(path);
-    if (path != "/segment" && path != "/echo" && !results && !early && pipeline.empty()) {
+    if (path != "/segment" && path != "/echo" && !results && !early && !progress && pipeline.empty()) {
         co_await refuse(exchange, {404, "404 page not found", Errc::kNotFound});
     } else if (exchange.head.method != "POST") {
         co_await refuse(exchange, {405, "Method Not Allowed", Errc::kInvalidArgument});
@@ -118,6 +119,8 @@ Task<void> OrchestratorServer::Impl::serve(http::Exchange& exchange) {
         co_await serve_echo(exchange);
     } else if (early) {
         co_await answer_upload(exchange, take_early(exchange));
+    } else if (progress) {
+        co_await answer_upload(exchange, take_progress(exchange));
     } else if (results) {
         const bool ai = path == "/aiResults";
         co_await answer_upload(

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <framegrid/wire/livepeer.pb.h>
+#include <framegrid/http/event_stream.hpp>
 #include <framegrid/runtime/channel.hpp>
 #include <framegrid/wire/grpc.hpp>
 #include <framegrid/wire/orchestrator_server.hpp>
@@ -17,6 +18,10 @@ struct Refusal {
 };
 template <class T>
 using Checked = std::expected<T, Refusal>;
+
+inline std::string content_type_of(const http::Exchange& exchange) {
+    return std::string(exchange.head.headers.get("content-type").value_or(""));
+}
 
 class OrchestratorServer::Impl {
   public:
@@ -40,6 +45,7 @@ class OrchestratorServer::Impl {
     Task<void> serve_segment(http::Exchange& exchange);
     Task<void> serve_ai(http::Exchange& exchange, std::string pipeline);
     Task<void> run_ai(http::Exchange& exchange, api::Job job, bool inline_images);
+    Task<void> answer_ai(http::Exchange& exchange, Result<std::string> answer);
     Task<void> serve_apps(http::Exchange& exchange);
     Task<void> serve_discovery(http::Exchange& exchange);
     Task<void> serve_app(http::Exchange& exchange, std::string runner);
@@ -59,6 +65,7 @@ class OrchestratorServer::Impl {
     Task<void> answer_upload(http::Exchange& exchange, Task<Checked<void>> taking);
     Task<Checked<void>> take_result(http::Exchange& exchange, api::WorkerKind kind);
     Task<Checked<void>> take_early(http::Exchange& exchange);
+    Task<Checked<void>> take_progress(http::Exchange& exchange);
 
     Task<void> refuse(http::Exchange& exchange, Refusal refusal);
     std::string stored_url(const std::string& session_id, const std::string& name, Blob bytes);

@@ -123,6 +123,27 @@ Task<Checked<void>> OrchestratorServer::Impl::take_early(http::Exchange& exchang
     co_return Checked<void>{};
 }
 
+Task<Checked<void>> OrchestratorServer::Impl::take_progress(http::Exchange& exchange) {
+    auto report = read_progress_head(exchange.head.headers);
+    if (!report) {
+        co_return refused(std::move(report).error());
+    }
+    if (!ports_.service.is_worker_secret(report->secret)) {
+        co_return refused({401, "Unauthorized"});
+    }
+    auto body = co_await http::read_all(exchange.body, kPreviewBytesMax);
+    if (!body) {
+        co_return refused({500, body.error().message});
+    }
+    report->progress.preview = std::move(*body);
+    const Deadline deadline = Deadline::after(ports_.clock, kCallTimeMax);
+    const auto taken = co_await ports_.service.submit_progress(std::move(*report), deadline);
+    if (!taken) {
+        co_return std::unexpected(refusal_of(taken.error()));
+    }
+    co_return Checked<void>{};
+}
+
 Task<void> OrchestratorServer::Impl::answer_upload(http::Exchange& exchange, Task<Checked<void>> taking) {
     auto taken = co_await std::move(taking);
     if (!taken) {

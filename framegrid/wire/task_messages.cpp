@@ -89,7 +89,7 @@ Result<net::NotifyAIJob> write_ai_task(const api::WorkerTask& task, const std::s
     if (work == nullptr) {
         return fail(Errc::kInvalidArgument, "not an AI task");
     }
-    FG_TRY(request, write_ai_job(*work, input_url));
+    FG_TRY(request, write_ai_job(*work, task.work.priority, input_url));
     net::NotifyAIJob message;
     message.set_taskid(task.id.value);
     message.mutable_aijobdata()->set_pipeline(work->pipeline);
@@ -124,6 +124,7 @@ Result<api::WorkerTask> read_task(const net::NotifyAIJob& message) {
     task.id.value = message.taskid();
     task.input_url = std::move(job.input_url);
     task.work.kind = std::move(job.work);
+    task.work.priority = job.priority;
     return task;
 }
 

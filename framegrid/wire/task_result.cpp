@@ -290,4 +290,37 @@ std::expected<api::EarlyReport, UploadRefusal> read_early_head(const http::Heade
     return report;
 }
 
+ResultUpload write_progress_report(const api::ProgressReport& report) {
+    ResultUpload upload;
+    upload.path = kProgressPath;
+    upload.headers = {
+        {"authorization", std::string(kAiAuthorization)},
+        {"credentials", report.secret},
+        {"taskid", std::to_string(report.id.value)},
+        {"step", std::to_string(report.progress.done)},
+        {"steps", std::to_string(report.progress.total)},
+        {"content-type", "image/jpeg"},
+    };
+    upload.pieces = {report.progress.preview};
+    return upload;
+}
+
+std::expected<api::ProgressReport, UploadRefusal> read_progress_head(const http::Headers& headers) {
+    const auto secret = headers.get("credentials");
+    if (headers.get("authorization") != kAiAuthorization || !secret) {
+        return refuse(401, "Unauthorized");
+    }
+    const auto id = parse_number(headers.get("taskid").value_or(""));
+    const auto step = parse_number(headers.get("step").value_or(""));
+    const auto steps = parse_number(headers.get("steps").value_or(""));
+    constexpr std::int64_t kStepsMax = 1'000'000;
+    if (!id || !step || *step < 0 || !steps || *steps < std::max<std::int64_t>(1, *step) || *steps > kStepsMax) {
+        return refuse(400, "Invalid Task ID, Step or Steps");
+    }
+    api::ProgressReport report{TaskId{*id}, std::string(*secret), {}};
+    report.progress.done = static_cast<int>(*step);
+    report.progress.total = static_cast<int>(*steps);
+    return report;
+}
+
 }  // namespace framegrid::wire

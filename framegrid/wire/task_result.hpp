@@ -1,5 +1,5 @@
-// Uploads of workers: POST /transcodeResults and /aiResults (protocol section 7), and our own
-// /earlyRendition, which takes one rendition of a task before the task's result.
+// Uploads of workers: POST /transcodeResults and /aiResults (protocol section 7), and our own: /earlyRendition,
+// which takes one rendition of a task before the task's result, and /aiProgress, which says how far a task is.
 #pragma once
 
 #include <string>
@@ -38,5 +38,11 @@ inline constexpr std::string_view kEarlyPath = "/earlyRendition";
 ResultUpload write_early_report(const api::EarlyReport& report);
 // Everything but the bytes. Refusals as of read_result_head().
 std::expected<api::EarlyReport, UploadRefusal> read_early_head(const http::Headers& headers);
+
+// The body is the preview, or empty.
+inline constexpr std::string_view kProgressPath = "/aiProgress";
+inline constexpr std::size_t kPreviewBytesMax = 256 * 1024;
+ResultUpload write_progress_report(const api::ProgressReport& report);
+std::expected<api::ProgressReport, UploadRefusal> read_progress_head(const http::Headers& headers);
 
 }  // namespace framegrid::wire

@@ -134,6 +134,10 @@ Task<Result<void>> WireWorkerHost::submit_early(api::EarlyReport report, Deadlin
     co_return co_await send(write_early_report(report), deadline);
 }
 
+Task<Result<void>> WireWorkerHost::submit_progress(api::ProgressReport report, Deadline deadline) {
+    co_return co_await send(write_progress_report(report), deadline);
+}
+
 Task<Result<void>> WireWorkerHost::send(ResultUpload upload, Deadline deadline) {
     if (!base_) {
         co_return fail(base_.error());

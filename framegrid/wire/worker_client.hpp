@@ -25,6 +25,7 @@ class WireWorkerHost final : public api::WorkerHost {
     Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
     Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
     Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override;
+    Task<Result<void>> submit_progress(api::ProgressReport report, Deadline deadline) override;
 
   private:
     Task<Result<void>> send(ResultUpload upload, Deadline deadline);

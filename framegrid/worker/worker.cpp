@@ -31,6 +31,12 @@ class Role final : public Worker {
     Task<Result<api::WorkOutput>> run_work(
         std::shared_ptr<api::WorkerHost> host, api::Work work, TaskGroup& uploads, api::TaskReport& report
     );
+    struct AiTask;
+    Task<Result<api::WorkOutput>> run_reporting(
+        std::shared_ptr<api::WorkerHost> host, api::Work work, TaskId id, AiTask& task
+    );
+    Task<void> run_ai(api::Work work, AiTask& task);
+    Task<void> report_progress(std::shared_ptr<api::WorkerHost> host, TaskId id, AiTask& task);
     Task<void> deliver_early(
         std::shared_ptr<api::WorkerHost> host, api::EarlyReport early, api::TaskReport& report
     );
@@ -210,6 +216,15 @@ Deadline Role::work_deadline(const api::Work& work) const {
     return Deadline::after(ports_.clock, limit);
 }
 
+// An AI task that runs beside the reports of its progress.
+struct Role::AiTask {
+    TaskGroup* group = nullptr;
+    std::optional<Result<api::WorkOutput>> outcome;
+    std::optional<api::Progress> newest;  // not reported yet
+    bool unwanted = false;                // the orchestrator said so
+    Notifier changed;
+};
+
 Task<Result<api::WorkOutput>> Role::perform(
     std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::TaskReport& report
 ) {
@@ -223,6 +238,14 @@ Task<Result<api::WorkOutput>> Role::perform(
         }
         task.work.input = std::move(*input);
     }
+    if (const auto* ai = std::get_if<api::AiWork>(&task.work.kind); ai != nullptr && ai->progress) {
+        AiTask state;
+        TaskGroup group(ports_.executor, 2, ports_.log);
+        state.group = &group;
+        co_return co_await with_group<api::WorkOutput>(
+            group, run_reporting(std::move(host), std::move(task.work), report.id, state)
+        );
+    }
     const std::size_t early = api::early_count(task.work);
     if (early == 0) {
         const Deadline deadline = work_deadline(task.work);
@@ -232,6 +255,55 @@ Task<Result<api::WorkOutput>> Role::perform(
     co_return co_await with_group<api::WorkOutput>(
         uploads, run_work(std::move(host), std::move(task.work), uploads, report)
     );
+}
+
+Task<Result<api::WorkOutput>> Role::run_reporting(
+    std::shared_ptr<api::WorkerHost> host, api::Work work, TaskId id, AiTask& task
+) {
+    task.group->spawn(run_ai(std::move(work), task));
+    task.group->spawn(report_progress(std::move(host), id, task));
+    while (!task.outcome && !task.unwanted) {
+        co_await task.changed.wait();
+    }
+    if (!task.outcome) {
+        co_return fail(Errc::kCancelled, "nobody waits for the task any more");
+    }
+    co_return std::move(*task.outcome);
+}
+
+Task<void> Role::run_ai(api::Work work, AiTask& task) {
+    const Deadline deadline = work_deadline(work);
+    api::WorkEvents events;
+    events.progress = [&task](const api::Progress& progress) {
+        const auto preview = task.newest && progress.preview.empty() ? task.newest->preview : progress.preview;
+        task.newest = progress;
+        task.newest->preview = preview;
+        task.changed.notify_all();
+    };
+    task.outcome.emplace(co_await ports_.work.run(std::move(work), deadline, std::move(events)));
+    task.changed.notify_all();
+}
+
+Task<void> Role::report_progress(std::shared_ptr<api::WorkerHost> host, TaskId id, AiTask& task) {
+    for (TimePoint next{};;) {
+        while (!task.newest) {
+            co_await task.changed.wait();
+        }
+        if (const TimePoint now = ports_.clock.now(); now < next && task.newest->preview.empty()) {
+            co_await task.changed.wait_until(ports_.clock, next);
+            continue;
+        }
+        api::ProgressReport report{id, settings_.secret, *std::exchange(task.newest, std::nullopt)};
+        next = ports_.clock.now() + settings_.progress_period;
+        const Deadline deadline = Deadline::after(ports_.clock, settings_.submit_progress_time_max);
+        const auto told = co_await host->submit_progress(std::move(report), deadline);
+        stats_.progress_reports += told ? 1 : 0;
+        if (!told && told.error().code == Errc::kNotFound) {
+            task.unwanted = true;
+            task.changed.notify_all();
+            co_return;
+        }
+    }
 }
 
 // Renditions are uploaded while the next ones are made.
@@ -296,6 +368,7 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.counter("framegrid_worker_tasks_total", stats.tasks_failed, {{"result", "failed"}});
     out.counter("framegrid_worker_tasks_total", stats.tasks_refused, {{"result", "refused"}});
     out.counter("framegrid_worker_renditions_early_total", stats.renditions_early);
+    out.counter("framegrid_worker_progress_reports_total", stats.progress_reports);
     out.counter("framegrid_worker_registrations_total", stats.registrations);
     out.counter("framegrid_worker_reports_lost_total", stats.reports_lost);
     out.gauge("framegrid_worker_tasks_running", static_cast<double>(stats.tasks_running));

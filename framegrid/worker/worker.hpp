@@ -28,6 +28,8 @@ struct Settings {
     Duration fetch_time_max = std::chrono::seconds(30);
     Duration submit_time_max = std::chrono::seconds(30);
     Duration submit_early_time_max = std::chrono::seconds(5);  // then it comes with the result
+    Duration submit_progress_time_max = std::chrono::seconds(5);
+    Duration progress_period = std::chrono::milliseconds(200);  // between two reports, but for previews
     Duration transcode_time_min = std::chrono::seconds(8);     // max(this, 4 x duration)
     Duration ai_time_max = std::chrono::minutes(15);
     Duration reconnect_min = std::chrono::milliseconds(200);
@@ -49,6 +51,7 @@ struct Stats {
     std::uint64_t tasks_failed = 0;
     std::uint64_t tasks_refused = 0;     // over capacity
     std::uint64_t renditions_early = 0;  // delivered before their tasks' ends
+    std::uint64_t progress_reports = 0;
     std::uint64_t registrations = 0;
     std::uint64_t reports_lost = 0;  // results that could not be delivered
     std::size_t tasks_running = 0;

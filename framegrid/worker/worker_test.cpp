@@ -69,7 +69,17 @@ class FakeHost final : public api::WorkerHost {
         co_return Result<void>{};
     }
 
+    Task<Result<void>> submit_progress(api::ProgressReport report, Deadline) override {
+        progress.push_back(std::move(report));
+        if (refuse_progress) {
+            co_return fail(*refuse_progress);
+        }
+        co_return Result<void>{};
+    }
+
     std::optional<Error> refuse;
+    std::optional<Error> refuse_progress;
+    std::vector<api::ProgressReport> progress;
     std::optional<Error> refuse_early;
     std::vector<api::EarlyReport> early;
     int submit_failures = 0;
@@ -98,7 +108,13 @@ class FakeExecutor final : public api::WorkExecutor {
             co_await sleep_for(clock_, takes / 2);
             early(1, api::Artifact{"P144", "video/mp2t", Blob::copy_of("small"), {}, {}});
         }
-        co_await sleep_for(clock_, takes);
+        for (int step = 1; events.progress && step <= 10; ++step) {
+            co_await sleep_for(clock_, takes / 10);
+            events.progress({step, 10, step == 3 ? Blob::copy_of("preview") : Blob()});
+        }
+        if (!events.progress) {
+            co_await sleep_for(clock_, takes);
+        }
         if (failure) {
             co_return fail(*failure);
         }
@@ -319,6 +335,62 @@ TEST_F(WorkerTest, ARenditionThatWasNotTakenEarlyComesWithTheReport) {
     EXPECT_TRUE(host().reports[1].delivered.empty()) << "nobody asked for it";
     EXPECT_EQ(role().stats().renditions_early, 0u);
     EXPECT_EQ(role().stats().reports_lost, 0u);
+}
+
+class AiWorkerTest : public WorkerTest {
+  protected:
+    AiWorkerTest() {
+        settings_.transcode_capacity = 0;
+        settings_.ai_capabilities.add_model(job::Capability::kUpscale, "m", {.warm = true, .capacity = 1});
+        work_.takes = 1s;
+    }
+    void give_ai(std::int64_t id) {
+        api::WorkerTask task;
+        task.id = TaskId{id};
+        api::AiWork work;
+        work.pipeline = "upscale";
+        work.progress = true;
+        task.work.kind = std::move(work);
+        ASSERT_TRUE(host().tasks->try_send(std::move(task)));
+        poll();
+    }
+};
+
+TEST_F(AiWorkerTest, ReportsStepsNowAndThenAndPreviewsAtOnce) {
+    role();
+    give_ai(1);
+    advance(2s);
+    ASSERT_EQ(host().reports.size(), 1u);
+    EXPECT_TRUE(host().reports[0].outcome);
+    ASSERT_GE(host().progress.size(), 4u);
+    EXPECT_LE(host().progress.size(), 7u) << "not each of ten steps, which are 100 ms apart";
+    EXPECT_EQ(host().progress[0].progress.done, 1);
+    EXPECT_EQ(host().progress[0].id, TaskId{1});
+    EXPECT_EQ(host().progress[0].secret, "s3cret");
+    EXPECT_TRUE(std::ranges::any_of(host().progress, [](const auto& report) {
+        return report.progress.done == 3 && report.progress.preview.text() == "preview";
+    }));
+    EXPECT_TRUE(std::ranges::is_sorted(host().progress, {}, [](const auto& r) { return r.progress.done; }));
+}
+
+TEST_F(AiWorkerTest, StopsWhenNobodyWaitsAnyMore) {
+    role();
+    host().refuse_progress = make_error(Errc::kNotFound, "nobody waits for this task");
+    give_ai(1);
+    EXPECT_EQ(work_.running, 1);
+    advance(200ms);
+    EXPECT_EQ(work_.running, 0);
+    EXPECT_EQ(role().stats().tasks_running, 0u);
+}
+
+TEST_F(AiWorkerTest, AProgressReportThatFailsCostsNothing) {
+    role();
+    host().refuse_progress = make_error(Errc::kUnavailable, "connection reset");
+    give_ai(1);
+    advance(2s);
+    ASSERT_EQ(host().reports.size(), 1u);
+    EXPECT_TRUE(host().reports[0].outcome);
+    EXPECT_EQ(role().stats().progress_reports, 0u);
 }
 
 TEST_F(WorkerTest, TooManyTasksAreRefusedNotDropped) {

@@ -94,6 +94,7 @@ Task<Result<api::JobOutput>> FakeService::run_on_worker(api::Job job, Deadline d
     const std::int64_t id = next_task_++;
     auto pending = std::make_shared<Pending>();
     pending->early = job.early;
+    pending->progress = job.progress;
     pending_[id] = pending;
     api::WorkerTask task;
     task.id = {id};
@@ -173,6 +174,20 @@ Task<Result<void>> FakeService::submit_early(api::EarlyReport report, Deadline) 
     }
     found->second->early(report.index, report.artifact);
     found->second->delivered.emplace(report.index, std::move(report.artifact));
+    co_return Result<void>{};
+}
+
+Task<Result<void>> FakeService::submit_progress(api::ProgressReport report, Deadline) {
+    if (report.secret != kSecret) {
+        co_return fail(Errc::kUnauthorized, "wrong secret");
+    }
+    const auto found = pending_.find(report.id.value);
+    if (found == pending_.end()) {
+        co_return fail(Errc::kNotFound, "nobody waits for this task");
+    }
+    if (found->second->progress) {
+        found->second->progress(report.progress);
+    }
     co_return Result<void>{};
 }
 

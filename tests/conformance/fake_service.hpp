@@ -30,6 +30,7 @@ class FakeService final : public api::OrchestratorService {
     Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
     Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
     Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override;
+    Task<Result<void>> submit_progress(api::ProgressReport report, Deadline deadline) override;
     Result<void> admit(const api::Job& head) override;
     bool is_worker_secret(std::string_view secret) const override {
         return trust_uploads || secret == kSecret;
@@ -59,6 +60,7 @@ class FakeService final : public api::OrchestratorService {
         OneShot done;
         std::optional<Result<api::WorkOutput>> outcome;
         api::ArtifactSink early;
+        api::ProgressSink progress;
         std::map<std::size_t, api::Artifact> delivered;
     };
 

@@ -73,6 +73,9 @@ class BadService final : public api::OrchestratorService {
     Task<Result<void>> submit_early(api::EarlyReport, Deadline) override {
         co_return fail(Errc::kNotFound, "nobody waits for this task");
     }
+    Task<Result<void>> submit_progress(api::ProgressReport, Deadline) override {
+        co_return fail(Errc::kNotFound, "nobody waits for this task");
+    }
     Task<Result<void>> submit(api::TaskReport, Deadline) override { co_return Result<void>{}; }
     Bytes sign_ping(BytesView) override { return {}; }
     Bytes sign_result(const std::vector<crypto::Hash32>&) override { return {}; }
