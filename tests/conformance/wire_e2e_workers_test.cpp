@@ -144,6 +144,75 @@ TEST_P(WireWorkers, ARenditionArrivesBeforeTheTaskIsDone) {
     });
 }
 
+// Tells of two steps, waits until the client has heard of them, and ends well or badly.
+Task<Result<int>> serve_steps(Rig& rig, OneShot client_knows, bool ends_well) {
+    FG_CO_TRY(stream, co_await rig.host->register_worker(registration(api::WorkerKind::kAi), rig.soon()));
+    FG_CO_TRY(task, co_await stream->next());
+    EXPECT_EQ(std::get<api::AiWork>(task.work.kind).preview_steps, 2);
+    EXPECT_EQ(task.work.priority, api::Priority::kHigh);
+    api::ProgressReport progress{task.id, "guess", {1, 7, {}}};
+    EXPECT_EQ((co_await rig.host->submit_progress(progress, rig.soon())).error().code, Errc::kUnauthorized);
+    progress.secret = kSecret;
+    FG_CO_CHECK(co_await rig.host->submit_progress(progress, rig.soon()));
+    progress.progress = {2, 7, Blob::copy_of(std::string(50'000, 'j'))};
+    FG_CO_CHECK(co_await rig.host->submit_progress(progress, rig.soon()));
+    co_await client_knows.wait();
+    api::TaskReport report;
+    report.kind = api::WorkerKind::kAi;
+    report.id = task.id;
+    report.secret = kSecret;
+    report.pipeline = "upscale";
+    if (ends_well) {
+        report.outcome = api::WorkOutput{};
+        report.outcome->artifacts.push_back({"a", "image/png", Blob::copy_of("png"), {}, 3});
+    } else {
+        report.outcome = fail(Errc::kUnprocessable, "not a picture");
+    }
+    FG_CO_CHECK(co_await rig.host->submit(std::move(report), rig.soon()));
+    EXPECT_EQ((co_await rig.host->submit_progress(progress, rig.soon())).error().code, Errc::kNotFound);
+    co_return 1;
+}
+
+Task<Result<int>> take_steps(Rig& rig, OneShot client_knows, std::vector<std::string>& told) {
+    api::Job job = ai_job("upscale", "work", kSegment);
+    job.work.priority = api::Priority::kHigh;
+    std::get<api::AiWork>(job.work.kind).preview_steps = 2;
+    job.progress = [&](const api::Progress& progress) {
+        told.push_back(std::to_string(progress.done) + "/" + std::to_string(progress.total));
+        if (progress.preview.size() == 50'000) {
+            client_knows.fire();
+        }
+    };
+    FG_CO_TRY(output, co_await rig.orchestrator->run(std::move(job), rig.soon()));
+    EXPECT_EQ(output.output.artifacts.at(0).bytes.text(), "png");
+    co_return 1;
+}
+
+Task<void> tell_steps(Rig& rig, bool ends_well) {
+    const OneShot client_knows;
+    std::vector<std::string> told;
+    std::vector<Task<Result<int>>> sides;
+    sides.push_back(serve_steps(rig, client_knows, ends_well));
+    sides.push_back(take_steps(rig, client_knows, told));
+    const auto results = co_await all_of(std::move(sides));
+    CO_ASSERT(results[0]);
+    EXPECT_EQ(results[1].has_value(), ends_well);
+    if (!results[1]) {
+        EXPECT_EQ(results[1].error().code, Errc::kUnprocessable);
+        EXPECT_EQ(results[1].error().disposition, Disposition::kReject);
+    }
+    CO_ASSERT(!told.empty());
+    EXPECT_EQ(told.back(), "2/7");
+}
+
+TEST_P(WireWorkers, StepsAreToldOfBeforeTheResult) {
+    rig_.run([](Rig& rig) { return tell_steps(rig, true); });
+}
+
+TEST_P(WireWorkers, StepsAreToldOfBeforeAnError) {
+    rig_.run([](Rig& rig) { return tell_steps(rig, false); });
+}
+
 TEST_P(WireWorkers, ATaskGoesToAWorkerAndBack) {
     rig_.run([](Rig& rig) -> Task<void> {
         std::vector<Task<Result<int>>> sides;
