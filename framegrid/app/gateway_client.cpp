@@ -217,8 +217,9 @@ Task<Result<AiResult>> GatewayClient::run_ai(AiCall call, Deadline deadline) {
     request.method = "POST";
     request.url = std::move(*url);
     request.headers = http::Headers{
-        {"accept", streams ? std::string(http::kEventStreamType)
-                   : listed ? "application/json" : "application/octet-stream"},
+        {"accept", streams  ? std::string(http::kEventStreamType)
+                   : listed ? "application/json"
+                            : "application/octet-stream"},
         {"x-framegrid-previews", std::to_string(call.preview_steps)},
         {"content-type", "multipart/form-data; boundary=" + boundary},
     };

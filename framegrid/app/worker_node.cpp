@@ -114,7 +114,21 @@ Result<std::vector<engine::ModelManifest>> find_models(
             {{"directory", problem.directory.string()}, {"why", problem.error.message}}
         );
     }
-    return store->manifests();
+    FG_TRY(memory, parse_bytes(options.memory, "memory"));
+    auto manifests = store->manifests();
+    std::erase_if(manifests, [&](const engine::ModelManifest& model) {
+        if (model.memory_bytes <= memory) {
+            return false;
+        }
+        log.warn(
+            "worker.model_too_large", {{"model", model.id},
+                                       {"needs_bytes", model.memory_bytes},
+                                       {"memory", options.memory},
+                                       {"next", "raise --memory and --executor-memory to offer it"}}
+        );
+        return true;
+    });
+    return manifests;
 }
 
 Task<Result<int>> serve(Session& session, WorkerOptions options) {

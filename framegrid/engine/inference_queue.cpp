@@ -31,6 +31,11 @@ Result<std::vector<api::Tensor>> predict_together(const auto& members) {
 
 }  // namespace
 
+std::size_t InferenceQueue::waiting() {
+    const std::scoped_lock lock(mutex_);
+    return planner_.waiting();
+}
+
 // Gives the free device to the most urgent job. Called with the mutex held.
 void InferenceQueue::choose() {
     const TimePoint now = now_();

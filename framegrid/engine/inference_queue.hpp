@@ -38,6 +38,9 @@ class InferenceQueue {
     )
         : now_(std::move(now)), planner_(limits), batching_(batching) {}
 
+    // Jobs that wait for the device.
+    std::size_t waiting();
+
   private:
     // What a job waits for, on its thread's stack.
     struct Request {

@@ -32,6 +32,10 @@ class InferenceQueueTest : public ::testing::Test {
   protected:
     InferenceQueueTest() {
         toy.unet.answer = [this, original = toy.unet.answer](const ToyModel::Inputs& in) {
+            while (queue.waiting() < company) {
+                std::this_thread::yield();
+            }
+            company = 0;
             const int inside = ++in_use;
             most_in_use = std::max<int>(most_in_use, inside);
             rows_most = std::max(rows_most, in.at("sample")->shape[0]);
@@ -47,8 +51,8 @@ class InferenceQueueTest : public ::testing::Test {
         InferenceQueue::Seat seat(queue, {}, stop);
         FG_TRY(generation, pipeline->start(request(seed, steps)));
         FG_CHECK(seat.alone([&] { return generation->begin(); }));
-        if (together) {
-            together->arrive_and_wait();
+        if (begun) {
+            begun->arrive_and_wait();
         }
         while (!generation->done()) {
             const auto input = generation->next();
@@ -66,7 +70,14 @@ class InferenceQueueTest : public ::testing::Test {
     api::StopFlag stop = false;
     std::atomic<int> in_use = 0;
     int most_in_use = 0;
-    std::optional<std::latch> together;  // where jobs meet before their first steps
+    // So many jobs begin before the first of them makes a step, and that waits until the others ask for
+    // theirs.
+    void meet(std::size_t jobs) {
+        begun.emplace(static_cast<std::ptrdiff_t>(jobs));
+        company = jobs - 1;
+    }
+    std::optional<std::latch> begun;
+    std::size_t company = 0;
     std::int64_t rows_most = 0;
     InferenceQueue queue{
         [] { return TimePoint(std::chrono::steady_clock::now().time_since_epoch()); },
@@ -75,25 +86,27 @@ class InferenceQueueTest : public ::testing::Test {
 };
 
 TEST_F(InferenceQueueTest, JobsShareStepsAndGetWhatTheyWouldGetAlone) {
-    constexpr int kJobs = 6;
+    constexpr std::size_t kJobs = 6;
     std::vector<Bytes> alone;
     int calls_alone = 0;
-    for (int i = 0; i < kJobs; ++i) {
+    for (std::size_t i = 0; i < kJobs; ++i) {
         toy.unet.calls = 0;
-        alone.push_back(generate(static_cast<std::uint64_t>(i), 10 + i).value());
+        alone.push_back(generate(static_cast<std::uint64_t>(i), 10 + static_cast<int>(i)).value());
         calls_alone += toy.unet.calls;
     }
     EXPECT_EQ(rows_most, 2);
     toy.unet.calls = 0;
-    together.emplace(kJobs);
+    meet(kJobs);
     std::vector<OnThread<Result<Bytes>>> running;
-    for (int i = 0; i < kJobs; ++i) {
-        running.emplace_back([this, i] { return generate(static_cast<std::uint64_t>(i), 10 + i); });
+    for (std::size_t i = 0; i < kJobs; ++i) {
+        running.emplace_back([this, i] {
+            return generate(static_cast<std::uint64_t>(i), 10 + static_cast<int>(i));
+        });
     }
-    for (int i = 0; i < kJobs; ++i) {
-        const auto result = running[static_cast<std::size_t>(i)].get();
+    for (std::size_t i = 0; i < kJobs; ++i) {
+        const auto result = running[i].get();
         ASSERT_TRUE(result) << result.error().message;
-        EXPECT_EQ(*result, alone[static_cast<std::size_t>(i)]) << i;
+        EXPECT_EQ(*result, alone[i]) << i;
     }
     EXPECT_EQ(most_in_use, 1);
     EXPECT_GT(rows_most, 2);
@@ -107,7 +120,7 @@ TEST_F(InferenceQueueTest, ADeviceThatRoundsBatchesOtherwiseGetsNone) {
         return out;
     };
     const Bytes alone = generate(1, 50).value();
-    together.emplace(4);
+    meet(4);
     std::vector<OnThread<Result<Bytes>>> running;
     for (int i = 0; i < 4; ++i) {
         running.emplace_back([this] { return generate(1, 50); });
@@ -146,7 +159,7 @@ TEST_F(InferenceQueueTest, ABatchThatFailsIsTriedOneByOne) {
         }
         return out;
     };
-    together.emplace(4);
+    meet(4);
     std::vector<OnThread<Result<Bytes>>> running;
     for (int i = 0; i < 4; ++i) {
         running.emplace_back([this, i] { return generate(static_cast<std::uint64_t>(i), 50); });

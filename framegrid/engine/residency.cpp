@@ -59,10 +59,11 @@ Result<std::vector<std::string>> Residency::admit(
 ) {
     FG_ASSERT(bytes >= 0 && !models_.contains(id));
     if (bytes > limit_bytes_) {
-        return fail(
-            Errc::kCapacity, "model " + id + " needs " + std::to_string(bytes) + " bytes, the limit is " +
-                                 std::to_string(limit_bytes_)
+        auto error = make_error(
+            Errc::kUnsupported, "model " + id + " needs " + std::to_string(bytes) + " bytes, the limit is " +
+                                    std::to_string(limit_bytes_)
         );
+        return fail(std::move(error).with_disposition(Disposition::kRetry));
     }
     std::vector<std::string> victims = choose_victims(bytes, now);
     std::int64_t free = limit_bytes_ - bytes_loaded_;

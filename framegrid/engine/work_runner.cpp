@@ -69,7 +69,7 @@ Result<api::WorkOutput> WorkRunner::run_ai(
         const std::string field(spec->files.front().name);
         return fail(Errc::kInvalidArgument, "the " + field + " is empty", field);
     }
-    FG_TRY(lease, models_.acquire(ai.pipeline, model_id));
+    FG_TRY(lease, models_.acquire(ai.pipeline, model_id, context.stop));
     InferenceQueue::Seat seat(queue_, {work.priority, context.deadline}, context.stop);
     FG_TRY(
         out, run_pipeline(

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <framegrid/engine/ai_job.hpp>
+#include <framegrid/engine/model_gate.hpp>
 
 namespace framegrid::engine {
 
@@ -19,8 +20,8 @@ class WorkRunner {
     )
         : transcoder_(transcoder),
           codec_(codec),
-          models_(models),
           now_(std::move(now)),
+          models_(models, now_),
           settings_(settings),
           queue_(now_, settings_.turns, settings_.batching),
           memory_(settings_.working_memory_bytes) {}
@@ -38,8 +39,8 @@ class WorkRunner {
 
     api::Transcoder& transcoder_;
     api::MediaCodec& codec_;
-    ModelSource& models_;
     std::function<TimePoint()> now_;
+    ModelGate models_;
     WorkSettings settings_;
     InferenceQueue queue_;
     WorkingMemory memory_;

@@ -1,4 +1,5 @@
-// Server-sent events (HTML standard, section 9.2): an answer that tells of several things, one after the other.
+// Server-sent events (HTML standard, section 9.2): an answer that tells of several things, one after the
+// other.
 #pragma once
 
 #include <deque>

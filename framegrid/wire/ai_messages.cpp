@@ -280,9 +280,9 @@ Result<std::string> write_ai_job(
         {"preview_steps", work.preview_steps},
         {"priority", static_cast<int>(priority)}
     };
-    return json::serialize(json::object{
-        {"input_url", input_url}, {"request", std::move(object)}, {"framegrid", std::move(ours)}
-    });
+    return json::serialize(
+        json::object{{"input_url", input_url}, {"request", std::move(object)}, {"framegrid", std::move(ours)}}
+    );
 }
 
 namespace {
@@ -293,7 +293,8 @@ void read_extras(const json::object& extras, AiJob& job) {
     job.work.progress = progress != nullptr && progress->is_bool() && progress->get_bool();
     const auto* previews = extras.if_contains("preview_steps");
     if (previews != nullptr && previews->is_int64()) {
-        job.work.preview_steps = static_cast<int>(std::clamp<std::int64_t>(previews->get_int64(), 0, kStepsMax));
+        job.work.preview_steps =
+            static_cast<int>(std::clamp<std::int64_t>(previews->get_int64(), 0, kStepsMax));
     }
     const auto* priority = extras.if_contains("priority");
     if (priority != nullptr && priority->is_int64()) {

@@ -101,7 +101,8 @@ TEST(DataUrls, RoundTripAndRefusal) {
 }
 
 TEST(AiJobs, RoundTripAndRefusal) {
-    const auto text = write_ai_job({"upscale", "m", R"({"a":1})", true, 4}, api::Priority::kHigh, "https://o/in");
+    const auto text =
+        write_ai_job({"upscale", "m", R"({"a":1})", true, 4}, api::Priority::kHigh, "https://o/in");
     const auto job = read_ai_job("upscale", *text);
     ASSERT_TRUE(job);
     EXPECT_EQ(job->input_url, "https://o/in");
@@ -110,7 +111,8 @@ TEST(AiJobs, RoundTripAndRefusal) {
     EXPECT_TRUE(job->work.progress);
     EXPECT_EQ(job->work.preview_steps, 4);
     EXPECT_EQ(job->priority, api::Priority::kHigh);
-    const auto of_a_peer = read_ai_job("upscale", R"({"input_url":"x","request":{},"framegrid":{"progress":1}})");
+    const auto of_a_peer =
+        read_ai_job("upscale", R"({"input_url":"x","request":{},"framegrid":{"progress":1}})");
     ASSERT_TRUE(of_a_peer);
     EXPECT_FALSE(of_a_peer->work.progress);
     EXPECT_EQ(of_a_peer->priority, api::Priority::kNormal);

@@ -1,5 +1,5 @@
-// How far an AI job is, between a gateway and an orchestrator of ours: the gateway asks with a header, and the
-// answer is then an event stream that ends with the job's result or error. Others answer as ever.
+// How far an AI job is, between a gateway and an orchestrator of ours: the gateway asks with a header, and
+// the answer is then an event stream that ends with the job's result or error. Others answer as ever.
 //
 //     framegrid-progress: 5             previews every 5 steps; 0: none
 //     event: progress   {"step":3,"steps":20}, and sometimes {"preview":"data:image/jpeg;base64,..."}

@@ -1,7 +1,7 @@
 #include <framegrid/wire/orchestrator_client.hpp>
 
-#include <framegrid/media/file_types.hpp>
 #include <framegrid/http/event_stream.hpp>
+#include <framegrid/media/file_types.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/ai_progress.hpp>
 #include <framegrid/wire/protocol_error.hpp>

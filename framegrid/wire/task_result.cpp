@@ -294,12 +294,9 @@ ResultUpload write_progress_report(const api::ProgressReport& report) {
     ResultUpload upload;
     upload.path = kProgressPath;
     upload.headers = {
-        {"authorization", std::string(kAiAuthorization)},
-        {"credentials", report.secret},
-        {"taskid", std::to_string(report.id.value)},
-        {"step", std::to_string(report.progress.done)},
-        {"steps", std::to_string(report.progress.total)},
-        {"content-type", "image/jpeg"},
+        {"authorization", std::string(kAiAuthorization)}, {"credentials", report.secret},
+        {"taskid", std::to_string(report.id.value)},      {"step", std::to_string(report.progress.done)},
+        {"steps", std::to_string(report.progress.total)}, {"content-type", "image/jpeg"},
     };
     upload.pieces = {report.progress.preview};
     return upload;
@@ -314,7 +311,8 @@ std::expected<api::ProgressReport, UploadRefusal> read_progress_head(const http:
     const auto step = parse_number(headers.get("step").value_or(""));
     const auto steps = parse_number(headers.get("steps").value_or(""));
     constexpr std::int64_t kStepsMax = 1'000'000;
-    if (!id || !step || *step < 0 || !steps || *steps < std::max<std::int64_t>(1, *step) || *steps > kStepsMax) {
+    if (!id || !step || *step < 0 || !steps || *steps < std::max<std::int64_t>(1, *step) ||
+        *steps > kStepsMax) {
         return refuse(400, "Invalid Task ID, Step or Steps");
     }
     api::ProgressReport report{TaskId{*id}, std::string(*secret), {}};

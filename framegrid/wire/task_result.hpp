@@ -1,5 +1,6 @@
-// Uploads of workers: POST /transcodeResults and /aiResults (protocol section 7), and our own: /earlyRendition,
-// which takes one rendition of a task before the task's result, and /aiProgress, which says how far a task is.
+// Uploads of workers: POST /transcodeResults and /aiResults (protocol section 7), and our own:
+// /earlyRendition, which takes one rendition of a task before the task's result, and /aiProgress, which says
+// how far a task is.
 #pragma once
 
 #include <string>

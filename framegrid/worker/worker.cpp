@@ -275,7 +275,8 @@ Task<void> Role::run_ai(api::Work work, AiTask& task) {
     const Deadline deadline = work_deadline(work);
     api::WorkEvents events;
     events.progress = [&task](const api::Progress& progress) {
-        const auto preview = task.newest && progress.preview.empty() ? task.newest->preview : progress.preview;
+        const auto preview =
+            task.newest && progress.preview.empty() ? task.newest->preview : progress.preview;
         task.newest = progress;
         task.newest->preview = preview;
         task.changed.notify_all();

@@ -30,7 +30,7 @@ struct Settings {
     Duration submit_early_time_max = std::chrono::seconds(5);  // then it comes with the result
     Duration submit_progress_time_max = std::chrono::seconds(5);
     Duration progress_period = std::chrono::milliseconds(200);  // between two reports, but for previews
-    Duration transcode_time_min = std::chrono::seconds(8);     // max(this, 4 x duration)
+    Duration transcode_time_min = std::chrono::seconds(8);      // max(this, 4 x duration)
     Duration ai_time_max = std::chrono::minutes(15);
     Duration reconnect_min = std::chrono::milliseconds(200);
     Duration reconnect_max = std::chrono::seconds(10);
