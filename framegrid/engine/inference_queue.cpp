@@ -31,6 +31,11 @@ Result<std::vector<api::Tensor>> predict_together(const auto& members) {
 
 }  // namespace
 
+std::size_t InferenceQueue::jobs() {
+    const std::scoped_lock lock(mutex_);
+    return planner_.jobs();
+}
+
 std::size_t InferenceQueue::waiting() {
     const std::scoped_lock lock(mutex_);
     return planner_.waiting();
@@ -51,6 +56,9 @@ void InferenceQueue::choose() {
 Result<bool> InferenceQueue::wait(
     JobId job, TurnPlanner::Call call, Request& request, const api::StopFlag& stop
 ) {
+    if (stop.load(std::memory_order_relaxed)) {
+        return fail(Errc::kCancelled, "the work was stopped");
+    }
     std::unique_lock lock(mutex_);
     planner_.ask(job, std::move(call));
     requests_[job] = &request;

@@ -38,7 +38,8 @@ class InferenceQueue {
     )
         : now_(std::move(now)), planner_(limits), batching_(batching) {}
 
-    // Jobs that wait for the device.
+    // Jobs with a seat, and those of them that wait for the device.
+    std::size_t jobs();
     std::size_t waiting();
 
   private:
@@ -82,7 +83,7 @@ class InferenceQueue::Seat {
     Seat& operator=(const Seat&) = delete;
 
     // Calls `call` while this job has the device to itself. `left`: calls to come, this one included.
-    // kCancelled: the job was stopped while it waited.
+    // kCancelled: the job was stopped before, or while it waited.
     template <class Call>
     auto alone(Call&& call, int left = 1) -> std::invoke_result_t<Call>;
     // The pipeline's answers to `steps`, perhaps in one call with other jobs' steps. kCancelled as above;

@@ -9,6 +9,13 @@
 
 namespace framegrid::engine {
 
+// What AI jobs hold at the moment.
+struct WorkLoad {
+    std::size_t jobs = 0;           // that have a model
+    std::size_t waiting = 0;        // of those, for the device
+    std::int64_t memory_bytes = 0;  // beside the models
+};
+
 // AI work may run on several threads at once; its calls of networks take turns, and denoising steps of
 // several jobs share them. Transcoding is for one thread at a time.
 class WorkRunner {
@@ -31,6 +38,7 @@ class WorkRunner {
     // set.
     Result<api::WorkOutput> run(const api::Work& work, const api::WorkContext& context);
     void end_session(const std::string& session_id) { transcoder_.end_session(session_id); }
+    WorkLoad load() { return {queue_.jobs(), queue_.waiting(), memory_.used()}; }
 
   private:
     Result<api::WorkOutput> run_ai(
