@@ -17,7 +17,7 @@ from test_upscale import multipart
 
 JOBS = int(os.environ.get("FRAMEGRID_BENCH_JOBS", "1000"))
 CLIENTS = 8
-LIMIT_MB = int(os.environ.get("FRAMEGRID_BENCH_LIMIT_MB", "1700"))
+LIMIT_MB = int(os.environ.get("FRAMEGRID_BENCH_LIMIT_MB", "1200"))
 
 
 class Cgroup:
@@ -126,7 +126,6 @@ def main():
             network.wait_usable()
             while send(network, ("text-to-image", {"prompt": "a ring", "num_inference_steps": 1}, None, ""))[0] != 200:
                 time.sleep(0.1)
-            executors = harness.children(worker.pid, "executor")
             queue, lock = list(enumerate(jobs)), threading.Lock()
             began = time.monotonic()
 
@@ -149,7 +148,6 @@ def main():
             for thread in threads:
                 thread.join()
             wall = time.monotonic() - began
-            same = harness.children(worker.pid, "executor") == executors
             left = network.status()["jobs"]["in_flight"]
             log = worker.log_text()
             peak, kills = cgroup.peak_mb(), cgroup.kills()
@@ -158,9 +156,9 @@ def main():
         print(failure, file=sys.stderr)
     if "executor_died" in log:
         print(log[-2000:], file=sys.stderr)
-    passed = not failures and kills == 0 and same and left == 0
+    passed = not failures and kills == 0 and "executor_died" not in log and left == 0
     common.report("random_jobs", {
-        "jobs": len(jobs), "failed": len(failures), "oom_kills": kills, "executor_survived": same, "limit_mb": LIMIT_MB,
+        "jobs": len(jobs), "failed": len(failures), "oom_kills": kills, "executors_died": log.count("executor_died"), "limit_mb": LIMIT_MB,
         "peak_mb": round(peak), "jobs_per_s": round(len(jobs) / wall, 1),
         "p50_s": round(common.percentile(latencies, 0.5), 2), "p99_s": round(common.percentile(latencies, 0.99), 2)},
         "no job failed, nothing killed", passed)

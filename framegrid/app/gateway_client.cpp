@@ -223,6 +223,9 @@ Task<Result<AiResult>> GatewayClient::run_ai(AiCall call, Deadline deadline) {
         {"x-framegrid-previews", std::to_string(call.preview_steps)},
         {"content-type", "multipart/form-data; boundary=" + boundary},
     };
+    if (!call.priority.empty()) {
+        request.headers.add("x-framegrid-priority", call.priority);
+    }
     request.body = http::join(http::format_multipart(parts, boundary));
     Exchange exchange = [&](const http::Request& sent) {
         return streams ? read_events(sent, call, deadline)

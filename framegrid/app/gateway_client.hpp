@@ -36,7 +36,8 @@ struct AiCall {
     Blob mask;  // empty: none
     // Told of the job's steps where the pipeline has any; empty: nobody wants to know.
     std::function<void(const api::Progress& progress)> progress{};
-    int preview_steps = 0;  // a preview every so many of them; 0: none
+    int preview_steps = 0;   // a preview every so many of them; 0: none
+    std::string priority{};  // "low" or "high"; empty: normal
 };
 
 struct AiResult {

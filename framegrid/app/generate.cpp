@@ -28,6 +28,7 @@ struct GenerateOptions {
     std::string mask;
     std::string output;
     std::string gateway;
+    std::string priority;
     std::string preview;  // a file that shows the newest preview; empty: none
     int parallel = 0;
 };
@@ -100,6 +101,7 @@ Result<AiCall> make_call(const GenerateOptions& options) {
     AiCall call;
     call.pipeline = options.spec->name;
     call.parameters = given(options);
+    call.priority = options.priority;
     if (!options.spec->files.empty()) {
         FG_TRY(file, read_blob(options.input));
         call.file = std::move(file);
@@ -326,6 +328,8 @@ void add_options(CLI::App& command, const std::shared_ptr<GenerateOptions>& opti
         )
         ->envname("FRAMEGRID_GATEWAY");
     if (!works_on_videos(spec)) {
+        command.add_option("--priority", options->priority, "share of the device beside other jobs")
+            ->check(CLI::IsMember({"low", "normal", "high"}));
         command.add_option(
             "--preview", options->preview, "a JPEG that shows after each step what the result will look like"
         );

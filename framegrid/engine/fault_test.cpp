@@ -177,6 +177,8 @@ class FaultyModels : public ModelSource {
     ModelManifest diffuse_;
 };
 
+using PictureMap = std::function<Result<api::RgbImage>(const api::RgbImage&)>;
+
 class FaultyCodec : public api::MediaCodec {
   public:
     explicit FaultyCodec(Faults& faults) : faults_(faults) {}
@@ -201,14 +203,12 @@ class FaultyCodec : public api::MediaCodec {
         override {
         return each_frame([&](const api::RgbImage& frame) { return between(frame, frame, 0.5); });
     }
-    Result<api::Artifact>
-    map_video(const Blob&, int, const std::function<Result<api::RgbImage>(const api::RgbImage&)>& map, const api::StopFlag&)
-        override {
+    Result<api::Artifact> map_video(const Blob&, int, const PictureMap& map, const api::StopFlag&) override {
         return each_frame(map);
     }
 
   private:
-    Result<api::Artifact> each_frame(const std::function<Result<api::RgbImage>(const api::RgbImage&)>& map) {
+    Result<api::Artifact> each_frame(const PictureMap& map) {
         Bytes bytes;
         for (int i = 0; i < 3; ++i) {
             FG_CHECK(faults_.call("decoding a frame"));
@@ -224,9 +224,12 @@ class FaultyCodec : public api::MediaCodec {
 
 class NoTranscoder : public api::Transcoder {
   public:
-    Result<api::WorkOutput>
-    transcode(const std::string&, const api::TranscodeWork&, const Blob&, const api::StopFlag&, const api::ArtifactSink&)
-        override {
+    // clang-format off
+    Result<api::WorkOutput> transcode(
+        const std::string&, const api::TranscodeWork&, const Blob&, const api::StopFlag&,
+        const api::ArtifactSink&
+    ) override {
+        // clang-format on
         return fail(Errc::kUnsupported, "no transcoding here");
     }
     void end_session(const std::string&) override {}
