@@ -2,12 +2,12 @@
 // looks into segments. Started by them only.
 #include <framegrid/app/commands.hpp>
 
-#include <chrono>
 #include <cstdio>
 
 #include <framegrid/api/media_ports.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/engine/work_runner.hpp>
+#include <framegrid/host/steady_now.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
 #include <framegrid/media_ffmpeg/probe.hpp>
@@ -35,11 +35,6 @@ Result<api::WorkOutput> probe(const api::Work& work) {
     }
     FG_TRY(info, media_ffmpeg::probe(work.input));
     return sandbox::probe_output({info.video_codec, info.audio_codec, info.pixel_format, info.size});
-}
-
-TimePoint monotonic_now() {
-    const auto since = std::chrono::steady_clock::now().time_since_epoch();
-    return TimePoint{std::chrono::duration_cast<Duration>(since)};
 }
 
 // Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX
@@ -86,7 +81,7 @@ class Tools {
         settings.memory_bytes = memory;
         FG_TRY(models, infer_onnx::ModelStore::open(settings));
         models_ = std::move(models);
-        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &monotonic_now);
+        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &host::steady_now);
         return {};
     }
 
