@@ -2,37 +2,20 @@
 //   model_cycles MODELS_DIR [CYCLES]
 // Two models, and memory for one of them: every job unloads the other's network. Prints the resident set
 // after a tenth of the cycles and at the end; exit status 1 when it grew by over 1 %.
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 
+#include <framegrid/engine/no_transcoder.hpp>
 #include <framegrid/engine/sr_pictures.hpp>
 #include <framegrid/engine/work_runner.hpp>
+#include <framegrid/host/steady_now.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
 
 namespace {
 
 using namespace framegrid;
-
-class NoTranscoder : public api::Transcoder {
-  public:
-    // clang-format off
-    Result<api::WorkOutput> transcode(
-        const std::string&, const api::TranscodeWork&, const Blob&, const api::StopFlag&,
-        const api::ArtifactSink&
-    ) override {
-        // clang-format on
-        return fail(Errc::kUnsupported, "no transcoding here");
-    }
-    void end_session(const std::string&) override {}
-};
-
-TimePoint now() {
-    const auto since = std::chrono::steady_clock::now().time_since_epoch();
-    return TimePoint{std::chrono::duration_cast<Duration>(since)};
-}
 
 double resident_mb() {
     std::ifstream file("/proc/self/statm");
@@ -47,9 +30,9 @@ Result<double> run(const std::string& models, int cycles) {
     settings.directories = {models};
     settings.memory_bytes = std::int64_t{300} << 20;  // either of the two
     FG_TRY(store, infer_onnx::ModelStore::open(settings));
-    NoTranscoder transcoder;
+    engine::NoTranscoder transcoder;
     media_ffmpeg::FfmpegMediaCodec codec;
-    engine::WorkRunner runner(transcoder, codec, *store, &now);
+    engine::WorkRunner runner(transcoder, codec, *store, &host::steady_now);
     const api::StopFlag stop{false};
     FG_TRY(png, codec.encode_image(engine::make_sr_picture(0, 1, 64, 64), api::ImageFormat::kPng, 100));
     const api::AiWork picture{

@@ -45,7 +45,7 @@ void run(std::size_t count) {
         pool.on_info(slot, make_info(random), now);
         if (random.chance(0.1)) {
             pool.on_started(slot);
-            pool.on_failed(slot, now, random);
+            pool.on_failed(slot, std::nullopt, now, random);
         }
     }
     market::Demand transcode;

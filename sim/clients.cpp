@@ -246,6 +246,8 @@ bool Clients::judge_error(std::uint32_t index, const Error& error, std::uint32_t
         world_.verdict.fail("failover", "a client saw what the gateway should have hidden: " + what);
     }
     ++stats_.errors[std::string(to_string(error.code))];
+    ++jobs_[index].errors;
+    jobs_[index].last_error = error.message;
     return false;
 }
 
@@ -307,6 +309,20 @@ Task<void> Clients::end_flow(std::uint32_t id) {
     start_next_flow(flows_[id].gateway, flows_[id].ai);
 }
 
+std::string Clients::describe(const Job& job) const {
+    const Flow& flow = flows_[job.flow];
+    std::string state = "not started";
+    if (job.state == State::kRunning) {
+        const std::chrono::duration<double> age = world_.scheduler.now() - job.began;
+        state = fmt::format("running for {:.0f} s, {} errors", age.count(), job.errors);
+        state += job.errors > 0 ? ", the last one: " + job.last_error : "";
+    }
+    return fmt::format(
+        "flow {} seq {} ({} at gateway {}): {}", job.flow, job.seq, flow.ai ? "AI" : "segment", flow.gateway,
+        state
+    );
+}
+
 void Clients::check_finished() {
     std::uint64_t open = 0;
     for (const Job& job : jobs_) {
@@ -314,12 +330,7 @@ void Clients::check_finished() {
             continue;
         }
         if (++open <= 3) {
-            world_.verdict.fail(
-                "liveness", fmt::format(
-                                "flow {} seq {} has not ended ({})", job.flow, job.seq,
-                                job.state == State::kRunning ? "running" : "not started"
-                            )
-            );
+            world_.verdict.fail("liveness", "has not ended: " + describe(job));
         }
     }
     if (open > 3) {

@@ -59,6 +59,8 @@ class Clients {
         bool cancelled = false;  // the client will give up
         State state = State::kWaiting;
         std::uint32_t answers = 0;  // that ended it: must be 1
+        std::uint32_t errors = 0;   // that the client saw
+        std::string last_error;
         TimePoint began{};
     };
 
@@ -77,6 +79,7 @@ class Clients {
     bool judge_error(std::uint32_t index, const Error& error, std::uint32_t gateway_starts);
     void finish(std::uint32_t index, State state);
     void release(Flow& flow);
+    std::string describe(const Job& job) const;
     JobKey key_of(const Job& job) const;
 
     World& world_;

@@ -8,6 +8,8 @@ namespace framegrid::sim {
 
 namespace {
 
+constexpr std::uint32_t kJobsPerLimit = 250;  // see gateway_jobs_max
+
 // A fault is present in half of the runs; then its strength is drawn, too.
 double maybe(Random& random, double least, double most) {
     const bool present = random.chance(0.5);
@@ -73,7 +75,9 @@ Plan draw_plan(const RunSettings& settings, Random& random) {
             std::chrono::seconds(190 + random.below(60));  // gateways renew them 180 s before the end
     }
     if (random.chance(0.2)) {
-        plan.gateway_jobs_max = 2 + static_cast<std::uint32_t>(random.below(8));
+        // Tight, but not so tight that a gateway's share of the jobs cannot be done in a run's time.
+        const std::uint32_t share = std::max(1u, settings.jobs / plan.gateways / kJobsPerLimit);
+        plan.gateway_jobs_max = (2 + static_cast<std::uint32_t>(random.below(8))) * share;
         plan.gateway_streams_max = 1 + static_cast<std::uint32_t>(random.below(4));
     }
     if (random.chance(0.2)) {

@@ -50,7 +50,7 @@ fi
 
 sudo=()
 if [[ $EUID -ne 0 ]]; then
-  command -v sudo >/dev/null || { say "not root, and no sudo: run as root once: apt-get install ${missing[*]}"; exit 1; }
+  command -v sudo >/dev/null || { say "not root, and no sudo: run './run setup' as root once"; exit 1; }
   sudo=(sudo)
 fi
 export DEBIAN_FRONTEND=noninteractive
@@ -64,7 +64,7 @@ if [[ "$VERSION_ID" == 12 || -e /etc/apt/sources.list.d/framegrid-trixie.list ]]
     # The mirror this machine already uses for Debian itself, in either file format.
     mirror=$( { sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null || true
                 sed -nE 's/^deb +(\[[^]]*\] +)?([^ ]+) +bookworm +.*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || true
-              } | grep -v security | head -n1 )
+              } | grep -v security | head -n1 || true)
     [[ -n "$mirror" ]] || { say "no Debian mirror found in /etc/apt: add one for bookworm first"; exit 1; }
     say "adding the trixie suite of $mirror at pin priority 100"
     printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s trixie main\n' "$mirror" |

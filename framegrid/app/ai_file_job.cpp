@@ -1,22 +1,17 @@
 #include <framegrid/app/ai_file_job.hpp>
 
+#include <algorithm>
 #include <set>
 
-#include <fmt/format.h>
-
-#include <framegrid/host/terminal.hpp>
 #include <framegrid/media/sniff.hpp>
 #include <framegrid/media_ffmpeg/assembler.hpp>
-#include <framegrid/media_ffmpeg/segmenter.hpp>
 #include <framegrid/runtime/offload.hpp>
-#include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::app {
 
 namespace {
 
 using media_ffmpeg::Segment;
-using media_ffmpeg::Segmenter;
 
 constexpr std::size_t kImageBytesMax = 256u << 20;
 constexpr std::size_t kSniffBytes = 4096;
@@ -27,61 +22,41 @@ class PieceByPiece {
         : session_(session),
           gateway_(gateway),
           options_(std::move(options)),
-          progress_(std::move(progress)) {}
+          pump_(session, std::move(progress)) {}
 
     Task<Result<AiFileReport>> run();
 
   private:
-    Task<Result<bool>> feed(TaskGroup& group);
-    Task<void> process(Segment segment);
-    Task<Result<bool>> process_or_fail(Segment segment);
+    Task<Result<bool>> process(Segment segment);
     host::Path piece(std::uint64_t seq) const { return pieces_->path() / std::to_string(seq); }
     Result<void> assemble() const;
 
     Session& session_;
     GatewayClient& gateway_;
     AiFileJobOptions options_;
-    Progress progress_;
-    std::unique_ptr<Segmenter> segmenter_;
+    SegmentPump pump_;
     std::optional<host::TempDir> pieces_;  // finished segments wait here, not in memory
     std::set<std::uint64_t> done_;
-    double media_done_ms_ = 0;
-    TimePoint started_{};
-    std::size_t parallel_ = 1;
-    std::size_t in_flight_ = 0;
-    Notifier slot_free_;
-    std::optional<Error> error_;
 };
 
 Task<Result<AiFileReport>> PieceByPiece::run() {
-    started_ = session_.clock.now();
     auto pieces = host::TempDir::make("framegrid-pieces");
     if (!pieces) {
         co_return fail(std::move(pieces.error()));
     }
     pieces_.emplace(std::move(*pieces));
-    auto opened = co_await offload(session_.pool, [this] {
-        return Segmenter::open(
-            options_.input.string(),
-            {.target_ms = options_.segment_ms, .reach_next = options_.between_pictures}
-        );
-    });
+    const media_ffmpeg::SegmenterSettings cut{
+        .target_ms = options_.segment_ms, .reach_next = options_.between_pictures
+    };
+    auto opened = co_await pump_.open(options_.input, cut);
     if (!opened) {
         co_return fail(std::move(opened.error()));
     }
-    segmenter_ = std::move(*opened);
     const int capacity = options_.parallel > 0 ? options_.parallel : co_await gateway_.capacity();
-    parallel_ = static_cast<std::size_t>(std::clamp(capacity, 2, 16));
-    TaskGroup group(session_.loop.executor(), parallel_, session_.log);
-    auto fed = co_await with_group<bool>(group, feed(group));
-    if (error_) {
-        co_return fail(std::move(*error_));
-    }
-    if (!fed) {
-        co_return fail(std::move(fed.error()));
-    }
-    if (done_.empty()) {
-        co_return fail(Errc::kUnprocessable, "the file holds no video that can be cut into segments");
+    SegmentPump::Work work = [this](Segment segment) { return process(std::move(segment)); };
+    auto pumped = co_await pump_.run(std::move(work), static_cast<std::size_t>(std::clamp(capacity, 2, 16)));
+    if (!pumped) {
+        co_return fail(std::move(pumped.error()));
     }
     auto assembled = co_await offload(session_.pool, [this] { return assemble(); });
     if (!assembled) {
@@ -91,47 +66,14 @@ Task<Result<AiFileReport>> PieceByPiece::run() {
     report.video = true;
     report.segments = done_.size();
     report.client_retries = gateway_.retries();
-    report.media_seconds = media_done_ms_ / 1000;
-    report.wall_seconds = std::chrono::duration<double>(session_.clock.now() - started_).count();
+    report.media_seconds = pump_.media_seconds();
+    report.wall_seconds = pump_.wall_seconds();
     std::error_code ignored;
     report.bytes = std::filesystem::file_size(options_.output, ignored);
     co_return report;
 }
 
-Task<Result<bool>> PieceByPiece::feed(TaskGroup& group) {
-    for (;;) {
-        while (!error_ && in_flight_ >= parallel_) {
-            co_await slot_free_.wait();
-        }
-        if (error_) {
-            co_return false;
-        }
-        auto segment = co_await offload(session_.pool, [this] { return segmenter_->next(); });
-        if (!segment) {
-            co_return fail(std::move(segment.error()));
-        }
-        if (!*segment) {
-            break;
-        }
-        ++in_flight_;
-        FG_ASSERT(group.spawn(process(std::move(**segment))));
-    }
-    while (!error_ && in_flight_ > 0) {
-        co_await slot_free_.wait();
-    }
-    co_return true;
-}
-
-Task<void> PieceByPiece::process(Segment segment) {
-    auto done = co_await process_or_fail(std::move(segment));
-    if (!done && !error_) {
-        error_ = std::move(done.error());
-    }
-    --in_flight_;
-    slot_free_.notify_all();
-}
-
-Task<Result<bool>> PieceByPiece::process_or_fail(Segment segment) {
+Task<Result<bool>> PieceByPiece::process(Segment segment) {
     const auto seq = static_cast<std::uint64_t>(segment.seq);
     AiCall call{options_.pipeline, options_.parameters, "video", std::move(segment.bytes), {}};
     if (segment.reaches_next) {
@@ -140,7 +82,7 @@ Task<Result<bool>> PieceByPiece::process_or_fail(Segment segment) {
     const Deadline deadline = Deadline::after(session_.clock, options_.item_time_max);
     auto done = co_await gateway_.run_ai(std::move(call), deadline);
     if (!done) {
-        co_return fail(std::move(done.error()).with_context(fmt::format("segment {}", seq)));
+        co_return fail(std::move(done.error()));
     }
     auto wrote = co_await offload(session_.pool, [&] {
         return host::write_file_atomic(piece(seq), done->files.front().bytes.view());
@@ -149,21 +91,6 @@ Task<Result<bool>> PieceByPiece::process_or_fail(Segment segment) {
         co_return fail(std::move(wrote.error()));
     }
     done_.insert(seq);
-    media_done_ms_ += static_cast<double>(segment.duration_ms);
-    if (progress_) {
-        const auto& info = segmenter_->info();
-        const double wall = std::chrono::duration<double>(session_.clock.now() - started_).count();
-        const double total_ms = std::max<double>(1, static_cast<double>(info.duration_ms));
-        const double speed = media_done_ms_ / 1000 / std::max(wall, 1e-3);
-        const double left = std::max(0.0, (total_ms - media_done_ms_) / 1000) / std::max(speed, 1e-3);
-        progress_(
-            std::min(1.0, media_done_ms_ / total_ms),
-            fmt::format(
-                "{:.1f} fps, {:.2f}x real time, ETA {}", speed * info.fps_num / std::max(1, info.fps_den),
-                speed, host::format_seconds(left)
-            )
-        );
-    }
     co_return true;
 }
 

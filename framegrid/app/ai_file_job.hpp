@@ -4,7 +4,7 @@
 #include <string>
 
 #include <framegrid/app/gateway_client.hpp>
-#include <framegrid/app/transcode_job.hpp>
+#include <framegrid/app/segment_pump.hpp>
 #include <framegrid/host/files.hpp>
 
 namespace framegrid::app {

@@ -2,13 +2,13 @@
 // looks into segments. Started by them only.
 #include <framegrid/app/commands.hpp>
 
-#include <chrono>
 #include <cstdio>
 #include <mutex>
 
 #include <framegrid/api/media_ports.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/engine/work_runner.hpp>
+#include <framegrid/host/steady_now.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
 #include <framegrid/media_ffmpeg/probe.hpp>
@@ -39,11 +39,6 @@ Result<api::WorkOutput> probe(const api::Work& work) {
     }
     FG_TRY(info, media_ffmpeg::probe(work.input));
     return sandbox::probe_output({info.video_codec, info.audio_codec, info.pixel_format, info.size});
-}
-
-TimePoint monotonic_now() {
-    const auto since = std::chrono::steady_clock::now().time_since_epoch();
-    return TimePoint{std::chrono::duration_cast<Duration>(since)};
 }
 
 // Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX
@@ -97,7 +92,7 @@ class Tools {
         work.working_memory_bytes = work_memory;
         work.turns.rows_max = options_.batch_rows;
         work.batching = options_.batch_inexact ? engine::Batching::kAny : engine::Batching::kExact;
-        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &monotonic_now, work);
+        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &host::steady_now, work);
         return {};
     }
 
@@ -135,7 +130,7 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
             service.run = [&](const api::Work& work, const api::WorkContext& context) {
                 return options->probe ? probe(work) : tools.run(work, context);
             };
-            service.now = &monotonic_now;
+            service.now = &host::steady_now;
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
             return sandbox::serve_executor(sandbox::kExecutorFd, std::move(service));
         };

@@ -13,8 +13,10 @@
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/engine/caption_eval.hpp>
+#include <framegrid/engine/no_transcoder.hpp>
 #include <framegrid/engine/sr_eval.hpp>
 #include <framegrid/engine/sr_pictures.hpp>
+#include <framegrid/host/steady_now.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
 
@@ -43,13 +45,8 @@ struct BenchRow {
     std::string quality;
 };
 
-TimePoint steady_now() {
-    const auto since = std::chrono::steady_clock::now().time_since_epoch();
-    return TimePoint{std::chrono::duration_cast<Duration>(since)};
-}
-
 double ms_since(TimePoint began) {
-    return std::chrono::duration<double, std::milli>(steady_now() - began).count();
+    return std::chrono::duration<double, std::milli>(host::steady_now() - began).count();
 }
 
 // Resident bytes of this process.
@@ -60,20 +57,6 @@ std::int64_t resident_bytes() {
     file >> all >> resident;
     return resident * 4096;
 }
-
-// Nothing here transcodes.
-class NoTranscoder : public api::Transcoder {
-  public:
-    // clang-format off
-    Result<api::WorkOutput> transcode(
-        const std::string&, const api::TranscodeWork&, const Blob&, const api::StopFlag&,
-        const api::ArtifactSink&
-    ) override {
-        // clang-format on
-        return fail(Errc::kUnsupported, "no transcoding here");
-    }
-    void end_session(const std::string&) override {}
-};
 
 // A job of the pipeline that every model of it can do.
 Result<api::Work> typical_work(
@@ -131,7 +114,7 @@ Result<BenchRow> measure(const engine::ModelManifest& manifest, const BenchOptio
     const auto folders = model_directories(options.directories);
     settings.directories.assign(folders.begin(), folders.end());
     settings.onnx.threads = options.threads;
-    NoTranscoder transcoder;
+    engine::NoTranscoder transcoder;
     media_ffmpeg::FfmpegMediaCodec codec;
     const api::StopFlag stop{false};
     BenchRow row;
@@ -140,14 +123,14 @@ Result<BenchRow> measure(const engine::ModelManifest& manifest, const BenchOptio
     FG_TRY(work, typical_work(codec, row.pipeline, manifest.id));
     ::malloc_trim(0);  // what the model before left behind is not this one's
     const std::int64_t before = resident_bytes();
-    const TimePoint began = steady_now();
+    const TimePoint began = host::steady_now();
     FG_TRY(store, infer_onnx::ModelStore::open(settings));
-    engine::WorkRunner runner(transcoder, codec, *store, &steady_now);
+    engine::WorkRunner runner(transcoder, codec, *store, &host::steady_now);
     FG_TRY(first, runner.run(work, {stop}));
     row.cold_ms = ms_since(began);
     std::vector<double> times;
     for (int i = 0; i < options.runs; ++i) {
-        const TimePoint start = steady_now();
+        const TimePoint start = host::steady_now();
         FG_TRY(again, runner.run(work, {stop}));
         (void)again;
         times.push_back(ms_since(start));

@@ -4,12 +4,9 @@
 
 #include <fmt/format.h>
 
-#include <framegrid/host/terminal.hpp>
 #include <framegrid/media/hls.hpp>
 #include <framegrid/media_ffmpeg/probe.hpp>
-#include <framegrid/media_ffmpeg/segmenter.hpp>
 #include <framegrid/runtime/offload.hpp>
-#include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::app {
 
@@ -17,7 +14,6 @@ namespace {
 
 using media_ffmpeg::MediaInfo;
 using media_ffmpeg::Segment;
-using media_ffmpeg::Segmenter;
 
 struct WrittenSegment {
     std::int64_t duration_ms = 0;
@@ -37,39 +33,28 @@ class FileTranscode {
         : session_(session),
           gateway_(gateway),
           options_(std::move(options)),
-          progress_(std::move(progress)),
           on_segment_(std::move(on_segment)),
-          stream_("file-" + session.random.hex(8)) {}
+          stream_("file-" + session.random.hex(8)),
+          pump_(session, std::move(progress)) {}
 
     Task<Result<TranscodeReport>> run();
 
   private:
-    Task<Result<bool>> feed(TaskGroup& group);
-    Task<void> process(Segment segment);
-    Task<Result<bool>> process_or_fail(Segment segment);
+    Task<Result<bool>> transcode(Segment segment);
     Result<void> write_segment(std::uint64_t seq, const std::vector<Rendition>& renditions);
     Result<TranscodeReport> finish();
     Result<RenditionReport> finish_rendition(std::size_t index, media::HlsVariant& variant);
-    void show_progress();
     Task<Result<int>> choose_parallel();
 
     Session& session_;
     GatewayClient& gateway_;
     TranscodeJobOptions options_;
-    Progress progress_;
     OnSegment on_segment_;
     std::string stream_;
     std::string configuration_;
-    std::unique_ptr<Segmenter> segmenter_;
-    MediaInfo info_;
-    int parallel_ = 1;
+    SegmentPump pump_;
     std::map<std::uint64_t, WrittenSegment> written_;
     std::vector<MediaInfo> rendition_info_;
-    double media_done_ms_ = 0;
-    TimePoint started_{};
-    std::size_t in_flight_ = 0;
-    Notifier slot_free_;
-    std::optional<Error> error_;
 };
 
 Task<Result<int>> FileTranscode::choose_parallel() {
@@ -82,15 +67,11 @@ Task<Result<int>> FileTranscode::choose_parallel() {
 }
 
 Task<Result<TranscodeReport>> FileTranscode::run() {
-    started_ = session_.clock.now();
-    auto opened = co_await offload(session_.pool, [this] {
-        return Segmenter::open(options_.input.string(), {.target_ms = options_.segment_ms});
-    });
+    const media_ffmpeg::SegmenterSettings cut{.target_ms = options_.segment_ms};
+    auto opened = co_await pump_.open(options_.input, cut);
     if (!opened) {
         co_return fail(std::move(opened.error()));
     }
-    segmenter_ = std::move(*opened);
-    info_ = segmenter_->info();
     configuration_ = "{\"profiles\":" + media::format_profiles(options_.profiles) + "}";
     for (const auto& profile : options_.profiles) {
         if (auto made = host::make_dirs(options_.output_dir / profile.name); !made) {
@@ -99,52 +80,15 @@ Task<Result<TranscodeReport>> FileTranscode::run() {
     }
     rendition_info_.resize(options_.profiles.size());
     auto parallel = co_await choose_parallel();
-    parallel_ = *parallel;
-    TaskGroup group(session_.loop.executor(), static_cast<std::size_t>(parallel_), session_.log);
-    auto fed = co_await with_group<bool>(group, feed(group));
-    if (error_) {
-        co_return fail(std::move(*error_));
-    }
-    if (!fed) {
-        co_return fail(std::move(fed.error()));
+    SegmentPump::Work work = [this](Segment segment) { return transcode(std::move(segment)); };
+    auto pumped = co_await pump_.run(std::move(work), static_cast<std::size_t>(*parallel));
+    if (!pumped) {
+        co_return fail(std::move(pumped.error()));
     }
     co_return finish();
 }
 
-Task<Result<bool>> FileTranscode::feed(TaskGroup& group) {
-    for (;;) {
-        while (!error_ && in_flight_ >= static_cast<std::size_t>(parallel_)) {
-            co_await slot_free_.wait();
-        }
-        if (error_) {
-            co_return false;
-        }
-        auto segment = co_await offload(session_.pool, [this] { return segmenter_->next(); });
-        if (!segment) {
-            co_return fail(std::move(segment.error()));
-        }
-        if (!*segment) {
-            break;
-        }
-        ++in_flight_;
-        FG_ASSERT(group.spawn(process(std::move(**segment))));
-    }
-    while (!error_ && in_flight_ > 0) {
-        co_await slot_free_.wait();
-    }
-    co_return true;
-}
-
-Task<void> FileTranscode::process(Segment segment) {
-    auto done = co_await process_or_fail(std::move(segment));
-    if (!done && !error_) {
-        error_ = std::move(done.error());
-    }
-    --in_flight_;
-    slot_free_.notify_all();
-}
-
-Task<Result<bool>> FileTranscode::process_or_fail(Segment segment) {
+Task<Result<bool>> FileTranscode::transcode(Segment segment) {
     const auto seq = static_cast<std::uint64_t>(segment.seq);
     const std::int64_t duration_ms = std::max<std::int64_t>(1, segment.duration_ms);
     SegmentPush push;
@@ -154,19 +98,17 @@ Task<Result<bool>> FileTranscode::process_or_fail(Segment segment) {
     push.container =
         segment.content_type == "video/mp2t" ? media::Container::kMpegTs : media::Container::kMp4;
     push.duration_ms = duration_ms;
-    push.source = info_.upright_size();
+    push.source = pump_.info().upright_size();
     push.configuration = configuration_;
     const Deadline deadline = Deadline::after(session_.clock, options_.segment_time_max);
     auto renditions = co_await gateway_.push(std::move(push), deadline);
     if (!renditions) {
-        co_return fail(std::move(renditions.error()).with_context(fmt::format("segment {}", seq)));
+        co_return fail(std::move(renditions.error()));
     }
     if (renditions->size() != options_.profiles.size()) {
         co_return fail(
             Errc::kProtocol,
-            fmt::format(
-                "segment {}: {} renditions for {} profiles", seq, renditions->size(), options_.profiles.size()
-            )
+            fmt::format("{} renditions for {} profiles", renditions->size(), options_.profiles.size())
         );
     }
     auto wrote = co_await offload(session_.pool, [&] { return write_segment(seq, *renditions); });
@@ -183,8 +125,6 @@ Task<Result<bool>> FileTranscode::process_or_fail(Segment segment) {
             }
         }
     }
-    media_done_ms_ += static_cast<double>(duration_ms);
-    show_progress();
     if (on_segment_) {
         on_segment_(written_.size());
     }
@@ -199,23 +139,6 @@ Result<void> FileTranscode::write_segment(std::uint64_t seq, const std::vector<R
         FG_CHECK(host::write_file_atomic(path, renditions[i].bytes.view()));
     }
     return {};
-}
-
-void FileTranscode::show_progress() {
-    if (!progress_) {
-        return;
-    }
-    const double wall = std::chrono::duration<double>(session_.clock.now() - started_).count();
-    const double total_ms = std::max<double>(1, static_cast<double>(info_.duration_ms));
-    const double done = std::min(1.0, media_done_ms_ / total_ms);
-    const double speed = media_done_ms_ / 1000 / std::max(wall, 1e-3);
-    const double left = std::max(0.0, (total_ms - media_done_ms_) / 1000) / std::max(speed, 1e-3);
-    progress_(
-        done,
-        fmt::format(
-            "{:.0f} fps, {:.2f}x real time, ETA {}", speed * fps_of(info_), speed, host::format_seconds(left)
-        )
-    );
 }
 
 Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index, media::HlsVariant& variant) {
@@ -244,9 +167,6 @@ Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index, media
 }
 
 Result<TranscodeReport> FileTranscode::finish() {
-    if (written_.empty()) {
-        return fail(Errc::kUnprocessable, "the file holds no video that can be cut into segments");
-    }
     TranscodeReport report;
     std::vector<media::HlsVariant> variants(options_.profiles.size());
     for (std::size_t i = 0; i < options_.profiles.size(); ++i) {
@@ -257,9 +177,9 @@ Result<TranscodeReport> FileTranscode::finish() {
     FG_CHECK(host::write_file_atomic(report.master_playlist, as_bytes(media::master_playlist(variants))));
     report.segments = written_.size();
     report.client_retries = gateway_.retries();
-    report.media_seconds = media_done_ms_ / 1000;
-    report.wall_seconds = std::chrono::duration<double>(session_.clock.now() - started_).count();
-    report.source_frames = static_cast<std::int64_t>(report.media_seconds * fps_of(info_) + 0.5);
+    report.media_seconds = pump_.media_seconds();
+    report.wall_seconds = pump_.wall_seconds();
+    report.source_frames = static_cast<std::int64_t>(report.media_seconds * fps_of(pump_.info()) + 0.5);
     return report;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <framegrid/app/gateway_client.hpp>
+#include <framegrid/app/segment_pump.hpp>
 #include <framegrid/host/files.hpp>
 
 namespace framegrid::app {
@@ -39,8 +40,6 @@ struct TranscodeReport {
     double speed() const { return wall_seconds > 0 ? media_seconds / wall_seconds : 0; }
 };
 
-// done in 0..1, media seconds done, and a line of text for a progress bar.
-using Progress = std::function<void(double done, const std::string& detail)>;
 // Called after each finished segment with how many are done: the demo breaks things here.
 using OnSegment = std::function<void(std::uint64_t segments_done)>;
 

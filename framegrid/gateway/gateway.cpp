@@ -201,7 +201,8 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         if (output) {
             learn(request, *slot, ports_.clock.now() - started);
             for (const market::Slot liar : progress.rejected) {
-                pool_.on_failed(liar, ports_.clock.now(), ports_.random);  // it called good input bad
+                // It called good input bad.
+                pool_.on_failed(liar, progress.demand.capability, ports_.clock.now(), ports_.random);
             }
             early.put_into(output->output);
             co_return JobResult{std::move(output->output), uri, progress.attempts};
@@ -413,7 +414,7 @@ bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error er
                 renew_token(request.manifest_id, slot, now);
                 break;
             }
-            pool_.on_failed(slot, now, ports_.random);
+            pool_.on_failed(slot, progress.demand.capability, now, ports_.random);
             sessions_.drop(request.manifest_id, slot);
             progress.demand.exclude.push_back(slot);
             break;
@@ -436,7 +437,7 @@ bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error er
             go_on = static_cast<int>(progress.rejected.size()) < settings_.confirmations;
             break;
         default:
-            pool_.on_failed(slot, now, ports_.random);
+            pool_.on_failed(slot, progress.demand.capability, now, ports_.random);
             sessions_.drop(request.manifest_id, slot);
             progress.demand.exclude.push_back(slot);
             break;

@@ -10,6 +10,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <framegrid/host/steady_now.hpp>
+
 namespace framegrid::host {
 
 namespace asio = boost::asio;
@@ -81,8 +83,12 @@ class SteadyClock::Pending final : public Timer::Pending {
     std::shared_ptr<Call> call_;
 };
 
-TimePoint SteadyClock::now() const {
+TimePoint steady_now() {
     return TimePoint(std::chrono::duration_cast<Duration>(SystemSteady::now().time_since_epoch()));
+}
+
+TimePoint SteadyClock::now() const {
+    return steady_now();
 }
 
 std::int64_t SteadyClock::unix_ms() const {

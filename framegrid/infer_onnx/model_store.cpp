@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <framegrid/base/log.hpp>
+#include <framegrid/host/steady_now.hpp>
 #include <framegrid/infer_onnx/model_directory.hpp>
 #include <framegrid/infer_onnx/onnx_file.hpp>
 
@@ -26,11 +27,6 @@ std::vector<std::string> sub_directories(const fs::path& directory) {
     }
     std::ranges::sort(names);
     return names;
-}
-
-TimePoint monotonic_now() {
-    return TimePoint{std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch())
-    };
 }
 
 }  // namespace
@@ -87,7 +83,7 @@ ModelStore::~ModelStore() = default;
 
 Result<std::unique_ptr<ModelStore>> ModelStore::open(ModelStoreSettings settings) {
     if (!settings.now) {
-        settings.now = monotonic_now;
+        settings.now = host::steady_now;
     }
     FG_CHECK(OnnxRuntime::check(settings.onnx));
     std::unique_ptr<ModelStore> store(new ModelStore(std::move(settings)));

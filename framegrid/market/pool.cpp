@@ -8,7 +8,8 @@ namespace framegrid::market {
 namespace {
 
 constexpr double kUnmeasuredScore = 0.5;  // newcomers are tried before mediocre nodes
-constexpr double kExplore = 0.1;     // and now and then before good ones, or they would never be measured
+constexpr double kExplore = 0.1;     // and now and then before good ones, or they would never be measured;
+                                     // halved by each failure, or they would never be forgiven
 constexpr double kScoreAlpha = 0.3;  // weight of the newest measurement
 constexpr double kSessionBonus = 0.7;
 constexpr double kColdPenalty = 4.0;
@@ -46,21 +47,32 @@ struct Pool::Entry {
     std::uint32_t in_flight = 0;
     std::uint32_t capacity = 1;
     std::uint32_t failures = 0;
-    // By capability number, -1 for transcoding: few, so a flat list.
-    std::vector<std::pair<std::int32_t, double>> latency_scores;
+    // What is known about one kind of work.
+    struct Record {
+        std::int32_t capability = -1;  // its number, -1 for transcoding
+        std::optional<double> latency;
+        std::uint32_t failures = 0;  // in a row
+    };
+    std::vector<Record> records;  // few, so a flat list
 
-    double* latency(std::optional<job::Capability> capability) {
-        const auto key = capability ? static_cast<std::int32_t>(*capability) : -1;
-        for (auto& [known, score] : latency_scores) {
-            if (known == key) {
-                return &score;
-            }
-        }
-        return nullptr;
+    Record record(std::optional<job::Capability> capability) const {
+        const auto key = key_of(capability);
+        const auto known = std::ranges::find(records, key, &Record::capability);
+        return known != records.end() ? *known : Record{key, std::nullopt, 0};
     }
-    double latency_or(std::optional<job::Capability> capability, double otherwise) const {
-        const double* known = const_cast<Entry*>(this)->latency(capability);
-        return known != nullptr ? *known : otherwise;
+    Record& record_to_change(std::optional<job::Capability> capability) {
+        const auto key = key_of(capability);
+        const auto known = std::ranges::find(records, key, &Record::capability);
+        return known != records.end() ? *known : records.emplace_back(key);
+    }
+    // Whoever fails at a kind of work gets one job of it to prove itself, not as many as it could do.
+    bool full(std::optional<job::Capability> capability) const {
+        return in_flight >= capacity || (in_flight > 0 && record(capability).failures > 0);
+    }
+
+  private:
+    static std::int32_t key_of(std::optional<job::Capability> capability) {
+        return capability ? static_cast<std::int32_t>(*capability) : -1;
     }
 };
 
@@ -211,13 +223,10 @@ void Pool::on_done(Slot slot, std::optional<job::Capability> capability, double 
     Entry& entry = *entries_[slot];
     entry.failures = 0;
     entry.reachable = true;
-    if (double* known = entry.latency(capability)) {
-        *known += kScoreAlpha * (latency_score - *known);
-    } else {
-        entry.latency_scores.emplace_back(
-            capability ? static_cast<std::int32_t>(*capability) : -1, latency_score
-        );
-    }
+    auto& record = entry.record_to_change(capability);
+    record.failures = 0;
+    const double before = record.latency.value_or(latency_score);
+    record.latency = before + kScoreAlpha * (latency_score - before);
 }
 
 void Pool::on_busy(Slot slot, TimePoint now) {
@@ -228,18 +237,21 @@ void Pool::on_busy(Slot slot, TimePoint now) {
     }
 }
 
-void Pool::on_failed(Slot slot, TimePoint now, Random& random) {
+void Pool::on_failed(Slot slot, std::optional<job::Capability> capability, TimePoint now, Random& random) {
     on_abandoned(slot);
-    if (slot < entries_.size() && entries_[slot]) {
-        suspend(*entries_[slot], now, random);
+    if (slot >= entries_.size() || !entries_[slot]) {
+        return;
     }
-}
-
-void Pool::suspend(Entry& entry, TimePoint now, Random& random) {
+    Entry& entry = *entries_[slot];
     // Failures of jobs that were under way together count once: the node went away once.
     if (entry.usable_from > now && entry.failures > 0) {
         return;
     }
+    ++entry.record_to_change(capability).failures;
+    suspend(entry, now, random);
+}
+
+void Pool::suspend(Entry& entry, TimePoint now, Random& random) {
     const auto doublings = std::min(entry.failures, kDoublingsMax);
     ++entry.failures;
     ++stats_.suspensions;
@@ -315,9 +327,11 @@ double Pool::score(const Entry& entry, const Demand& demand, bool preferred, Ran
                             ? entry.info->capabilities->model(*demand.capability, demand.model_id)
                             : nullptr;
     const bool cold = model != nullptr && !model->warm;
-    double value = entry.latency_or(demand.capability, -1);
-    if (value < 0) {
-        value = !cold && random.chance(kExplore) ? 0 : kUnmeasuredScore;
+    const auto record = entry.record(demand.capability);
+    double value = record.latency.value_or(kUnmeasuredScore) * (1.0 + record.failures);
+    if (!cold && (!record.latency || record.failures > 0) &&
+        random.chance(std::ldexp(kExplore, -static_cast<int>(std::min(record.failures, kDoublingsMax))))) {
+        value = 0;
     }
     value *= 1.0 + static_cast<double>(entry.in_flight) / entry.capacity;
     if (preferred) {
@@ -339,8 +353,7 @@ std::optional<Slot> Pool::pick(const Demand& demand, TimePoint now, Random& rand
             return;
         }
         const Scored scored{
-            slot, entry.in_flight >= entry.capacity,
-            score(entry, demand, contains(demand.prefer, slot), random)
+            slot, entry.full(demand.capability), score(entry, demand, contains(demand.prefer, slot), random)
         };
         if (!best || scored < *best) {
             best = scored;
@@ -422,7 +435,7 @@ std::vector<PoolEntryView> Pool::view(TimePoint now) const {
         const bool suspended = entry->usable_from > now || !entry->reachable;
         out.push_back(
             {entry->uri, entry->info.has_value(), suspended, entry->in_flight, entry->capacity,
-             entry->latency_or(std::nullopt, 0), entry->failures}
+             entry->record(std::nullopt).latency.value_or(0), entry->failures}
         );
     }
     return out;

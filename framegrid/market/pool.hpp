@@ -87,7 +87,9 @@ class Pool {
     // latency_score: seconds taken per second of media, or per job for AI; kept apart for each capability.
     void on_done(Slot slot, std::optional<job::Capability> capability, double latency_score);
     void on_busy(Slot slot, TimePoint now);
-    void on_failed(Slot slot, TimePoint now, Random& random);
+    // capability: of the job that failed, nullopt for transcoding. Suspends; afterwards the node gets jobs of
+    // this kind only while it has no others, and seldom, until it has done one.
+    void on_failed(Slot slot, std::optional<job::Capability> capability, TimePoint now, Random& random);
     // The caller gave up (cancelled, or the job was at fault): nothing is learned.
     void on_abandoned(Slot slot);
 

@@ -61,7 +61,7 @@ TEST_F(PoolTest, FailureSuspendsWithDoublingBackOff) {
     for (int i = 0; i < 4; ++i) {
         ASSERT_TRUE(pool.pick(demand(), now(), random_));
         pool.on_started(slots[0]);
-        pool.on_failed(slots[0], now(), random_);
+        pool.on_failed(slots[0], std::nullopt, now(), random_);
         EXPECT_FALSE(pool.pick(demand(), now(), random_));
         EXPECT_TRUE(pool.could_serve(demand(), now()));
         const auto release = pool.next_release(demand(), now());
@@ -157,6 +157,61 @@ TEST_F(PoolTest, FastNodesGetMoreWorkAndNewcomersAreTried) {
     EXPECT_EQ(*pool.pick(demand(), now(), random_), slots[2]) << "an unmeasured node beats a loaded one";
 }
 
+// A node that takes AI jobs and never answers was a newcomer for ever: one AI job in ten lost its whole time.
+TEST_F(PoolTest, WhoFailsAtAKindOfWorkIsNoNewcomerAtIt) {
+    Pool pool({});
+    const auto slots = make(pool, 3);
+    Demand upscale;
+    upscale.capability = job::Capability::kUpscale;
+    upscale.needs = job::ai_needs(*upscale.capability, "m");
+    for (const Slot slot : slots) {
+        auto with_model = info();
+        with_model.capabilities->add_model(*upscale.capability, "m", {.warm = true, .capacity = 1});
+        pool.on_info(slot, with_model, now());
+    }
+    pool.on_done(slots[0], upscale.capability, 0.2);
+    pool.on_done(slots[1], upscale.capability, 0.8);
+    const auto share = [&](const Demand& want) {
+        int picked = 0;
+        for (int i = 0; i < 2000; ++i) {
+            picked += pool.pick(want, now(), random_) == slots[2] ? 1 : 0;
+        }
+        return picked / 2000.0;
+    };
+    EXPECT_NEAR(share(upscale), 0.1, 0.03);
+    for (int i = 0; i < 4; ++i) {
+        pool.on_started(slots[2]);
+        pool.on_failed(slots[2], upscale.capability, now(), random_);
+        clock_.advance(1min);
+    }
+    EXPECT_NEAR(share(upscale), 0.1 / 16, 0.006);
+    EXPECT_GT(share(upscale), 0) << "it may have been mended";
+    EXPECT_NEAR(share(demand()), 1.0 / 3, 0.05) << "its transcoding has done nobody harm";
+    pool.on_done(slots[2], upscale.capability, 0.02);
+    EXPECT_EQ(share(upscale), 1);
+}
+
+TEST_F(PoolTest, WhoFailedGetsOneJobAtATimeUntilItHasDoneOne) {
+    Pool pool({});
+    const auto slots = make(pool, 2);
+    pool.on_done(slots[0], std::nullopt, 0.01);
+    pool.on_done(slots[1], std::nullopt, 2.0);
+    pool.on_started(slots[0]);
+    pool.on_failed(slots[0], std::nullopt, now(), random_);
+    clock_.advance(2s);
+    EXPECT_EQ(pool.pick(demand(), now(), random_), slots[0]);
+    pool.on_started(slots[0]);
+    for (int i = 0; i < 50; ++i) {
+        EXPECT_EQ(pool.pick(demand(), now(), random_), slots[1]);
+    }
+    Demand only = demand();
+    only.exclude = {slots[1]};
+    EXPECT_EQ(pool.pick(only, now(), random_), slots[0]) << "better than none";
+    pool.on_done(slots[0], std::nullopt, 0.01);
+    pool.on_started(slots[0]);
+    EXPECT_EQ(pool.pick(demand(), now(), random_), slots[0]);
+}
+
 TEST_F(PoolTest, WarmModelsArePreferred) {
     Pool pool({});
     const auto slots = make(pool, 2);
@@ -207,7 +262,7 @@ TEST_F(PoolTest, FindsTheOneUsableNodeAmongThousands) {
     for (const Slot slot : slots) {
         if (slot != slots[1234]) {
             pool.on_started(slot);
-            pool.on_failed(slot, now(), random_);
+            pool.on_failed(slot, std::nullopt, now(), random_);
         }
     }
     EXPECT_EQ(pool.pick(demand(), now(), random_), slots[1234]);

@@ -30,7 +30,7 @@ const KnownCodec* find_codec(std::string_view name) {
 }
 
 // Audio without a picture: no orchestrator can add one (section 1.3).
-bool is_audio_only(const ProbeResult& source) {
+bool is_audio_only(const api::ProbeResult& source) {
     return !source.audio_codec.empty() && (source.video_codec.empty() || source.pixel_format.empty());
 }
 
@@ -78,7 +78,7 @@ Answer probe_error(Error error) {
 }  // namespace
 
 LiveIngest::LiveIngest(
-    gateway::Gateway& gateway, MediaProbe& probe, StreamTable& streams, Clock& clock, Random& random,
+    gateway::Gateway& gateway, api::MediaProbe& probe, StreamTable& streams, Clock& clock, Random& random,
     IngestSettings settings, Duration upload_time_max, Logger log
 )
     : gateway_(gateway),
@@ -177,7 +177,7 @@ Task<Result<LiveIngest::Done>> LiveIngest::send_early(RenditionStream& stream) {
     co_return Done{};
 }
 
-Task<Result<ProbeResult>> LiveIngest::look_into(Blob segment) {
+Task<Result<api::ProbeResult>> LiveIngest::look_into(Blob segment) {
     if (segment.empty()) {
         co_return fail(Errc::kUnprocessable, "the segment is empty", "body");
     }
@@ -214,7 +214,7 @@ Task<Result<ProbeResult>> LiveIngest::look_into(Blob segment) {
 }
 
 gateway::JobRequest LiveIngest::job_of(
-    const Push& push, const PushTarget& target, const PushHeaders& headers, const ProbeResult& source
+    const Push& push, const PushTarget& target, const PushHeaders& headers, const api::ProbeResult& source
 ) const {
     api::TranscodeWork work;
     work.profiles = push.profiles();

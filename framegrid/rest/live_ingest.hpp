@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include <framegrid/api/media_probe.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/gateway/gateway.hpp>
-#include <framegrid/rest/media_probe.hpp>
 #include <framegrid/rest/rendition_parts.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/rest/settings.hpp>
@@ -23,7 +23,7 @@ struct IngestStats {
 class LiveIngest {
   public:
     LiveIngest(
-        gateway::Gateway& gateway, MediaProbe& probe, StreamTable& streams, Clock& clock, Random& random,
+        gateway::Gateway& gateway, api::MediaProbe& probe, StreamTable& streams, Clock& clock, Random& random,
         IngestSettings settings, Duration upload_time_max, Logger log
     );
     Task<Answer> push(Call& call);
@@ -39,23 +39,23 @@ class LiveIngest {
     struct Job {
         const PushTarget& target;
         const PushHeaders& headers;
-        const ProbeResult& source;
+        const api::ProbeResult& source;
         Blob segment;
         Push& push;
         RenditionStream* stream;  // null: renditions are not sent before all are there
     };
-    Task<Result<ProbeResult>> look_into(Blob segment);
+    Task<Result<api::ProbeResult>> look_into(Blob segment);
     Task<Result<Done>> run_and_stream(Call& call, Job job);
     Task<Result<Done>> send_early(RenditionStream& stream);
     Task<Result<Done>> transcode(Job job);
     Task<Result<Done>> renditions_of(Job& job);
     gateway::JobRequest job_of(
-        const Push& push, const PushTarget& target, const PushHeaders& headers, const ProbeResult& source
+        const Push& push, const PushTarget& target, const PushHeaders& headers, const api::ProbeResult& source
     ) const;
     Deadline deadline_of(const Push& push, std::int64_t duration_ms) const;
 
     gateway::Gateway& gateway_;
-    MediaProbe& probe_;
+    api::MediaProbe& probe_;
     StreamTable& streams_;
     Clock& clock_;
     Random& random_;

@@ -200,11 +200,11 @@ TEST_F(LiveIngestTest, NotMediaIs422) {
     const auto sent = push("/live/show/0.ts", two());
     EXPECT_EQ(sent->status(), 422);
     EXPECT_EQ(field_of(*sent), "body");
-    probe_.result = ProbeResult{"mpeg2video", "", "yuv420p", {720, 576}};
+    probe_.result = api::ProbeResult{"mpeg2video", "", "yuv420p", {720, 576}};
     EXPECT_EQ(push("/live/show/0.ts", two())->status(), 422);
-    probe_.result = ProbeResult{"h264", "", "yuv420p", {100'000, 100'000}};
+    probe_.result = api::ProbeResult{"h264", "", "yuv420p", {100'000, 100'000}};
     EXPECT_EQ(push("/live/show/0.ts", two())->status(), 422);
-    probe_.result = ProbeResult{};
+    probe_.result = api::ProbeResult{};
     EXPECT_EQ(push("/live/show/0.ts", two())->status(), 422);
     EXPECT_TRUE(gateway_.jobs.empty());
     EXPECT_EQ(rest().stats().streams, 0u) << "bad input makes no stream";
@@ -224,7 +224,7 @@ TEST_F(LiveIngestTest, AProbeThatBrokeOffIs503AndSaysNothingAboutTheSegment) {
     }
     EXPECT_TRUE(gateway_.jobs.empty());
     EXPECT_EQ(rest().stats().streams, 0u);
-    probe_.result = ProbeResult{"h264", "aac", "yuv420p", {1280, 720}};
+    probe_.result = api::ProbeResult{"h264", "aac", "yuv420p", {1280, 720}};
     EXPECT_EQ(push("/live/show/0.ts", two())->status(), 200) << "the next segment is served";
 }
 
@@ -285,7 +285,7 @@ TEST_F(LiveIngestTest, JobErrorsHaveTheDocumentedStatuses) {
 }
 
 TEST_F(LiveIngestTest, AudioOnlyIsReturnedAsItCame) {
-    probe_.result = ProbeResult{"h264", "aac", "", {}};
+    probe_.result = api::ProbeResult{"h264", "aac", "", {}};
     const auto sent = push("/live/show/0.ts", two(), "sound");
     EXPECT_EQ(sent->status(), 200);
     EXPECT_TRUE(gateway_.jobs.empty());

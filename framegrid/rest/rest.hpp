@@ -4,10 +4,10 @@
 #include <functional>
 #include <memory>
 
+#include <framegrid/api/media_probe.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/http/message.hpp>
-#include <framegrid/rest/media_probe.hpp>
 #include <framegrid/rest/settings.hpp>
 #include <framegrid/rest/status_pages.hpp>
 #include <framegrid/runtime/offload.hpp>
@@ -22,7 +22,7 @@ struct RestPorts {
     Logger log;
     WorkPool& pool;  // for what would hold up the event loop
     gateway::Gateway& gateway;
-    MediaProbe& probe;
+    api::MediaProbe& probe;
     // Further samples for /metrics (the server's, the client's); may be empty.
     std::function<void(MetricsWriter&)> metrics;
 };

@@ -6,7 +6,7 @@ namespace framegrid::rest {
 
 namespace {
 
-bool same_format(const ProbeResult& a, const ProbeResult& b) {
+bool same_format(const api::ProbeResult& a, const api::ProbeResult& b) {
     return a.video_codec == b.video_codec && a.audio_codec == b.audio_codec &&
            a.pixel_format == b.pixel_format && a.size == b.size;
 }
@@ -101,7 +101,7 @@ void StreamTable::start_group(
 }
 
 Result<Push> StreamTable::begin(
-    const PushTarget& target, const std::optional<PushConfig>& config, const ProbeResult& source
+    const PushTarget& target, const std::optional<PushConfig>& config, const api::ProbeResult& source
 ) {
     FG_TRY(stream, make(target.stream));
     if (stream->generation == 0) {

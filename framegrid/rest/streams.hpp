@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include <framegrid/api/media_probe.hpp>
 #include <framegrid/api/work.hpp>
 #include <framegrid/rest/hls_window.hpp>
-#include <framegrid/rest/media_probe.hpp>
 #include <framegrid/rest/push_request.hpp>
 #include <framegrid/runtime/clock.hpp>
 
@@ -30,7 +30,7 @@ struct Stream {
     int generation = 0;       // rendition groups so far
     std::vector<media::VideoProfile> profiles;
     int timeout_multiplier = 1;
-    std::optional<ProbeResult> source;  // of the newest segment
+    std::optional<api::ProbeResult> source;  // of the newest segment
     std::size_t working = 0;
     TimePoint used_at{};
     std::optional<TimePoint> ended_at;
@@ -71,7 +71,7 @@ class StreamTable {
     // Makes the stream on its first segment. A later segment with another ladder starts a new rendition
     // group: other sessions at the orchestrators, a discontinuity for players. kCapacity: streams_max.
     Result<Push> begin(
-        const PushTarget& target, const std::optional<PushConfig>& config, const ProbeResult& source
+        const PushTarget& target, const std::optional<PushConfig>& config, const api::ProbeResult& source
     );
     // Ends idle streams and forgets ended ones. Returns the manifest ids of groups that are over.
     std::vector<std::string> sweep();

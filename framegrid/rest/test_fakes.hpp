@@ -65,16 +65,16 @@ class FakeGateway final : public gateway::Gateway {
     std::vector<std::string> ended;
 };
 
-class FakeProbe final : public MediaProbe {
+class FakeProbe final : public api::MediaProbe {
   public:
-    Task<Result<ProbeResult>> probe(Blob segment, Deadline deadline) override {
+    Task<Result<api::ProbeResult>> probe(Blob segment, Deadline deadline) override {
         probed.push_back(std::move(segment));
         deadlines.push_back(deadline);
         co_return result;
     }
     std::vector<Blob> probed;
     std::vector<Deadline> deadlines;
-    Result<ProbeResult> result = ProbeResult{"h264", "aac", "yuv420p", {1280, 720}};
+    Result<api::ProbeResult> result = api::ProbeResult{"h264", "aac", "yuv420p", {1280, 720}};
 };
 
 class InlinePool final : public WorkPool {

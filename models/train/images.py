@@ -47,6 +47,8 @@ def fbm(rng, n, octaves=None):
         total += amp
         amp *= gain
         cells *= 2
+    if total == 0:  # not even the coarsest noise fits
+        return np.full((n, n), 0.5, np.float32)
     return out / total
 
 

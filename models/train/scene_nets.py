@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import sys
 import time
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # spinning threads starve each other on a shared machine
@@ -20,6 +19,8 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from quiet import silent_stderr
 
 LATENTS = 8  # latent channels
 TOKENS = 32  # of a caption, start and end included
@@ -661,21 +662,6 @@ def write_json(path, value, indent=2):
     with open(path, "w", encoding="utf-8") as f:
         json.dump(value, f, indent=indent, ensure_ascii=False)
         f.write("\n")
-
-
-@contextlib.contextmanager
-def silent_stderr():
-    """torch's exporter loads python3-onnx, whose registration clashes with torch's and prints thousands of
-    lines."""
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
 
 
 def name_weights(graph, state):

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import motion_pairs  # noqa: E402
+from quiet import silent_stderr  # noqa: E402
 
 MULTIPLE = 32  # sides of the network's input, pixels
 MEMORY_BYTES = 1 << 30  # measured: loading and two runs at 1280 x 736 take 930 MB
@@ -462,21 +463,6 @@ def train(net, args):
     pictures.close()
     net.load_state_dict(average)
     return net.cpu().float().to(memory_format=torch.contiguous_format)
-
-
-@contextlib.contextmanager
-def silent_stderr():
-    """torch's exporter loads python3-onnx, whose static registration clashes with torch's and prints
-    thousands of lines."""
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
 
 
 def halve(path):

@@ -8,7 +8,6 @@ Needs Debian's python3-torch and libopenblas0-pthread (tools/setup.sh --train). 
 count give the same weights on the same machine.
 """
 import argparse
-import contextlib
 import hashlib
 import math
 import os
@@ -24,6 +23,7 @@ import torch.nn.functional as F
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import images  # noqa: E402
+from quiet import silent_stderr  # noqa: E402
 
 TRAIN_SEED, VALID_SEED = 1, 2  # first word of each picture's seed: the two sets never share one
 TILE, OVERLAP, TILES_PER_BATCH = 256, 8, 2
@@ -200,20 +200,6 @@ def train(net, args):
                 torch.save(average, args.save)
     net.load_state_dict(average)
     return net.to(memory_format=torch.contiguous_format)
-
-
-@contextlib.contextmanager
-def silent_stderr():
-    """torch's exporter loads python3-onnx, whose static registration clashes with torch's and prints thousands of lines."""
-    sys.stderr.flush()
-    saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(null)
 
 
 def export(net, args):
