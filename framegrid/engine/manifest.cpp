@@ -53,23 +53,6 @@ bool is_name_part(std::string_view part) {
     return !part.empty() && part.front() != '.' && std::ranges::all_of(part, is_name_char);
 }
 
-// Relative, without "..", hidden parts, back-slashes, drive letters or control characters.
-bool is_safe_path(std::string_view path) {
-    if (path.empty() || path.size() > 255) {
-        return false;
-    }
-    while (true) {
-        const auto slash = path.find('/');
-        if (!is_name_part(path.substr(0, slash))) {
-            return false;
-        }
-        if (slash == std::string_view::npos) {
-            return true;
-        }
-        path.remove_prefix(slash + 1);
-    }
-}
-
 bool is_sha256_hex(std::string_view text) {
     return text.size() == 64 &&
            std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
@@ -173,7 +156,7 @@ class Section {
 Result<ModelFile> parse_file(const Section& section) {
     ModelFile file;
     FG_TRY(path, section.text("path", 255));
-    if (!is_safe_path(path)) {
+    if (!is_plain_path(path)) {
         return section.wrong("path", "must be a plain path inside the model's directory");
     }
     file.path = std::move(path);
@@ -435,6 +418,26 @@ Result<ModelManifest> parse_root(const Section& root) {
 
 bool ModelManifest::serves(std::string_view pipeline) const {
     return std::ranges::find(pipelines, pipeline) != pipelines.end();
+}
+
+bool is_plain_path(std::string_view path) {
+    if (path.empty() || path.size() > 255) {
+        return false;
+    }
+    const auto is_odd = [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '\\' || c == ':';
+    };
+    while (true) {
+        const auto slash = path.find('/');
+        const std::string_view part = path.substr(0, slash);
+        if (part.empty() || part.front() == '.' || std::ranges::any_of(part, is_odd)) {
+            return false;
+        }
+        if (slash == std::string_view::npos) {
+            return true;
+        }
+        path.remove_prefix(slash + 1);
+    }
 }
 
 bool is_model_id(std::string_view id) {

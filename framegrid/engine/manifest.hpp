@@ -75,6 +75,10 @@ struct ModelManifest {
 inline constexpr std::size_t kManifestBytesMax = 64 * 1024;
 inline constexpr std::int64_t kModelFileBytesMax = std::int64_t{16} << 30;
 
+// Relative, without "..", hidden or empty parts, back-slashes, drive letters or control characters; at most
+// 255 bytes. What a hub or a manifest may call a file inside a directory.
+bool is_plain_path(std::string_view path);
+
 // "org/name": two parts of letters, digits and "._-", neither starting with '.', at most 128 bytes.
 bool is_model_id(std::string_view id);
 

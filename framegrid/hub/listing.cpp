@@ -56,26 +56,6 @@ Result<ListedFile> read_file(const json::value& value) {
 
 }  // namespace
 
-bool is_plain_path(std::string_view path) {
-    if (path.empty() || path.size() > 255) {
-        return false;
-    }
-    while (true) {
-        const auto slash = path.find('/');
-        const std::string_view part = path.substr(0, slash);
-        const auto is_odd = [](char c) {
-            return static_cast<unsigned char>(c) < 0x20 || c == '\\' || c == 0x7F;
-        };
-        if (part.empty() || part.front() == '.' || std::ranges::any_of(part, is_odd)) {
-            return false;
-        }
-        if (slash == std::string_view::npos) {
-            return true;
-        }
-        path.remove_prefix(slash + 1);
-    }
-}
-
 Result<Listing> parse_listing(std::string_view text) {
     boost::system::error_code error;
     const auto root = json::parse(text.substr(0, kListingBytesMax + 1), error);
@@ -90,7 +70,7 @@ Result<Listing> parse_listing(std::string_view text) {
     }
     for (const auto& entry : files->get_array()) {
         FG_TRY(file, read_file(entry));
-        if (is_plain_path(file.path)) {
+        if (engine::is_plain_path(file.path)) {
             listing.files.push_back(std::move(file));
         }
     }

@@ -30,7 +30,4 @@ Result<Listing> parse_listing(std::string_view json);
 // ONNX file with the weights beside it. kUnsupported with what was looked for when there is nothing.
 Result<std::vector<ListedFile>> choose_files(const Listing& listing);
 
-// A path inside a directory: relative, no "..", no hidden parts.
-bool is_plain_path(std::string_view path);
-
 }  // namespace framegrid::hub
