@@ -86,8 +86,14 @@ Result<std::vector<ListedFile>> choose_files(const Listing& listing) {
             return engine::is_pipeline_file(file.path);
         });
     } else {
-        std::ranges::copy_if(listing.files, std::back_inserter(chosen), [](const ListedFile& file) {
-            return file.path.find('/') == std::string::npos && file.path.find(".onnx") != std::string::npos;
+        std::vector<std::string> paths;
+        std::ranges::transform(listing.files, std::back_inserter(paths), &ListedFile::path);
+        auto network = engine::choose_network(paths);
+        if (!network && network.error().code != Errc::kNotFound) {
+            return fail(std::move(network.error()));
+        }
+        std::ranges::copy_if(listing.files, std::back_inserter(chosen), [&](const ListedFile& file) {
+            return network && engine::is_beside(*network, file.path);
         });
     }
     const auto has_network =
