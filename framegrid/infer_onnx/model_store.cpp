@@ -110,7 +110,7 @@ void ModelStore::scan(const fs::path& directory) {
             const fs::path place = directory / organisation / name;
             std::error_code error;
             if (fs::exists(place / "model.toml", error) || looks_like_model(place)) {
-                add(place, organisation + "/" + name);
+                add(place, std::string(organisation).append("/").append(name));
             }
         }
     }
