@@ -92,7 +92,7 @@ Result<std::string> quality_of(
     infer_onnx::ModelStore& store, engine::WorkRunner& runner, api::MediaCodec& codec,
     const engine::ModelManifest& manifest, const BenchOptions& options, const api::StopFlag& stop
 ) {
-    if (manifest.serves("upscale") && 256 % manifest.image.scale == 0) {
+    if (manifest.serves("upscale") && 256 % std::max(1, manifest.image.scale) == 0) {
         FG_TRY(report, engine::evaluate_sr(store, {.side = 128, .seeds = 1, .model_id = manifest.id}, stop));
         const auto& row = report.rows.front();
         return fmt::format("{:.2f} dB, bicubic {:+.2f}", row.psnr_model, row.delta());

@@ -66,7 +66,7 @@ Result<Plan> plan_url(const PullOptions& options, const std::string& token) {
     FG_TRY(url, http::parse_url(options.source));
     const std::string path = url.target.substr(0, url.target.find_first_of("?#"));
     const std::string name = path.substr(path.find_last_of('/') + 1);
-    if (!name.ends_with(".onnx") || !hub::is_plain_path(name)) {
+    if (!name.ends_with(".onnx") || !engine::is_plain_path(name)) {
         return fail(
             Errc::kInvalidArgument, "the URL must name a .onnx file, or give a repository's id", "SOURCE"
         );

@@ -123,18 +123,23 @@ int eval(const CommonOptions& common, const ModelsOptions& options) {
     return kExitOk;
 }
 
-// "organisation/name" from the last two parts of a path.
+// "organisation/name" from the last two parts of a path, without the ending of a file.
 std::string id_of_path(const host::Path& path) {
     const host::Path clean = path.has_filename() ? path : path.parent_path();
-    return clean.parent_path().filename().string() + "/" + clean.filename().string();
+    const host::Path name = clean.extension() == ".onnx" ? clean.stem() : clean.filename();
+    return clean.parent_path().filename().string() + "/" + name.string();
 }
 
 int add(const CommonOptions& common, const ModelsOptions& options) {
     std::error_code error;
-    const auto from = std::filesystem::canonical(options.source, error);
+    auto from = std::filesystem::canonical(options.source, error);
     if (error) {
         print_error(common, make_error(Errc::kNotFound, options.source + ": " + error.message(), "DIR"));
         return kExitFailed;
+    }
+    if (std::filesystem::is_regular_file(from, error)) {
+        // A hub's cache has links whose names say more than those of what they point to.
+        from = std::filesystem::absolute(options.source, error).lexically_normal();
     }
     const std::string id = options.id.empty() ? id_of_path(from) : options.id;
     auto installed = infer_onnx::install_model(from, install_root(options.directories), id, true);
@@ -275,7 +280,11 @@ void add_models_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto* adding = add_action(
         "add", "take over a directory: a diffusers export, a single ONNX file, or one of ours", &add
     );
-    adding->add_option("DIR", options->source, "its files are copied, or hard-linked")->required();
+    adding
+        ->add_option(
+            "DIR", options->source, "a directory or an .onnx file; what is needed is copied, or hard-linked"
+        )
+        ->required();
     adding->add_option("--id", options->id, "organisation/name; else the last two parts of the path");
     add_pull_command(*command, common, run);
     add_action("verify", "compare every file with its digest", &verify)

@@ -42,6 +42,27 @@ api::Tensor with_zeros_before(const api::Tensor& row) {
     return concat_rows(std::vector<const api::Tensor*>{&zeros, &row});
 }
 
+std::string_view trimmed(std::string_view text) {
+    const auto first = text.find_first_not_of(" \t\r\n");
+    return first == std::string_view::npos ? std::string_view()
+                                           : text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1);
+}
+
+// What the encoder number `index` of `count` is to read of a text.
+std::string text_for(const std::string& text, std::size_t index, std::size_t count) {
+    if (count < 2 || text.find('|') == std::string::npos) {
+        return text;
+    }
+    std::string_view rest = text;
+    const std::string_view first = trimmed(rest.substr(0, rest.find('|')));
+    for (std::size_t i = 0; i < index; ++i) {
+        const auto bar = rest.find('|');
+        rest = bar == std::string_view::npos ? std::string_view() : rest.substr(bar + 1);
+    }
+    const std::string_view own = trimmed(rest.substr(0, rest.find('|')));
+    return std::string(own.empty() ? first : own);
+}
+
 }  // namespace
 
 Result<TextEncoder> TextEncoder::load(
@@ -127,13 +148,16 @@ Result<TextConditioning> encode_prompts(
 ) {
     FG_ASSERT(!encoders.empty());
     const bool zeros = guided && zeros_for_empty && !negative;
-    std::vector<std::string> texts{prompt};
-    if (guided && !zeros) {
-        texts.insert(texts.begin(), negative.value_or(""));
-    }
-    FG_TRY(out, encoders.front().encode(texts));
-    for (const TextEncoder& encoder : std::span(encoders).subspan(1)) {
-        FG_TRY(more, encoder.encode(texts));
+    const auto texts_for = [&](std::size_t index) {
+        std::vector<std::string> texts{text_for(prompt, index, encoders.size())};
+        if (guided && !zeros) {
+            texts.insert(texts.begin(), text_for(negative.value_or(""), index, encoders.size()));
+        }
+        return texts;
+    };
+    FG_TRY(out, encoders.front().encode(texts_for(0)));
+    for (std::size_t i = 1; i < encoders.size(); ++i) {
+        FG_TRY(more, encoders[i].encode(texts_for(i)));
         if (more.hidden.shape[1] != out.hidden.shape[1]) {
             return fail(
                 Errc::kUnsupported, "the two text encoders take prompts of different lengths",

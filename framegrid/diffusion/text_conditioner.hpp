@@ -40,7 +40,9 @@ class TextEncoder {
 };
 
 // The halves for classifier-free guidance: row 0 without the prompt, row 1 with it; one row without guidance.
-// `negative`: absent is the empty text, or zeros where the pipeline wants that.
+// `negative`: absent is the empty text, or zeros where the pipeline wants that. With several encoders "a | b"
+// is "a" for the first and "b" for the second, in both texts (the network's AI API); those that get no text
+// of their own take the first one.
 Result<TextConditioning> encode_prompts(
     const std::vector<TextEncoder>& encoders, const std::string& prompt,
     const std::optional<std::string>& negative, bool guided, bool zeros_for_empty

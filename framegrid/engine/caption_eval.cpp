@@ -79,17 +79,6 @@ Result<Classes> read_classes(ModelLease& lease) {
     return classes;
 }
 
-api::Tensor to_planes(const api::RgbImage& image) {
-    const std::size_t plane = static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.height);
-    api::Tensor out{{1, 3, image.height, image.width}, std::vector<float>(plane * 3)};
-    for (std::size_t i = 0; i < plane; ++i) {
-        for (std::size_t channel = 0; channel < 3; ++channel) {
-            out.floats()[channel * plane + i] = static_cast<float>(image.pixels[i * 3 + channel]) / 255.0F;
-        }
-    }
-    return out;
-}
-
 // The class of each property.
 Result<std::array<std::string, 3>> classify(
     api::TensorModel& classifier, const Classes& classes, const api::RgbImage& image
@@ -97,7 +86,9 @@ Result<std::array<std::string, 3>> classify(
     if (classifier.inputs().size() != 1 || classifier.outputs().size() != kProperties.size()) {
         return odd("classifier.onnx", "has other inputs or outputs than it should");
     }
-    const api::Tensor planes = to_planes(image);
+    const Window whole{.size = {image.width, image.height}};
+    api::Tensor planes{{1, 3, image.height, image.width}, std::vector<float>(3 * whole.plane())};
+    put_planes(image, whole, Edges::kRepeat, planes.floats());
     const api::NamedTensor input{classifier.inputs().front().name, &planes};
     FG_TRY(outputs, classifier.run({&input, 1}));
     std::array<std::string, 3> said;

@@ -8,6 +8,7 @@
 
 #include <framegrid/diffusion/toy_networks_for_test.hpp>
 #include <framegrid/engine/fakes_for_test.hpp>
+#include <framegrid/engine/no_transcoder.hpp>
 
 namespace framegrid::engine {
 namespace {
@@ -220,19 +221,6 @@ class FaultyCodec : public api::MediaCodec {
     }
 
     Faults& faults_;
-};
-
-class NoTranscoder : public api::Transcoder {
-  public:
-    // clang-format off
-    Result<api::WorkOutput> transcode(
-        const std::string&, const api::TranscodeWork&, const Blob&, const api::StopFlag&,
-        const api::ArtifactSink&
-    ) override {
-        // clang-format on
-        return fail(Errc::kUnsupported, "no transcoding here");
-    }
-    void end_session(const std::string&) override {}
 };
 
 constexpr std::string_view kMp4(

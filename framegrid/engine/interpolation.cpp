@@ -1,29 +1,66 @@
 #include <framegrid/engine/interpolation.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+
+#include <framegrid/engine/planes.hpp>
+#include <framegrid/engine/tensor_text.hpp>
 
 namespace framegrid::engine {
 
 namespace {
 
 constexpr int kHalvingsMax = 5;
-
-bool is_picture(const api::TensorInfo& info) {
-    return info.is_float && info.shape.size() == 4;
-}
+constexpr std::int64_t kSideMax = 1 << 14;
+constexpr std::array<std::int64_t, 4> kJoinedChannels{6, 7, 8, 11};
 
 bool is_time(const api::TensorInfo& info) {
-    return info.is_float && (info.name.find("time") != std::string::npos || info.name == "t");
+    if (!info.is_float) {
+        return false;
+    }
+    const auto& name = info.name;
+    const bool named = name.find("time") != std::string::npos || name == "t" || name == "dt" || name == "tau";
+    const bool is_plane = info.shape.size() == 4 && info.shape[1] == 1;
+    return named || info.shape.size() <= 2 || is_plane;
 }
 
 int padded(int side, int multiple) {
     return (side + multiple - 1) / multiple * multiple;
 }
 
-// Whether the colours are on the last axis.
-bool is_channels_last(const api::TensorInfo& info) {
-    return info.shape[3] == 3 && info.shape[1] != 3;
+// Networks say where their pictures are: of the two, the one with the smaller number is the earlier.
+bool is_after(const api::TensorInfo& first, const api::TensorInfo& second) {
+    const auto stem = [](std::string_view name) {
+        return name.substr(0, name.find_last_not_of("0123456789") + 1);
+    };
+    return stem(first.name) == stem(second.name) && first.name.size() == second.name.size() &&
+           first.name > second.name;
+}
+
+media::Size fixed_size(const api::TensorInfo& picture, bool channels_last) {
+    const auto side = [&](std::size_t axis) {
+        const std::int64_t value = picture.shape[axis];
+        return value > 0 && value <= kSideMax ? static_cast<int>(value) : 0;
+    };
+    return channels_last ? media::Size{side(2), side(1)} : media::Size{side(3), side(2)};
+}
+
+// The output that is a picture: the one of a usual name, else the first of a picture's shape.
+std::optional<std::size_t> find_output(const std::vector<api::TensorInfo>& outputs, bool channels_last) {
+    std::optional<std::size_t> first;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+        const auto& shape = outputs[i].shape;
+        const std::size_t axis = channels_last ? 3 : 1;
+        if (!outputs[i].is_float || shape.size() != 4 || (shape[axis] != 3 && shape[axis] != -1)) {
+            continue;
+        }
+        if (outputs[i].name == "image" || outputs[i].name == "output") {
+            return i;
+        }
+        first = first.value_or(i);
+    }
+    return first;
 }
 
 // [1, 3, h, w] to [1, h, w, 3], or back.
@@ -45,72 +82,59 @@ api::Tensor turn_channels(const api::Tensor& from, bool to_last) {
     return out;
 }
 
-// 3 planes of 0..1, the last row and column repeated to the padded size.
-void put_planes(const api::RgbImage& image, int width, int height, float* out) {
-    for (int channel = 0; channel < 3; ++channel) {
-        for (int y = 0; y < height; ++y) {
-            const int from_y = std::min(y, image.height - 1);
-            const std::uint8_t* row = image.pixels.data() + static_cast<std::size_t>(from_y) *
-                                                                static_cast<std::size_t>(image.width) * 3;
-            for (int x = 0; x < width; ++x) {
-                const int from_x = std::min(x, image.width - 1);
-                *out++ = static_cast<float>(row[from_x * 3 + channel]) / 255.0F;
-            }
-        }
-    }
-}
-
-api::RgbImage take_planes(const float* planes, int width, int height, media::Size size) {
-    api::RgbImage image{size.width, size.height, {}};
-    image.pixels.resize(static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height) * 3);
-    const std::size_t plane = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-    std::uint8_t* out = image.pixels.data();
-    for (int y = 0; y < size.height; ++y) {
-        const float* row = planes + static_cast<std::size_t>(y) * static_cast<std::size_t>(width);
-        for (int x = 0; x < size.width; ++x) {
-            for (std::size_t channel = 0; channel < 3; ++channel) {
-                const float value = row[channel * plane + static_cast<std::size_t>(x)];
-                const float clean = value > 0 ? std::min(value, 1.0F) : 0.0F;  // NaN becomes 0
-                *out++ = static_cast<std::uint8_t>(std::lround(clean * 255.0F));
-            }
-        }
-    }
-    return image;
-}
-
 }  // namespace
 
-Result<InterpolationInputs> InterpolationInputs::find(const api::TensorModel& network) {
-    InterpolationInputs found;
+Result<InterpolationTensors> InterpolationTensors::find(
+    const std::vector<api::TensorInfo>& inputs, const std::vector<api::TensorInfo>& outputs
+) {
+    InterpolationTensors found;
     std::vector<const api::TensorInfo*> pictures;
-    for (const auto& info : network.inputs()) {
-        if (is_time(info)) {
+    for (const auto& info : inputs) {
+        if (info.is_float && info.shape.size() == 4 && !is_time(info)) {
+            pictures.push_back(&info);
+        } else if (is_time(info) && !found.time) {
             found.time = info.name;
             found.time_rank = info.shape.size();
             found.time_is_plane = info.shape.size() == 4 && (info.shape[2] != 1 || info.shape[3] != 1);
-        } else if (is_picture(info)) {
-            pictures.push_back(&info);
         } else {
             return fail(
-                Errc::kUnprocessable, "the network's input " + info.name + " is neither picture nor time"
+                Errc::kUnprocessable,
+                "the network's input " + tensor_text(info) + " is neither a picture nor a time"
             );
         }
     }
     if (pictures.size() == 2) {
+        if (is_after(*pictures[0], *pictures[1])) {
+            std::swap(pictures[0], pictures[1]);
+        }
         found.before = pictures[0]->name;
         found.after = pictures[1]->name;
         found.channels_last = is_channels_last(*pictures[0]);
-        if (found.channels_last != is_channels_last(*pictures[1])) {
-            return fail(Errc::kUnprocessable, "the network takes its two pictures in different layouts");
+        for (const auto* picture : pictures) {
+            const std::int64_t channels = picture->shape[found.channels_last ? 3 : 1];
+            if (is_channels_last(*picture) != found.channels_last || (channels != 3 && channels != -1)) {
+                return fail(
+                    Errc::kUnprocessable, "the network's input " + tensor_text(*picture) +
+                                              " is no picture of 3 colours like the other one"
+                );
+            }
         }
-        return found;
-    }
-    if (pictures.size() == 1 && pictures[0]->shape[1] >= 6 && pictures[0]->shape[1] <= 8) {
+    } else if (pictures.size() == 1 &&
+               std::ranges::find(kJoinedChannels, pictures[0]->shape[1]) != kJoinedChannels.end()) {
         found.before = pictures[0]->name;
         found.channels = pictures[0]->shape[1];
-        return found;
+    } else {
+        return fail(
+            Errc::kUnprocessable, "the network does not take two pictures, but " + tensors_text(inputs)
+        );
     }
-    return fail(Errc::kUnprocessable, "the network does not take two pictures");
+    found.fixed = fixed_size(*pictures[0], found.channels_last);
+    const auto output = find_output(outputs, found.channels_last);
+    if (!output) {
+        return fail(Errc::kUnprocessable, "the network gives no picture, but " + tensors_text(outputs));
+    }
+    found.output = *output;
+    return found;
 }
 
 bool is_cut(const api::RgbImage& before, const api::RgbImage& after) {
@@ -126,58 +150,106 @@ bool is_cut(const api::RgbImage& before, const api::RgbImage& after) {
 }
 
 Result<Interpolator> Interpolator::make(api::TensorModel& network, int multiple) {
-    FG_TRY(inputs, InterpolationInputs::find(network));
-    if (network.outputs().empty() || !network.outputs().front().is_float) {
-        return fail(Errc::kUnprocessable, "the network gives no picture");
+    FG_TRY(tensors, InterpolationTensors::find(network.inputs(), network.outputs()));
+    return Interpolator(network, std::move(tensors), std::max(1, multiple));
+}
+
+api::Tensor Interpolator::joined(
+    const api::RgbImage& before, const api::RgbImage& after, double time, media::Size size
+) const {
+    const Window window{.size = size};
+    const std::size_t plane = window.plane();
+    const auto channels = static_cast<std::size_t>(tensors_.channels);
+    api::Tensor out{{1, tensors_.channels, size.height, size.width}, std::vector<float>(channels * plane)};
+    const std::span<float> values = out.floats();
+    put_planes(before, window, Edges::kRepeat, values.first(3 * plane));
+    put_planes(after, window, Edges::kRepeat, values.subspan(3 * plane, 3 * plane));
+    const auto fill = [&](std::size_t channel, double value) {
+        std::ranges::fill(values.subspan(channel * plane, plane), static_cast<float>(value));
+    };
+    if (channels > 6) {
+        fill(6, time);
     }
-    return Interpolator(network, std::move(inputs), std::max(1, multiple));
+    if (channels == 8) {
+        fill(7, 1);
+    }
+    if (channels == 11) {
+        const auto width = static_cast<std::size_t>(size.width);
+        const auto place = [](std::size_t at, int side) {
+            return side > 1 ? 2 * static_cast<double>(at) / (side - 1) - 1 : 0;
+        };
+        for (std::size_t i = 0; i < plane; ++i) {
+            values[7 * plane + i] = static_cast<float>(place(i % width, size.width));
+            values[8 * plane + i] = static_cast<float>(place(i / width, size.height));
+        }
+        fill(9, 2.0 / std::max(1, size.width - 1));
+        fill(10, 2.0 / std::max(1, size.height - 1));
+    }
+    return out;
+}
+
+api::Tensor Interpolator::single(const api::RgbImage& picture, media::Size size) const {
+    const Window window{.size = size};
+    api::Tensor out{{1, 3, size.height, size.width}, std::vector<float>(3 * window.plane())};
+    put_planes(picture, window, Edges::kRepeat, out.floats());
+    return tensors_.channels_last ? turn_channels(out, true) : out;
+}
+
+api::Tensor Interpolator::moment(double time, media::Size size) const {
+    if (tensors_.time_is_plane) {
+        const std::size_t plane = Window{.size = size}.plane();
+        return {{1, 1, size.height, size.width}, std::vector<float>(plane, static_cast<float>(time))};
+    }
+    return {std::vector<std::int64_t>(tensors_.time_rank, 1), std::vector<float>{static_cast<float>(time)}};
 }
 
 Result<api::RgbImage> Interpolator::once(
     const api::RgbImage& before, const api::RgbImage& after, double time
 ) {
-    const int width = padded(before.width, multiple_);
-    const int height = padded(before.height, multiple_);
-    const std::size_t plane = static_cast<std::size_t>(width) * static_cast<std::size_t>(height);
-    const bool joined = inputs_.after.empty();
-    const auto channels = static_cast<std::size_t>(joined ? inputs_.channels : 3);
-    api::Tensor first{
-        {1, static_cast<std::int64_t>(channels), height, width}, std::vector<float>(plane * channels)
+    const auto [fixed_width, fixed_height] = tensors_.fixed;
+    const media::Size size{
+        fixed_width > 0 ? fixed_width : padded(before.width, multiple_),
+        fixed_height > 0 ? fixed_height : padded(before.height, multiple_)
     };
-    api::Tensor second{{1, 3, height, width}, std::vector<float>(joined ? 0 : plane * 3)};
-    put_planes(before, width, height, first.floats().data());
-    put_planes(after, width, height, joined ? first.floats().data() + 3 * plane : second.floats().data());
-    if (joined && channels > 6) {
-        std::fill_n(first.floats().data() + 6 * plane, plane, static_cast<float>(time));
+    if (before.width > size.width || before.height > size.height) {
+        return fail(
+            Errc::kInvalidArgument,
+            "the network takes pictures of at most " + std::to_string(size.width) + "x" +
+                std::to_string(size.height) + ", these have " + std::to_string(before.width) + "x" +
+                std::to_string(before.height),
+            "video"
+        );
     }
-    api::Tensor when{
-        std::vector<std::int64_t>(inputs_.time_rank, 1), std::vector<float>{static_cast<float>(time)}
-    };
-    if (inputs_.time_is_plane) {
-        when = {{1, 1, height, width}, std::vector<float>(plane, static_cast<float>(time))};
+    const bool is_joined = tensors_.after.empty();
+    const api::Tensor first = is_joined ? joined(before, after, time, size) : single(before, size);
+    const api::Tensor second = is_joined ? api::Tensor{} : single(after, size);
+    const api::Tensor when = moment(time, size);
+    std::vector<api::NamedTensor> named{{tensors_.before, &first}};
+    if (!is_joined) {
+        named.push_back({tensors_.after, &second});
     }
-    if (inputs_.channels_last) {
-        first = turn_channels(first, true);
-        second = turn_channels(second, true);
-    }
-    std::vector<api::NamedTensor> named{{inputs_.before, &first}};
-    if (!joined) {
-        named.push_back({inputs_.after, &second});
-    }
-    if (inputs_.time) {
-        named.push_back({*inputs_.time, &when});
+    if (tensors_.time) {
+        named.push_back({*tensors_.time, &when});
     }
     FG_TRY(outputs, network_->run(named));
-    auto& out = outputs.front();
-    const auto wanted = inputs_.channels_last ? std::vector<std::int64_t>{1, height, width, 3}
-                                              : std::vector<std::int64_t>{1, 3, height, width};
-    if (!std::holds_alternative<std::vector<float>>(out.values) || out.shape != wanted) {
-        return fail(Errc::kUnprocessable, "the network's picture has another size than its inputs");
+    if (tensors_.output >= outputs.size()) {
+        return fail(Errc::kUnprocessable, "the network gave no picture");
     }
-    if (inputs_.channels_last) {
+    auto& out = outputs[tensors_.output];
+    const auto wanted = tensors_.channels_last ? std::vector<std::int64_t>{1, size.height, size.width, 3}
+                                               : std::vector<std::int64_t>{1, 3, size.height, size.width};
+    if (!std::holds_alternative<std::vector<float>>(out.values) || out.shape != wanted) {
+        return fail(
+            Errc::kUnprocessable, "the network's picture " + network_->outputs()[tensors_.output].name +
+                                      " has another size than its inputs: " + shape_text(out.shape)
+        );
+    }
+    if (tensors_.channels_last) {
         out = turn_channels(out, false);
     }
-    return take_planes(out.floats().data(), width, height, {before.width, before.height});
+    api::RgbImage image{before.width, before.height, Bytes(before.pixels.size())};
+    take_planes(out.floats(), size, {.size = {before.width, before.height}}, image, 0, 0);
+    return image;
 }
 
 Result<api::RgbImage> Interpolator::between(
@@ -187,7 +259,7 @@ Result<api::RgbImage> Interpolator::between(
         before.height < 1) {
         return fail(Errc::kInvalidArgument, "the two pictures have different sizes", "video");
     }
-    const bool any_time = inputs_.time.has_value() || inputs_.channels > 6;
+    const bool any_time = tensors_.time.has_value() || tensors_.channels > 6;
     api::RgbImage low = before;
     api::RgbImage high = after;
     double low_time = 0;

@@ -17,6 +17,8 @@ using Shape = std::vector<std::int64_t>;
 class FadeModel final : public api::TensorModel {
   public:
     explicit FadeModel(std::vector<api::TensorInfo> inputs) : inputs_(std::move(inputs)) {}
+    FadeModel(std::vector<api::TensorInfo> inputs, std::vector<api::TensorInfo> outputs)
+        : inputs_(std::move(inputs)), outputs_(std::move(outputs)) {}
     const std::vector<api::TensorInfo>& inputs() const override { return inputs_; }
     const std::vector<api::TensorInfo>& outputs() const override { return outputs_; }
     Result<std::vector<api::Tensor>> run(std::span<const api::NamedTensor> given) override {
@@ -25,7 +27,7 @@ class FadeModel final : public api::TensorModel {
         float time = 0.5F;
         for (const auto& input : given) {
             shapes.push_back(input.tensor->shape);
-            if (input.name.find("time") != std::string_view::npos) {
+            if (input.name == "dt" || input.name.find("time") != std::string_view::npos) {
                 time = input.tensor->floats().back();
             } else {
                 pictures.push_back(input.tensor);
@@ -39,6 +41,7 @@ class FadeModel final : public api::TensorModel {
             size = 3 * plane;
             out.shape[1] = 3;
             time = first.shape[1] > 6 ? first.floats()[6 * plane] : time;
+            joined = first;
         }
         std::vector<float> values(size);
         for (std::size_t i = 0; i < size; ++i) {
@@ -49,12 +52,15 @@ class FadeModel final : public api::TensorModel {
         if (wrong_size) {
             out.shape = {1, 3, 1, 1};
         }
-        return std::vector{std::move(out)};
+        std::vector<api::Tensor> all(outputs_.size());
+        all[outputs_.size() > 1 ? 1 : 0] = std::move(out);
+        return all;
     }
 
     int calls = 0;
     bool wrong_size = false;
     std::vector<Shape> shapes;
+    api::Tensor joined;  // the last input that held both pictures
 
   private:
     std::vector<api::TensorInfo> inputs_;
@@ -87,7 +93,9 @@ std::vector<Layout> layouts() {
         {"film", {{"x0", true, {-1, -1, -1, 3}}, {"x1", true, {-1, -1, -1, 3}}, {"time", true, {-1, 1}}}},
         {"joined_7", {{"input", true, {1, 7, -1, -1}}}},
         {"joined_8", {{"input", true, {1, 8, -1, -1}}}},
+        {"joined_11", {{"input", true, {1, 11, -1, -1}}}},
         {"joined_6", {{"input", true, {1, 6, -1, -1}}}, false},
+        {"film_first", {{"dt", true, {1, 1}}, {"x1", true, planes}, {"x0", true, planes}}},
         {"middle", {{"frame_1", true, planes}, {"frame_2", true, planes}}, false},
     };
 }
@@ -126,6 +134,61 @@ TEST(interpolation, a_network_that_knows_the_middle_is_halved_to_any_time) {
         EXPECT_NEAR(between->pixels[0], 200 * time, 200.0 / 32 + 2) << time;
     }
     EXPECT_LE(model.calls, 4 * 5);
+}
+
+TEST(interpolation, what_goes_with_joined_pictures) {
+    const api::StopFlag stop{false};
+    for (const std::int64_t channels : {8, 11}) {
+        FadeModel model({{"input", true, {1, channels, -1, -1}}});
+        auto interpolator = Interpolator::make(model, 4).value();
+        ASSERT_TRUE(interpolator.between(picture(5, 3, 10), picture(5, 3, 110), 0.25, stop));
+        const auto at = [&](int channel, int x, int y) {
+            return model.joined.floats()[static_cast<std::size_t>((channel * 4 + y) * 8 + x)];
+        };
+        EXPECT_FLOAT_EQ(at(6, 3, 2), 0.25F);
+        if (channels == 8) {
+            EXPECT_FLOAT_EQ(at(7, 7, 3), 1) << "pictures are not scaled";
+            continue;
+        }
+        EXPECT_FLOAT_EQ(at(7, 0, 3), -1);
+        EXPECT_FLOAT_EQ(at(7, 7, 0), 1);
+        EXPECT_FLOAT_EQ(at(8, 7, 0), -1);
+        EXPECT_FLOAT_EQ(at(8, 0, 3), 1);
+        EXPECT_FLOAT_EQ(at(9, 1, 1), 2.0F / 7);
+        EXPECT_FLOAT_EQ(at(10, 1, 1), 2.0F / 3);
+    }
+}
+
+TEST(interpolation, the_picture_is_found_among_outputs) {
+    const Shape last{-1, -1, -1, 3};
+    const std::vector<api::TensorInfo> inputs{
+        {"time", true, {-1, 1}}, {"x0", true, last}, {"x1", true, last}
+    };
+    for (const std::vector<api::TensorInfo>& outputs :
+         {std::vector<api::TensorInfo>{{"flow", true, {-1, -1, -1, 2}}, {"picture", true, last}},
+          {{"a_warped", true, last}, {"image", true, last}, {"x1_warped", true, last}}}) {
+        EXPECT_EQ(InterpolationTensors::find(inputs, outputs).value().output, 1U);
+        FadeModel model(inputs, outputs);
+        auto interpolator = Interpolator::make(model, 1).value();
+        const api::StopFlag stop{false};
+        EXPECT_TRUE(interpolator.between(picture(2, 2, 0), picture(2, 2, 100), 0.5, stop));
+    }
+    const auto none = InterpolationTensors::find(inputs, {{"flow", true, {-1, -1, -1, 2}}});
+    ASSERT_FALSE(none);
+    EXPECT_NE(none.error().message.find("flow [?, ?, ?, 2]"), std::string::npos) << none.error().message;
+}
+
+TEST(interpolation, a_network_of_one_size_gets_that_size) {
+    const api::StopFlag stop{false};
+    const Shape planes{1, 3, 8, 16};
+    FadeModel model({{"img0", true, planes}, {"img1", true, planes}, {"timestep", true, {1}}});
+    auto interpolator = Interpolator::make(model, 64).value();
+    ASSERT_TRUE(interpolator.between(picture(5, 3, 10), picture(5, 3, 110), 0.5, stop));
+    EXPECT_EQ(model.shapes.front(), planes);
+    const auto larger = interpolator.between(picture(17, 3, 10), picture(17, 3, 110), 0.5, stop);
+    ASSERT_FALSE(larger);
+    EXPECT_EQ(larger.error().code, Errc::kInvalidArgument);
+    EXPECT_NE(larger.error().message.find("16x8"), std::string::npos) << larger.error().message;
 }
 
 TEST(interpolation, cuts_are_seen_and_movement_is_none) {

@@ -1,6 +1,8 @@
 #include <framegrid/engine/manifest.hpp>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <limits>
 #include <map>
 #include <optional>
@@ -43,6 +45,7 @@ constexpr std::size_t kFilesMax = 64;
 constexpr std::size_t kShapeMax = 8;
 constexpr std::size_t kPipelinesMax = 16;
 constexpr std::int64_t kMemoryBytesMax = std::int64_t{1} << 42;
+constexpr int kFixedSideMax = 4096;
 
 bool is_name_char(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
@@ -51,23 +54,6 @@ bool is_name_char(char c) {
 
 bool is_name_part(std::string_view part) {
     return !part.empty() && part.front() != '.' && std::ranges::all_of(part, is_name_char);
-}
-
-// Relative, without "..", hidden parts, back-slashes, drive letters or control characters.
-bool is_safe_path(std::string_view path) {
-    if (path.empty() || path.size() > 255) {
-        return false;
-    }
-    while (true) {
-        const auto slash = path.find('/');
-        if (!is_name_part(path.substr(0, slash))) {
-            return false;
-        }
-        if (slash == std::string_view::npos) {
-            return true;
-        }
-        path.remove_prefix(slash + 1);
-    }
 }
 
 bool is_sha256_hex(std::string_view text) {
@@ -173,7 +159,7 @@ class Section {
 Result<ModelFile> parse_file(const Section& section) {
     ModelFile file;
     FG_TRY(path, section.text("path", 255));
-    if (!is_safe_path(path)) {
+    if (!is_plain_path(path)) {
         return section.wrong("path", "must be a plain path inside the model's directory");
     }
     file.path = std::move(path);
@@ -231,19 +217,67 @@ Result<TensorSpec> parse_tensor(const Section& section) {
     return tensor;
 }
 
-Result<ImageSpec> parse_image(const Section& section) {
+// The only size of a picture that a network of this input takes; 0 for a side that may be any.
+Result<media::Size> fixed_size(const TensorSpec& input) {
+    const auto& shape = input.shape;
+    if (shape.size() != 4) {
+        return media::Size{};
+    }
+    const bool channels_last = shape[3] == "3" && shape[1] != "3";
+    const auto side = [&](std::size_t axis) -> Result<int> {
+        const std::string& text = shape[axis];
+        int value = 0;
+        const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        if (end != text.data() + text.size() && error != std::errc::result_out_of_range) {
+            return 0;  // a name
+        }
+        if (error != std::errc{} || value < 1 || value > kFixedSideMax) {
+            const std::string field = "network.input.shape[" + std::to_string(axis) + "]";
+            return fail(
+                Errc::kInvalidArgument,
+                "model manifest: " + field + " must be 1 to " + std::to_string(kFixedSideMax), field
+            );
+        }
+        return value;
+    };
+    FG_TRY(height, side(channels_last ? 1 : 2));
+    FG_TRY(width, side(channels_last ? 2 : 3));
+    return media::Size{width, height};
+}
+
+Result<Edges> parse_edges(const Section& section) {
+    FG_TRY(name, section.text("edges", 16, false));
+    const auto* known = std::ranges::find(kEdgesNames, name.empty() ? kEdgesNames.front() : name);
+    if (known == kEdgesNames.end()) {
+        return section.wrong("edges", "must be \"repeat\", \"reflect\" or \"mirror\"");
+    }
+    return static_cast<Edges>(known - kEdgesNames.begin());
+}
+
+Result<ImageSpec> parse_image(const Section& section, media::Size fixed) {
     ImageSpec image;
-    FG_TRY(scale, section.integer("scale", 1, 8));
+    FG_TRY(scale, section.integer("scale", 1, kImageScaleMax, 0));
     FG_TRY(tile, section.integer("tile", 16, 2048));
     FG_TRY(overlap, section.integer("overlap", 0, 256));
     FG_TRY(batch, section.integer("batch", 1, 64, 1));
-    if (overlap * 2 >= tile) {
-        return section.wrong("overlap", "must be less than half of tile");
+    FG_TRY(multiple, section.integer("multiple", 1, 256, 1));
+    FG_TRY(value_max, section.integer("value_max", 1, 255, 1));
+    FG_TRY(edges, parse_edges(section));
+    if (value_max != 1 && value_max != 255) {
+        return section.wrong("value_max", "must be 1 or 255");
     }
     image.scale = static_cast<int>(scale);
+    image.is_guess = scale == 0;
     image.tile = static_cast<int>(tile);
     image.overlap = static_cast<int>(overlap);
     image.batch = static_cast<int>(batch);
+    image.multiple = static_cast<int>(multiple);
+    image.value_max = static_cast<int>(value_max);
+    image.edges = edges;
+    image.fixed = fixed;
+    if (!has_room(image)) {
+        return section.wrong("overlap", "must be less than half of a tile, `multiple` considered");
+    }
     return image;
 }
 
@@ -316,49 +350,6 @@ Result<ModelDefaults> parse_defaults(const Section& root) {
     return defaults;
 }
 
-// A TOML basic string.
-std::string toml_string(std::string_view text) {
-    std::string out = "\"";
-    for (const char c : text) {
-        if (c == '"' || c == '\\') {
-            out += '\\';
-        }
-        out += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? ' ' : c;
-    }
-    return out + "\"";
-}
-
-void append_defaults(std::string& out, const ModelDefaults& defaults) {
-    std::string lines;
-    const auto number = [&](std::string_view key, std::int64_t value) {
-        if (value > 0) {
-            lines.append(key).append(" = ").append(std::to_string(value)).append("\n");
-        }
-    };
-    number("steps", defaults.steps);
-    number("width", defaults.width);
-    number("height", defaults.height);
-    number("frames", defaults.frames);
-    number("fps", defaults.fps);
-    number("pixels_max", defaults.pixels_max);
-    if (defaults.guidance_scale >= 0) {
-        lines += "guidance_scale = " + std::to_string(defaults.guidance_scale) + "\n";
-    }
-    if (!lines.empty()) {
-        out += "\n[defaults]\n" + lines;
-    }
-}
-
-std::string tensor_text(const TensorSpec& tensor) {
-    std::string shape;
-    for (const auto& part : tensor.shape) {
-        const bool is_number = part.find_first_not_of("0123456789") == std::string::npos;
-        shape += (shape.empty() ? "" : ", ") + (is_number ? part : toml_string(part));
-    }
-    return "{ name = " + toml_string(tensor.name) + ", type = " + toml_string(tensor.type) + ", shape = [" +
-           shape + "] }";
-}
-
 ModelLayout layout_of(const ModelManifest& manifest) {
     if (std::ranges::find(manifest.files, "model_index.json", &ModelFile::path) != manifest.files.end()) {
         return ModelLayout::kDiffusers;
@@ -385,7 +376,8 @@ Result<void> parse_layout(const Section& root, ModelManifest& manifest) {
     }
     FG_CHECK(parse_network(root, manifest));
     FG_TRY(image_section, root.table("image"));
-    FG_TRY(image, parse_image(image_section));
+    FG_TRY(fixed, fixed_size(manifest.input));
+    FG_TRY(image, parse_image(image_section, fixed));
     manifest.image = image;
     return {};
 }
@@ -437,6 +429,34 @@ bool ModelManifest::serves(std::string_view pipeline) const {
     return std::ranges::find(pipelines, pipeline) != pipelines.end();
 }
 
+bool has_room(const ImageSpec& image) {
+    const auto fits = [&](int side) {
+        const int tile = side > 0 ? side : image.tile / image.multiple * image.multiple;
+        return tile >= image.multiple + 2 * image.overlap;
+    };
+    return fits(image.fixed.width) && fits(image.fixed.height);
+}
+
+bool is_plain_path(std::string_view path) {
+    if (path.empty() || path.size() > 255) {
+        return false;
+    }
+    const auto is_odd = [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '\\' || c == ':';
+    };
+    while (true) {
+        const auto slash = path.find('/');
+        const std::string_view part = path.substr(0, slash);
+        if (part.empty() || part.front() == '.' || std::ranges::any_of(part, is_odd)) {
+            return false;
+        }
+        if (slash == std::string_view::npos) {
+            return true;
+        }
+        path.remove_prefix(slash + 1);
+    }
+}
+
 bool is_model_id(std::string_view id) {
     const auto slash = id.find('/');
     return id.size() <= 128 && slash != std::string_view::npos && is_name_part(id.substr(0, slash)) &&
@@ -471,50 +491,6 @@ Result<Blob> read_model_file(const ModelManifest& manifest, std::string_view pat
         return fail(Errc::kUnprocessable, what + " does not match the manifest's SHA-256");
     }
     return std::move(*bytes);
-}
-
-std::string format_manifest(const ModelManifest& manifest) {
-    std::string out;
-    const auto text = [&](std::string_view key, std::string_view value) {
-        out.append(key).append(" = ").append(toml_string(value)).append("\n");
-    };
-    const auto number = [&](std::string_view key, std::int64_t value) {
-        out.append(key).append(" = ").append(std::to_string(value)).append("\n");
-    };
-    text("id", manifest.id);
-    out += "pipelines = [";
-    for (std::size_t i = 0; i < manifest.pipelines.size(); ++i) {
-        out += (i == 0 ? "" : ", ") + toml_string(manifest.pipelines[i]);
-    }
-    out += "]\n";
-    number("version", manifest.version);
-    text("description", manifest.description);
-    text("licence", manifest.licence);
-    number("memory_bytes", manifest.memory_bytes);
-    append_defaults(out, manifest.defaults);
-    for (const auto& file : manifest.files) {
-        out += "\n[[files]]\n";
-        text("path", file.path);
-        number("bytes", file.bytes);
-        text("sha256", file.sha256);
-    }
-    if (manifest.layout != ModelLayout::kDiffusers) {
-        out += "\n[network]\n";
-        text("format", manifest.format);
-        text("file", manifest.file);
-    }
-    if (manifest.layout == ModelLayout::kImage) {
-        out += "input = " + tensor_text(manifest.input) + "\noutput = " + tensor_text(manifest.output) + "\n";
-        out += "\n[image]\n";
-        number("scale", manifest.image.scale);
-        number("tile", manifest.image.tile);
-        number("overlap", manifest.image.overlap);
-        number("batch", manifest.image.batch);
-    } else if (manifest.layout == ModelLayout::kInterpolation) {
-        out += "\n[interpolation]\n";
-        number("multiple", manifest.multiple);
-    }
-    return out;
 }
 
 std::string model_digest(const ModelManifest& manifest) {

@@ -8,6 +8,7 @@
 
 #include <framegrid/base/bytes.hpp>
 #include <framegrid/base/result.hpp>
+#include <framegrid/engine/planes.hpp>
 
 namespace framegrid::engine {
 
@@ -27,11 +28,23 @@ struct TensorSpec {
 
 // How a picture-to-picture network is used (pipeline "upscale").
 struct ImageSpec {
-    int scale = 1;    // output side / input side
-    int tile = 256;   // input pixels per side of a tile, overlap included
-    int overlap = 8;  // context on each side of a tile; at least the network's receptive radius
-    int batch = 4;    // tiles per inference
+    int scale = 1;     // output side / input side; 0: not known before the network ran
+    int tile = 256;    // input pixels per side of a tile at most, context included
+    int overlap = 8;   // context on each side of a tile; at least the network's receptive radius
+    int batch = 4;     // tiles per inference
+    int multiple = 1;  // sides of a tile must divide by it
+    // kRepeat: context all around, beyond the picture too. Else tiles stay inside, and what a picture's sides
+    // lack to divide by `multiple` is added below and to the right; with kMirror always something is.
+    Edges edges = Edges::kRepeat;
+    int value_max = 1;      // what white is: 1 or 255
+    bool is_guess = false;  // scale and multiple are measured when the network is loaded
+    media::Size fixed{};    // the only size of a tile that the network takes; 0: any
 };
+
+inline constexpr int kImageScaleMax = 8;
+
+// Whether a tile has pixels left beside its context, wherever it starts.
+bool has_room(const ImageSpec& image);
 
 // What a directory's networks are.
 enum class ModelLayout : std::uint8_t {
@@ -74,6 +87,10 @@ struct ModelManifest {
 
 inline constexpr std::size_t kManifestBytesMax = 64 * 1024;
 inline constexpr std::int64_t kModelFileBytesMax = std::int64_t{16} << 30;
+
+// Relative, without "..", hidden or empty parts, back-slashes, drive letters or control characters; at most
+// 255 bytes. What a hub or a manifest may call a file inside a directory.
+bool is_plain_path(std::string_view path);
 
 // "org/name": two parts of letters, digits and "._-", neither starting with '.', at most 128 bytes.
 bool is_model_id(std::string_view id);

@@ -46,12 +46,13 @@ Result<SrReport> evaluate_sr(ModelSource& models, const SrEvalSettings& settings
             continue;
         }
         FG_TRY(lease, models.acquire(std::string(kPipeline), manifest.id));
-        if (settings.side % manifest.image.scale != 0) {
+        const int scale = lease->manifest().image.scale;
+        if (settings.side % scale != 0) {
             return fail(
                 Errc::kInvalidArgument, "side is not a multiple of the scale of " + manifest.id, "side"
             );
         }
-        SrRow mean{.model = manifest.id, .picture = "mean", .scale = manifest.image.scale};
+        SrRow mean{.model = manifest.id, .picture = "mean", .scale = scale};
         for (int kind = 0; kind < kSrPictureKinds; ++kind) {
             FG_TRY(row, evaluate_kind(*lease, kind, settings, stop));
             mean.psnr_model += row.psnr_model / kSrPictureKinds;

@@ -41,7 +41,7 @@ Result<api::RgbImage> upscale(
         );
     }
     FG_CHECK(check_input(image, scale, pixels_max));
-    const TilePlan plan = plan_tiles(image.width, image.height, spec.tile, spec.overlap);
+    const TilePlan plan = plan_tiles(image.width, image.height, spec);
     const auto factor = static_cast<std::size_t>(scale) * static_cast<std::size_t>(scale);
     const std::size_t tile_floats = plan.tile_floats();
 
@@ -57,8 +57,7 @@ Result<api::RgbImage> upscale(
             cut_tile(image, plan, batch[i], std::span(input).subspan(i * tile_floats, tile_floats));
         }
         FG_TRY(
-            inferred,
-            model.infer(input, static_cast<int>(batch.size()), plan.tile_height(), plan.tile_width())
+            inferred, model.infer(input, static_cast<int>(batch.size()), plan.tile.height, plan.tile.width)
         );
         if (inferred.size() != input.size() * factor) {
             return fail(Errc::kUnprocessable, "the network's result has the wrong size");

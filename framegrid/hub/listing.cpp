@@ -56,26 +56,6 @@ Result<ListedFile> read_file(const json::value& value) {
 
 }  // namespace
 
-bool is_plain_path(std::string_view path) {
-    if (path.empty() || path.size() > 255) {
-        return false;
-    }
-    while (true) {
-        const auto slash = path.find('/');
-        const std::string_view part = path.substr(0, slash);
-        const auto is_odd = [](char c) {
-            return static_cast<unsigned char>(c) < 0x20 || c == '\\' || c == 0x7F;
-        };
-        if (part.empty() || part.front() == '.' || std::ranges::any_of(part, is_odd)) {
-            return false;
-        }
-        if (slash == std::string_view::npos) {
-            return true;
-        }
-        path.remove_prefix(slash + 1);
-    }
-}
-
 Result<Listing> parse_listing(std::string_view text) {
     boost::system::error_code error;
     const auto root = json::parse(text.substr(0, kListingBytesMax + 1), error);
@@ -90,7 +70,7 @@ Result<Listing> parse_listing(std::string_view text) {
     }
     for (const auto& entry : files->get_array()) {
         FG_TRY(file, read_file(entry));
-        if (is_plain_path(file.path)) {
+        if (engine::is_plain_path(file.path)) {
             listing.files.push_back(std::move(file));
         }
     }
@@ -106,8 +86,14 @@ Result<std::vector<ListedFile>> choose_files(const Listing& listing) {
             return engine::is_pipeline_file(file.path);
         });
     } else {
-        std::ranges::copy_if(listing.files, std::back_inserter(chosen), [](const ListedFile& file) {
-            return file.path.find('/') == std::string::npos && file.path.find(".onnx") != std::string::npos;
+        std::vector<std::string> paths;
+        std::ranges::transform(listing.files, std::back_inserter(paths), &ListedFile::path);
+        auto network = engine::choose_network(paths);
+        if (!network && network.error().code != Errc::kNotFound) {
+            return fail(std::move(network.error()));
+        }
+        std::ranges::copy_if(listing.files, std::back_inserter(chosen), [&](const ListedFile& file) {
+            return network && engine::is_beside(*network, file.path);
         });
     }
     const auto has_network =

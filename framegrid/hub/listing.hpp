@@ -26,11 +26,9 @@ inline constexpr std::size_t kListingBytesMax = 8u << 20;
 // kProtocol: not such an answer. Files whose path is absolute, hidden or leaves the directory are dropped.
 Result<Listing> parse_listing(std::string_view json);
 
-// What a pipeline needs of a repository: the networks and configurations of a diffusers export, or its only
-// ONNX file with the weights beside it. kUnsupported with what was looked for when there is nothing.
+// What a pipeline needs of a repository: the networks and configurations of a diffusers export, or one ONNX
+// file (engine::choose_network) with the weights and configurations beside it. kUnsupported with what was
+// looked for when there is nothing.
 Result<std::vector<ListedFile>> choose_files(const Listing& listing);
-
-// A path inside a directory: relative, no "..", no hidden parts.
-bool is_plain_path(std::string_view path);
 
 }  // namespace framegrid::hub

@@ -87,5 +87,28 @@ TEST(Listing, AnExportsNetworksAndConfigurationsAreChosen) {
     EXPECT_EQ(choose_files(*parse_listing(answer({entry("x4.onnx"), entry("a.txt")})))->size(), 1U);
 }
 
+TEST(Listing, OneNetworkWithWhatIsBesideItIsChosen) {
+    std::vector<std::string> entries;
+    for (const char* path :
+         {"config.json", "preprocessor_config.json", "README.md", "model.safetensors", "onnx/model.onnx",
+          "onnx/model.onnx_data", "onnx/model_fp16.onnx", "onnx/model_quantized.onnx"}) {
+        entries.push_back(entry(path));
+    }
+    const auto chosen = choose_files(*parse_listing(answer(entries)));
+    ASSERT_TRUE(chosen) << chosen.error().message;
+    std::vector<std::string> paths;
+    for (const auto& file : *chosen) {
+        paths.push_back(file.path);
+    }
+    EXPECT_EQ(
+        paths, (std::vector<std::string>{
+                   "config.json", "preprocessor_config.json", "onnx/model.onnx", "onnx/model.onnx_data"
+               })
+    );
+    const auto several = choose_files(*parse_listing(answer({entry("a.onnx"), entry("b.onnx")})));
+    ASSERT_FALSE(several);
+    EXPECT_NE(several.error().message.find("a.onnx, b.onnx"), std::string::npos) << several.error().message;
+}
+
 }  // namespace
 }  // namespace framegrid::hub

@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <optional>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -105,35 +104,49 @@ std::vector<engine::FoundFile> list_files(const fs::path& directory) {
     return found;
 }
 
-// The only ONNX file at the top of a directory, or nothing.
-std::optional<engine::FoundFile> only_network(const std::vector<engine::FoundFile>& files) {
-    std::optional<engine::FoundFile> only;
-    for (const auto& file : files) {
-        if (file.path.ends_with(".onnx") && file.path.find('/') == std::string::npos) {
-            if (only) {
-                return std::nullopt;
-            }
-            only = file;
-        }
-    }
-    return only;
-}
-
 Result<engine::ModelManifest> read_manifest(const fs::path& directory) {
     FG_TRY(text, ModelDirectory(directory).read("model.toml", engine::kManifestBytesMax));
     return engine::parse_manifest(text.text());
 }
 
-// Networks that enlarge say by how much in their name, if at all ("RealESRGAN_x4plus").
-int scale_of_name(std::string_view name) {
-    for (const char digit : {'2', '3', '4', '8'}) {
-        if (name.find(std::string("x") + digit) != std::string_view::npos ||
-            name.find(std::string("X") + digit) != std::string_view::npos ||
-            name.find(std::string(1, digit) + "x") != std::string_view::npos) {
-            return digit - '0';
+std::vector<std::string> paths_of(const std::vector<engine::FoundFile>& files) {
+    std::vector<std::string> paths;
+    for (const auto& file : files) {
+        paths.push_back(file.path);
+    }
+    return paths;
+}
+
+// A small file, or nothing when there is none.
+Result<std::string> read_config(ModelDirectory& reader, const std::string& path) {
+    auto bytes = reader.read(path, engine::kManifestBytesMax);
+    if (!bytes) {
+        return bytes.error().code == Errc::kNotFound ? Result<std::string>{} : fail(std::move(bytes.error()));
+    }
+    return std::string(bytes->text());
+}
+
+// `path`: the network's file in `directory`, with the weights that it names.
+Result<engine::SingleNetwork> read_network(
+    const fs::path& directory, const std::string& path, const std::vector<engine::FoundFile>& files
+) {
+    ModelDirectory reader(directory);
+    FG_TRY(bytes, reader.read(path, engine::kModelFileBytesMax));
+    FG_TRY(summary, scan_onnx(bytes.view()));
+    engine::SingleNetwork network{
+        .file = {path, static_cast<std::int64_t>(bytes.size())},
+        .weights = {},
+        .inputs = std::move(summary.inputs),
+        .outputs = std::move(summary.outputs)
+    };
+    const std::string folder = path.substr(0, path.rfind('/') + 1);
+    for (const auto& file : files) {
+        if (file.path != path && file.path.starts_with(folder) &&
+            summary.external.contains(file.path.substr(folder.size())) && engine::is_plain_path(file.path)) {
+            network.weights.push_back(file);
         }
     }
-    return 4;
+    return network;
 }
 
 Result<engine::ModelManifest> recognize_model(const fs::path& directory, const std::string& id) {
@@ -142,15 +155,20 @@ Result<engine::ModelManifest> recognize_model(const fs::path& directory, const s
     if (const auto index = reader.read("model_index.json", engine::kManifestBytesMax)) {
         return engine::describe_diffusers(id, index->text(), files);
     }
-    const auto network = only_network(files);
-    if (!network) {
-        return fail(Errc::kNotFound, "no model.toml, no model_index.json and no single ONNX file");
-    }
-    FG_TRY(bytes, reader.read(network->path, engine::kModelFileBytesMax));
-    FG_TRY(summary, scan_onnx(bytes.view()));
-    return engine::describe_single(
-        id, *network, summary.inputs, summary.outputs, scale_of_name(id + "/" + network->path)
-    );
+    FG_TRY(path, engine::choose_network(paths_of(files)));
+    FG_TRY(network, read_network(directory, path, files));
+    FG_TRY(config, read_config(reader, "config.json"));
+    FG_TRY(preprocessor, read_config(reader, "preprocessor_config.json"));
+    network.config = std::move(config);
+    network.preprocessor = std::move(preprocessor);
+    return engine::describe_single(id, network);
+}
+
+// The same of one file, whatever else lies beside it.
+Result<engine::ModelManifest> recognize_file(const fs::path& file, const std::string& id) {
+    const fs::path directory = file.parent_path();
+    FG_TRY(network, read_network(directory, file.filename().string(), list_files(directory)));
+    return engine::describe_single(id, network);
 }
 
 std::error_code copy_or_link(const fs::path& from, const fs::path& to) {
@@ -179,14 +197,23 @@ Result<void> write_text(const fs::path& path, const std::string& text) {
 
 bool looks_like_model(const fs::path& directory) {
     std::error_code error;
-    return fs::exists(directory / "model_index.json", error) ||
-           only_network(list_files(directory)).has_value();
+    if (fs::exists(directory / "model_index.json", error)) {
+        return true;
+    }
+    const auto network = engine::choose_network(paths_of(list_files(directory)));
+    return network || network.error().code != Errc::kNotFound;
 }
 
 Result<engine::ModelManifest> describe_directory(const fs::path& directory, const std::string& id) {
     std::error_code error;
-    return fs::exists(directory / "model.toml", error) ? read_manifest(directory)
-                                                       : recognize_model(directory, id);
+    if (!fs::exists(directory / "model.toml", error)) {
+        return recognize_model(directory, id);
+    }
+    FG_TRY(manifest, read_manifest(directory));
+    if (manifest.image.is_guess) {
+        manifest.image.scale = engine::scale_of_name(manifest.file + " " + id);
+    }
+    return manifest;
 }
 
 Result<void> pin_files(const fs::path& directory, engine::ModelManifest& manifest) {
@@ -211,7 +238,7 @@ Result<void> verify_files(const fs::path& directory, const engine::ModelManifest
 }
 
 Result<engine::ModelManifest> install_model(
-    const fs::path& from, const fs::path& root, const std::string& id, bool keep
+    const fs::path& source, const fs::path& root, const std::string& id, bool keep
 ) {
     if (!engine::is_model_id(id)) {
         return fail(Errc::kInvalidArgument, "a model id is organisation/name", "id");
@@ -224,7 +251,9 @@ Result<engine::ModelManifest> install_model(
             "id"
         );
     }
-    FG_TRY(manifest, describe_directory(from, id));
+    const bool is_file = keep && fs::is_regular_file(source, error);
+    const fs::path from = is_file ? source.parent_path() : source;
+    FG_TRY(manifest, is_file ? recognize_file(source, id) : describe_directory(from, id));
     manifest.id = id;
     FG_CHECK(pin_files(from, manifest));
     FG_CHECK(verify_files(from, manifest));

@@ -32,11 +32,11 @@ Result<void> pin_files(const std::filesystem::path& directory, engine::ModelMani
 // Reads every file and compares it with the manifest. The first that differs: kUnprocessable or kNotFound.
 Result<void> verify_files(const std::filesystem::path& directory, const engine::ModelManifest& manifest);
 
-// Puts the model in `from` in place as root/<id>, with a manifest that states every digest. `keep`: `from` is
-// somebody's own directory, its files are copied (hard-linked where that works); else it is moved.
-// kInvalidArgument: a bad id, or one that is taken.
+// Puts the model in `source` in place as root/<id>, with a manifest that states every digest. `keep`:
+// `source` is somebody's own directory, or their ONNX file; what belongs to the model is copied (hard-linked
+// where that works). Else the directory is moved. kInvalidArgument: a bad id, or one that is taken.
 Result<engine::ModelManifest> install_model(
-    const std::filesystem::path& from, const std::filesystem::path& root, const std::string& id, bool keep
+    const std::filesystem::path& source, const std::filesystem::path& root, const std::string& id, bool keep
 );
 
 // Where an installation of `id` grows, beside the finished ones. Not created.

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include <framegrid/base/log.hpp>
+#include <framegrid/engine/image_network.hpp>
 #include <framegrid/host/steady_now.hpp>
 #include <framegrid/infer_onnx/model_directory.hpp>
 #include <framegrid/infer_onnx/onnx_file.hpp>
@@ -105,7 +106,7 @@ void ModelStore::scan(const fs::path& directory) {
             const fs::path place = directory / organisation / name;
             std::error_code error;
             if (fs::exists(place / "model.toml", error) || looks_like_model(place)) {
-                add(place, organisation + "/" + name);
+                add(place, std::string(organisation).append("/").append(name));
             }
         }
     }
@@ -193,7 +194,8 @@ Result<std::shared_ptr<ModelStore::Loaded>> ModelStore::load_files(Known& known)
     loaded->digest = engine::model_digest(known.manifest);
     if (known.manifest.layout == engine::ModelLayout::kImage) {
         FG_TRY(network, open_network(known, known.manifest.file));
-        FG_TRY(image, make_image_model(known.manifest, std::move(network)));
+        FG_CHECK(engine::fit_manifest(known.manifest, *network));
+        FG_TRY(image, engine::make_image_model(known.manifest, std::move(network)));
         loaded->image = std::move(image);
     }
     return loaded;
@@ -249,6 +251,7 @@ void ModelStore::release(const std::string& id) {
 }
 
 std::vector<engine::ModelManifest> ModelStore::manifests() const {
+    const std::lock_guard lock(mutex_);  // loading a model completes its manifest
     std::vector<engine::ModelManifest> out;
     for (const auto& [id, known] : models_) {
         out.push_back(known.manifest);

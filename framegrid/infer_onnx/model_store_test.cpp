@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <framegrid/engine/sr_eval.hpp>
+#include <framegrid/infer_onnx/model_directory.hpp>
 
 namespace framegrid::infer_onnx {
 namespace {
@@ -159,15 +160,50 @@ TEST_F(ModelStoreTest, ASingleNetworkIsRecognisedAndPinned) {
     EXPECT_EQ(again->problems().size(), 1U) << "no ONNX file any more";
 }
 
+TEST_F(ModelStoreTest, AFileIsInstalledWithoutWhatLiesBesideIt) {
+    const fs::path downloads = root_ / "downloads";
+    fs::create_directories(downloads);
+    fs::copy(kShipped / "framegrid/sr-4x/model.onnx", downloads / "my net.onnx");
+    std::ofstream(downloads / "other.onnx") << "x";
+    std::ofstream(downloads / "config.json") << "not ours";
+    const fs::path models = root_ / "models";
+    const auto installed = install_model(downloads / "my net.onnx", models, "acme/net", true);
+    ASSERT_TRUE(installed) << installed.error().message;
+    EXPECT_FALSE(fs::exists(models / "acme/net/config.json"));
+    auto with = settings();
+    with.directories = {models};
+    const auto store = open(with);
+    ASSERT_EQ(store->problems().size(), 0U) << store->problems()[0].error.message;
+    const auto lease = store->acquire("upscale", "acme/net");
+    ASSERT_TRUE(lease) << lease.error().message;
+    EXPECT_EQ((*lease)->model().scale(), 4) << "measured: nothing said so";
+    EXPECT_EQ((*lease)->manifest().image.multiple, 1);
+}
+
+TEST_F(ModelStoreTest, AGuessFromTheNameIsPutRight) {
+    const fs::path place = root_ / "acme/esrgan_x2";
+    fs::create_directories(place);
+    fs::copy(kShipped / "framegrid/sr-4x/model.onnx", place / "model.onnx");
+    const auto store = open(settings());
+    EXPECT_EQ(store->manifests().at(0).image.scale, 2);
+    const auto lease = store->acquire("upscale", "acme/esrgan_x2");
+    ASSERT_TRUE(lease) << lease.error().message;
+    EXPECT_EQ((*lease)->manifest().image.scale, 4);
+    EXPECT_EQ(store->manifests().at(0).image.scale, 4);
+}
+
 // ONNX Runtime would read any file that a network names as the place of its weights.
 TEST_F(ModelStoreTest, WeightsOutsideTheModelAreRefused) {
     const auto with_weights_at = [&](const std::string& location) {
         const auto field = [](char key, const std::string& bytes) {
             return std::string{key, static_cast<char>(bytes.size())} + bytes;
         };
+        const std::string any = field(10, field(18, "n"));
+        const std::string type =
+            field(18, field(10, std::string("\x08\x01") + field(18, any + any + any + any)));
         const std::string entry = field(10, "location") + field(18, location);
-        const std::string graph = field(42, field(66, "w") + field(106, entry)) + field(90, field(10, "x")) +
-                                  field(98, field(10, "y"));
+        const std::string graph = field(42, field(66, "w") + field(106, entry)) +
+                                  field(90, field(10, "x") + type) + field(98, field(10, "y") + type);
         const fs::path place = root_ / "acme/evil";
         fs::create_directories(place);
         std::ofstream(place / "net.onnx", std::ios::binary) << field(58, graph);

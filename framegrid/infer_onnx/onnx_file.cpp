@@ -13,6 +13,8 @@ constexpr int kDepthMax = 32;
 constexpr std::size_t kNamesMax = 4096;
 constexpr std::size_t kNameBytesMax = 1024;
 constexpr std::size_t kInitializersMax = 100'000;
+constexpr std::size_t kRankMax = 16;
+constexpr std::uint64_t kSideMax = 1U << 30;
 
 // One field of a message.
 struct Field {
@@ -109,7 +111,7 @@ class Scanner {
         if (!has_graph) {
             return fail(Errc::kUnprocessable, "not an ONNX model");
         }
-        std::erase_if(summary.inputs, [&](const auto& input) { return initializers_.contains(input); });
+        std::erase_if(summary.inputs, [&](const auto& input) { return initializers_.contains(input.name); });
         return {};
     }
 
@@ -143,9 +145,9 @@ class Scanner {
                     }
                     return tensor(field.bytes);
                 case kInput:
-                    return depth == 0 ? name(field.bytes, summary.inputs) : Result<void>{};
+                    return depth == 0 ? tensor_info(field.bytes, summary.inputs) : Result<void>{};
                 case kOutput:
-                    return depth == 0 ? name(field.bytes, summary.outputs) : Result<void>{};
+                    return depth == 0 ? tensor_info(field.bytes, summary.outputs) : Result<void>{};
                 case kSparse:
                     return sparse(field.bytes);
                 default:
@@ -226,15 +228,64 @@ class Scanner {
         return {};
     }
 
-    Result<void> name(BytesView value_info, std::vector<std::string>& into) {
-        return walk(value_info, [&](const Field& field) -> Result<void> {
-            constexpr std::uint32_t kName = 1;
+    Result<void> tensor_info(BytesView value_info, std::vector<api::TensorInfo>& into) {
+        std::optional<std::string> name;
+        api::TensorInfo info;
+        FG_CHECK(walk(value_info, [&](const Field& field) -> Result<void> {
+            constexpr std::uint32_t kName = 1, kType = 2;
             if (field.number == kName) {
                 FG_CHECK(check(field.bytes, into.size()));
-                into.emplace_back(as_text(field.bytes));
+                name = as_text(field.bytes);
+            }
+            return field.number == kType ? type(field.bytes, info) : Result<void>{};
+        }));
+        if (name) {
+            info.name = std::move(*name);
+            into.push_back(std::move(info));
+        }
+        return {};
+    }
+
+    Result<void> type(BytesView bytes, api::TensorInfo& info) {
+        return walk(bytes, [&](const Field& field) -> Result<void> {
+            constexpr std::uint32_t kTensorType = 1;
+            return field.number == kTensorType ? tensor_type(field.bytes, info) : Result<void>{};
+        });
+    }
+
+    Result<void> tensor_type(BytesView bytes, api::TensorInfo& info) {
+        return walk(bytes, [&](const Field& field) -> Result<void> {
+            constexpr std::uint32_t kElement = 1, kShape = 2;
+            constexpr std::uint64_t kFloat = 1, kFloat16 = 10, kDouble = 11, kBfloat16 = 16;
+            if (field.number == kElement) {
+                info.is_float = field.value == kFloat || field.value == kFloat16 || field.value == kDouble ||
+                                field.value == kBfloat16;
+            }
+            if (field.number != kShape) {
+                return {};
+            }
+            info.shape.clear();
+            return walk(field.bytes, [&](const Field& part) -> Result<void> {
+                constexpr std::uint32_t kDimension = 1;
+                return part.number == kDimension ? dimension(part.bytes, info.shape) : Result<void>{};
+            });
+        });
+    }
+
+    Result<void> dimension(BytesView bytes, std::vector<std::int64_t>& shape) {
+        if (shape.size() >= kRankMax) {
+            return fail(Errc::kUnprocessable, "the ONNX file has a tensor of too many dimensions");
+        }
+        std::int64_t side = -1;
+        FG_CHECK(walk(bytes, [&](const Field& field) -> Result<void> {
+            constexpr std::uint32_t kValue = 1;
+            if (field.number == kValue && field.value > 0 && field.value <= kSideMax) {
+                side = static_cast<std::int64_t>(field.value);
             }
             return {};
-        });
+        }));
+        shape.push_back(side);
+        return {};
     }
 
     std::set<std::string> initializers_;  // old files list them among the inputs

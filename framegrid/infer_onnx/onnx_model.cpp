@@ -1,5 +1,6 @@
 #include <framegrid/infer_onnx/onnx_model.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <iostream>
 #include <thread>
@@ -118,69 +119,6 @@ Ort::SessionOptions make_options(const OnnxSettings& settings) {
     return options;
 }
 
-std::unexpected<Error> unfit(const engine::ModelManifest& manifest, std::string what) {
-    return fail(Errc::kUnprocessable, "model " + manifest.id + ": " + std::move(what));
-}
-
-Result<void> check_tensor(
-    const engine::ModelManifest& manifest, const engine::TensorSpec& spec, const api::TensorInfo& info
-) {
-    if (info.name != spec.name) {
-        return unfit(
-            manifest,
-            "the network has a tensor " + printable(info.name) + " where the manifest says " + spec.name
-        );
-    }
-    // -1 stands for a dimension that is only known when the network runs.
-    if (!info.is_float || info.shape.size() != 4 || (info.shape[1] != 3 && info.shape[1] != -1)) {
-        return unfit(manifest, info.name + " does not have the shape [n, 3, h, w] of floats");
-    }
-    return {};
-}
-
-Result<void> check_image_network(const engine::ModelManifest& manifest, const api::TensorModel& network) {
-    if (network.inputs().size() != 1 || network.outputs().size() != 1) {
-        return unfit(manifest, "the network must have one input and one output");
-    }
-    FG_CHECK(check_tensor(manifest, manifest.input, network.inputs().front()));
-    return check_tensor(manifest, manifest.output, network.outputs().front());
-}
-
-class OnnxImageModel : public api::ImageModel {
-  public:
-    OnnxImageModel(const engine::ModelManifest& manifest, std::unique_ptr<api::TensorModel> network)
-        : what_("model " + manifest.id),
-          scale_(manifest.image.scale),
-          input_(manifest.input.name),
-          network_(std::move(network)) {}
-
-    int scale() const override { return scale_; }
-
-    Result<std::vector<float>> infer(
-        const std::vector<float>& tiles, int count, int tile_height, int tile_width
-    ) override {
-        const std::int64_t floats = std::int64_t{3} * count * tile_height * tile_width;
-        const std::int64_t factor = std::int64_t{scale_} * scale_;
-        if (count <= 0 || tile_height <= 0 || tile_width <= 0 ||
-            tiles.size() != static_cast<std::size_t>(floats) || floats > kTensorFloatsMax / factor) {
-            return fail(Errc::kInvalidArgument, what_ + ": the tiles do not have the stated size");
-        }
-        const api::Tensor input{{count, 3, tile_height, tile_width}, tiles};
-        const api::NamedTensor named{input_, &input};
-        FG_TRY(outputs, network_->run({&named, 1}));
-        if (outputs.front().floats().size() != static_cast<std::size_t>(floats * factor)) {
-            return fail(Errc::kInternal, what_ + ": the network does not enlarge by what its manifest says");
-        }
-        return std::move(outputs.front().floats());
-    }
-
-  private:
-    std::string what_;
-    int scale_;
-    std::string input_;
-    std::unique_ptr<api::TensorModel> network_;
-};
-
 }  // namespace
 
 struct OnnxRuntime::Impl {
@@ -248,13 +186,6 @@ Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::load_file(
     return open_session(name, [&](const Ort::Env& env, const Ort::SessionOptions& options) {
         return Ort::Session(env, path.c_str(), options);
     });
-}
-
-Result<std::unique_ptr<api::ImageModel>> make_image_model(
-    const engine::ModelManifest& manifest, std::unique_ptr<api::TensorModel> network
-) {
-    FG_CHECK(check_image_network(manifest, *network));
-    return std::make_unique<OnnxImageModel>(manifest, std::move(network));
 }
 
 }  // namespace framegrid::infer_onnx

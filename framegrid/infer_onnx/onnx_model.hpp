@@ -1,12 +1,11 @@
-// ONNX Runtime behind api::TensorModel and api::ImageModel. No ONNX Runtime header leaves this library.
+// ONNX Runtime behind api::TensorModel. No ONNX Runtime header leaves this library.
 #pragma once
 
 #include <memory>
 #include <string>
 
-#include <framegrid/api/media_ports.hpp>
 #include <framegrid/api/tensor_model.hpp>
-#include <framegrid/engine/manifest.hpp>
+#include <framegrid/base/bytes.hpp>
 
 namespace framegrid::infer_onnx {
 
@@ -16,11 +15,6 @@ struct OnnxSettings {
     int cuda_device = 0;
     std::string library{};  // path of another libonnxruntime.so; empty: the system's
 };
-
-// A network from picture to picture. kUnprocessable: not the one that the manifest describes.
-Result<std::unique_ptr<api::ImageModel>> make_image_model(
-    const engine::ModelManifest& manifest, std::unique_ptr<api::TensorModel> network
-);
 
 // The library, loaded when the first of these is opened: processes that run no network do not pay for it (10
 // MB). Must outlive the models it loads. Thread-safe.

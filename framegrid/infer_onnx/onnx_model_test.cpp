@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <framegrid/engine/image_network.hpp>
 #include <framegrid/engine/upscale.hpp>
 
 namespace framegrid::infer_onnx {
@@ -39,7 +40,7 @@ Result<std::unique_ptr<api::ImageModel>> load_image_model(
     OnnxRuntime& runtime, const engine::ModelManifest& manifest, BytesView onnx
 ) {
     FG_TRY(network, runtime.load("model", onnx));
-    return make_image_model(manifest, std::move(network));
+    return engine::make_image_model(manifest, std::move(network));
 }
 
 api::RgbImage make_ramp(int width, int height) {

@@ -1,5 +1,5 @@
-// model.toml, model_index.json, a hub's listing and the parameters of AI requests: never a crash, and what is
-// accepted keeps its promises.
+// model.toml, model_index.json, config.json, a hub's listing and the parameters of AI requests: never a
+// crash, and what is accepted keeps its promises.
 #include <cstddef>
 #include <cstdint>
 
@@ -26,8 +26,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             engine::model_digest(*again) == engine::model_digest(*manifest)
         );
         const auto& image = manifest->image;
-        const auto plan = engine::plan_tiles(100, 70, image.tile, image.overlap);
-        FG_ASSERT(!plan.tiles.empty() && plan.tile_width() <= image.tile && plan.tile_height() <= image.tile);
+        const auto plan = engine::plan_tiles(100, 70, image);
+        const auto [width, height] = image.fixed;
+        FG_ASSERT(!plan.tiles.empty() && plan.tile.width <= (width > 0 ? width : image.tile));
+        FG_ASSERT(plan.tile.height <= (height > 0 ? height : image.tile));
     } else {
         FG_ASSERT(!manifest.error().message.empty());
     }
@@ -38,10 +40,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
             FG_ASSERT(again && again->to_json() == parameters->to_json());
         }
     }
+    const api::TensorInfo picture{"x", true, {1, 3, -1, -1}};
+    const std::string config(text);
+    if (const auto single =
+            engine::describe_single("a/b", {{"x.onnx", 3}, {}, {picture}, {picture}, config, config})) {
+        FG_ASSERT(single->image.scale >= 0 && single->image.scale <= engine::kImageScaleMax);
+        FG_ASSERT(engine::has_room(single->image));
+    }
+    (void)engine::scale_of_name(text);
+    (void)engine::choose_network({config, config + ".onnx"});
     (void)engine::describe_diffusers("a/b", text, {{"unet/model.onnx", 3}});
     if (const auto listing = hub::parse_listing(text)) {
         for (const auto& file : listing->files) {
-            FG_ASSERT(hub::is_plain_path(file.path) && file.path.find("..") != 0 && file.path.front() != '/');
+            FG_ASSERT(
+                engine::is_plain_path(file.path) && file.path.find("..") != 0 && file.path.front() != '/'
+            );
         }
         (void)hub::choose_files(*listing);
     }
