@@ -82,7 +82,8 @@ Result<Blob> ModelDirectory::read(const std::string& path, std::int64_t bytes_ma
 
 namespace {
 
-// Every regular file, by its path inside the directory; two levels are all that layouts use.
+// Every regular file that is not hidden, by its path inside the directory; two levels are all that layouts
+// use.
 std::vector<engine::FoundFile> list_files(const fs::path& directory) {
     std::vector<engine::FoundFile> found;
     std::error_code error;
@@ -91,10 +92,11 @@ std::vector<engine::FoundFile> list_files(const fs::path& directory) {
     for (const fs::recursive_directory_iterator end; !error && it != end && found.size() < kFilesMax;
          it.increment(error)) {
         std::error_code ignored;
-        if (it.depth() >= 1) {
+        const bool hidden = it->path().filename().string().starts_with('.');
+        if (it.depth() >= 1 || hidden) {
             it.disable_recursion_pending();
         }
-        if (it->is_regular_file(ignored)) {
+        if (!hidden && it->is_regular_file(ignored)) {
             found.push_back(
                 {it->path().lexically_relative(directory).generic_string(),
                  static_cast<std::int64_t>(it->file_size(ignored))}

@@ -52,8 +52,14 @@ class ModelStore : public engine::ModelSource {
     const std::filesystem::path& directory_of(const std::string& id) const;
     const std::vector<ModelProblem>& problems() const { return problems_; }
     std::vector<std::string> loaded() const;  // ids, by name
-    // What networks run on: "cpu" or "cuda"; empty until one was loaded.
+    // What networks run on, an execution provider; empty until one was loaded.
     std::string device() const;
+
+    // Optimises the model's networks and keeps the result in its directory, where later loads find it
+    // (stored_graph.hpp); those that are there and whole stay. Returns how many were made. Blocking, and not
+    // for a process that was told not to write. kIo: the directory cannot be written to; kUnsupported: not
+    // with this provider.
+    Result<int> store_graphs(const std::string& id);
 
   private:
     class Lease;
@@ -69,7 +75,14 @@ class ModelStore : public engine::ModelSource {
     void add(const std::filesystem::path& directory, const std::string& id);
     Result<void> load(Known& known);
     Result<std::shared_ptr<Loaded>> load_files(Known& known);
+    struct Source {
+        Blob bytes;
+        bool has_weights_elsewhere = false;
+    };
+    Result<Source> read_source(const Known& known, const std::string& path);
+    std::unique_ptr<api::TensorModel> open_stored(const Known& known, const std::string& path);
     Result<std::unique_ptr<api::TensorModel>> open_network(const Known& known, const std::string& path);
+    Result<bool> store_graph(const Known& known, const std::string& path);
     Result<api::TensorModel*> network(const Known& known, Loaded& loaded, const std::string& name);
     Result<void> open_runtime();
     void unload(const std::vector<std::string>& ids);
