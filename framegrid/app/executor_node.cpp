@@ -24,6 +24,9 @@ struct ExecutorOptions {
     std::string hw = "none";
     std::vector<std::string> models;
     std::string memory = "2G";
+    std::string provider = "auto";
+    int threads = 0;
+    bool pin_threads = false;
     bool probe = false;
 };
 
@@ -46,7 +49,7 @@ TimePoint monotonic_now() {
 // Runtime.
 class Tools {
   public:
-    explicit Tools(ExecutorOptions options) : options_(std::move(options)) {}
+    Tools(ExecutorOptions options, Logger log) : options_(std::move(options)), log_(std::move(log)) {}
 
     Result<api::WorkOutput> run(
         const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
@@ -84,6 +87,10 @@ class Tools {
         settings.directories.assign(options_.models.begin(), options_.models.end());
         FG_TRY(memory, parse_bytes(options_.memory, "memory"));
         settings.memory_bytes = memory;
+        settings.onnx.provider = options_.provider;
+        settings.onnx.threads = options_.threads;
+        settings.onnx.pin_threads = options_.pin_threads;
+        settings.onnx.log = log_;
         FG_TRY(models, infer_onnx::ModelStore::open(settings));
         models_ = std::move(models);
         runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &monotonic_now);
@@ -91,6 +98,7 @@ class Tools {
     }
 
     ExecutorOptions options_;
+    Logger log_;
     std::unique_ptr<media_ffmpeg::FfmpegTranscoder> transcoder_;
     media_ffmpeg::FfmpegMediaCodec codec_;
     std::unique_ptr<infer_onnx::ModelStore> models_;
@@ -99,7 +107,7 @@ class Tools {
 
 }  // namespace
 
-void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
+void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<ExecutorOptions>();
     auto* command = app.add_subcommand("executor", "Started by workers and gateways; not for people");
     command->group("");  // hidden
@@ -107,15 +115,18 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
     command->add_option("--hw", options->hw);
     command->add_option("--models", options->models);
     command->add_option("--memory", options->memory);
+    command->add_option("--provider", options->provider);
+    command->add_option("--threads", options->threads);
+    command->add_flag("--pin-threads", options->pin_threads);
     command->add_flag("--probe", options->probe);
-    command->callback([options, &run] {
-        run = [options] {
+    command->callback([options, &common, &run] {
+        run = [options, &common] {
             if (options->probe) {
                 // Loads FFmpeg: a process that takes the place of another does not let its first segment
                 // wait.
                 (void)media_ffmpeg::is_supported_source({});
             }
-            Tools tools(*options);
+            Tools tools(*options, process_logger(common, "executor"));
             sandbox::ExecutorService service;
             service.run = [&](const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
                           ) { return options->probe ? probe(work) : tools.run(work, stop, early); };
