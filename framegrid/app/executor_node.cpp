@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include <framegrid/api/media_ports.hpp>
 #include <framegrid/app/node.hpp>
@@ -27,6 +28,7 @@ struct ExecutorOptions {
     std::string provider = "auto";
     int threads = 0;
     bool pin_threads = false;
+    bool map_weights = false;
     bool probe = false;
 };
 
@@ -45,6 +47,35 @@ TimePoint monotonic_now() {
     return TimePoint{std::chrono::duration_cast<Duration>(since)};
 }
 
+// Opened by the first segment: pictures need less of FFmpeg, and later.
+class OnDemandTranscoder : public api::Transcoder {
+  public:
+    explicit OnDemandTranscoder(const ExecutorOptions& options) : options_(options) {}
+
+    Result<api::WorkOutput> transcode(
+        const std::string& session_id, const api::TranscodeWork& work, const Blob& input,
+        const api::StopFlag& stop, const api::ArtifactSink& early
+    ) override {
+        if (!transcoder_) {
+            media_ffmpeg::TranscoderSettings settings;
+            settings.preset = options_.preset;
+            settings.hw = options_.hw;
+            FG_TRY(opened, media_ffmpeg::FfmpegTranscoder::open(settings));
+            transcoder_ = std::move(opened);
+        }
+        return transcoder_->transcode(session_id, work, input, stop, early);
+    }
+    void end_session(const std::string& session_id) override {
+        if (transcoder_) {
+            transcoder_->end_session(session_id);
+        }
+    }
+
+  private:
+    const ExecutorOptions& options_;
+    std::unique_ptr<media_ffmpeg::FfmpegTranscoder> transcoder_;
+};
+
 // Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX
 // Runtime.
 class Tools {
@@ -55,34 +86,18 @@ class Tools {
         const api::Work& work, const api::StopFlag& stop, const api::ArtifactSink& early
     ) {
         if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
-            FG_CHECK(open_transcoder());
-            return transcoder_->transcode(work.session_id, *transcode, work.input, stop, early);
+            return transcoder_.transcode(work.session_id, *transcode, work.input, stop, early);
         }
         FG_CHECK(open_runner());
         return runner_->run(work, stop, early);
     }
-    void end_session(const std::string& session_id) {
-        if (transcoder_) {
-            transcoder_->end_session(session_id);
-        }
-    }
+    void end_session(const std::string& session_id) { transcoder_.end_session(session_id); }
 
   private:
-    Result<void> open_transcoder() {
-        if (!transcoder_) {
-            media_ffmpeg::TranscoderSettings settings;
-            settings.preset = options_.preset;
-            settings.hw = options_.hw;
-            FG_TRY(opened, media_ffmpeg::FfmpegTranscoder::open(settings));
-            transcoder_ = std::move(opened);
-        }
-        return {};
-    }
     Result<void> open_runner() {
         if (runner_) {
             return {};
         }
-        FG_CHECK(open_transcoder());
         infer_onnx::ModelStoreSettings settings;
         settings.directories.assign(options_.models.begin(), options_.models.end());
         FG_TRY(memory, parse_bytes(options_.memory, "memory"));
@@ -90,19 +105,25 @@ class Tools {
         settings.onnx.provider = options_.provider;
         settings.onnx.threads = options_.threads;
         settings.onnx.pin_threads = options_.pin_threads;
+        settings.onnx.prepack = !options_.map_weights;
         settings.onnx.log = log_;
         FG_TRY(models, infer_onnx::ModelStore::open(settings));
         models_ = std::move(models);
-        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &monotonic_now);
+        FG_CHECK(models_->prepare());
+        runner_ = std::make_unique<engine::WorkRunner>(transcoder_, codec_, *models_, &monotonic_now);
+        // The result will be encoded: FFmpeg's 150 libraries load while the networks do. Not beside ONNX
+        // Runtime's, as libraries are loaded one at a time.
+        loading_ = std::jthread([] { (void)media_ffmpeg::is_supported_source({}); });
         return {};
     }
 
     ExecutorOptions options_;
     Logger log_;
-    std::unique_ptr<media_ffmpeg::FfmpegTranscoder> transcoder_;
+    OnDemandTranscoder transcoder_{options_};
     media_ffmpeg::FfmpegMediaCodec codec_;
     std::unique_ptr<infer_onnx::ModelStore> models_;
     std::unique_ptr<engine::WorkRunner> runner_;
+    std::jthread loading_;
 };
 
 }  // namespace
@@ -118,6 +139,7 @@ void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) 
     command->add_option("--provider", options->provider);
     command->add_option("--threads", options->threads);
     command->add_flag("--pin-threads", options->pin_threads);
+    command->add_flag("--map-weights", options->map_weights);
     command->add_flag("--probe", options->probe);
     command->callback([options, &common, &run] {
         run = [options, &common] {

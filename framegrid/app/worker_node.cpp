@@ -30,6 +30,7 @@ struct WorkerOptions {
     std::string provider = "auto";
     int threads = 0;
     bool pin_threads = false;
+    bool map_weights = false;
 };
 
 // What this worker's codecs can do, in the network's numbers.
@@ -93,6 +94,9 @@ Result<sandbox::ExecutorSettings> pool_settings(
     settings.argv.insert(settings.argv.end(), {"--threads", std::to_string(inference_threads(options))});
     if (options.pin_threads) {
         settings.argv.emplace_back("--pin-threads");
+    }
+    if (options.map_weights) {
+        settings.argv.emplace_back("--map-weights");
     }
     for (const auto& folder : models) {
         settings.argv.push_back("--models");
@@ -208,6 +212,10 @@ void add_inference_options(CLI::App& command, WorkerOptions& options) {
     command.add_flag(
         "--pin-threads", options.pin_threads,
         "one processor for each of these threads; for a worker that has its processors to itself"
+    );
+    command.add_flag(
+        "--map-weights", options.map_weights,
+        "load models by mapping their weights only: in milliseconds, but some then run more slowly"
     );
 }
 

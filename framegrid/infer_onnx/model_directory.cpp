@@ -179,6 +179,20 @@ Result<void> write_text(const fs::path& path, const std::string& text) {
 
 }  // namespace
 
+std::string file_state(const fs::path& path) {
+    struct ::stat status{};
+    if (::stat(path.c_str(), &status) != 0) {
+        return {};
+    }
+    std::string out;
+    for (const auto part :
+         {static_cast<std::int64_t>(status.st_dev), static_cast<std::int64_t>(status.st_ino), status.st_size,
+          status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec}) {
+        out += std::to_string(part) + ".";
+    }
+    return out;
+}
+
 bool looks_like_model(const fs::path& directory) {
     std::error_code error;
     return fs::exists(directory / "model_index.json", error) ||

@@ -154,13 +154,30 @@ Result<void> ModelStore::open_runtime() {
     return {};
 }
 
+Result<Blob> ModelStore::read_checked(const Known& known, const std::string& path) {
+    ModelDirectory files(known.directory);
+    const fs::path place = known.directory / path;
+    const auto listed = std::ranges::find(known.manifest.files, path, &engine::ModelFile::path);
+    std::string state = file_state(place);
+    if (listed != known.manifest.files.end() && !state.empty()) {
+        state += listed->sha256;
+        const auto at = verified_.find(place.string());
+        if (at != verified_.end() && at->second == state) {
+            return files.read(path, engine::kModelFileBytesMax);
+        }
+    }
+    FG_TRY(bytes, engine::read_model_file(known.manifest, path, files));
+    if (file_state(place) + listed->sha256 == state) {
+        verified_[place.string()] = std::move(state);
+    }
+    return bytes;
+}
+
 // Its bytes and, if it has weights in other files, those are checked too: they must be files of this model,
 // beside their network, as ONNX Runtime would read any path.
 Result<ModelStore::Source> ModelStore::read_source(const Known& known, const std::string& path) {
-    const auto& manifest = known.manifest;
-    const std::string what = "model " + manifest.id + ": " + path;
-    ModelDirectory files(known.directory);
-    FG_TRY(bytes, engine::read_model_file(manifest, path, files));
+    const std::string what = "model " + known.manifest.id + ": " + path;
+    FG_TRY(bytes, read_checked(known, path));
     auto summary = scan_onnx(bytes.view());
     if (!summary) {
         return fail(std::move(summary.error()).with_context(what));
@@ -168,7 +185,7 @@ Result<ModelStore::Source> ModelStore::read_source(const Known& known, const std
     const auto slash = path.rfind('/');
     const std::string folder = slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
     for (const auto& location : summary->external) {
-        auto weights = engine::read_model_file(manifest, folder + location, files);
+        auto weights = read_checked(known, folder + location);
         if (!weights) {
             return fail(Error(std::move(weights.error())).with_context(what + " has weights elsewhere"));
         }
@@ -186,11 +203,17 @@ std::unique_ptr<api::TensorModel> ModelStore::open_stored(const Known& known, co
     if (!has_stored_graph(place)) {
         return nullptr;
     }
+    const std::string state = stored_graph_state(place);
+    std::string& verified = verified_[place.string()];
+    const bool unchanged = verified == state;
     // Reading the weights for their digest takes as long as making the session, which reads few of them.
     Result<void> good;
-    std::jthread verifying([&place, &good] { good = verify_stored_graph(place); });
+    std::jthread verifying([&place, &good, unchanged] {
+        good = unchanged ? Result<void>() : verify_stored_graph(place);
+    });
     auto network = runtime_->load_stored_graph("model " + known.manifest.id + ": " + path, place);
     verifying.join();
+    verified = good && stored_graph_state(place) == state ? state : std::string();
     if (good && network) {
         return std::move(*network);
     }
@@ -351,6 +374,11 @@ std::vector<engine::ModelManifest> ModelStore::manifests() const {
 
 const fs::path& ModelStore::directory_of(const std::string& id) const {
     return models_.at(id).directory;
+}
+
+Result<void> ModelStore::prepare() {
+    const std::lock_guard lock(mutex_);
+    return open_runtime();
 }
 
 Result<void> ModelStore::warm_up() {

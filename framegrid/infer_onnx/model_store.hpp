@@ -46,6 +46,8 @@ class ModelStore : public engine::ModelSource {
     ) override;
     std::vector<engine::ModelManifest> manifests() const override;
 
+    // Loads ONNX Runtime now and not with the first model. Errors as OnnxRuntime::open().
+    Result<void> prepare();
     // Loads the models of settings.warm. The first failure is returned; the others are loaded all the same.
     Result<void> warm_up();
     // Where a known model's files are; asserted to be known.
@@ -79,6 +81,7 @@ class ModelStore : public engine::ModelSource {
         Blob bytes;
         bool has_weights_elsewhere = false;
     };
+    Result<Blob> read_checked(const Known& known, const std::string& path);
     Result<Source> read_source(const Known& known, const std::string& path);
     std::unique_ptr<api::TensorModel> open_stored(const Known& known, const std::string& path);
     Result<std::unique_ptr<api::TensorModel>> open_network(const Known& known, const std::string& path);
@@ -94,6 +97,9 @@ class ModelStore : public engine::ModelSource {
     std::unique_ptr<OnnxRuntime> runtime_;  // null until a model is loaded; outlives models_
     std::map<std::string, Known> models_;   // the keys never change after open()
     engine::Residency residency_;
+    // By path, the state that a file had when it was compared with its digest: reading a large one for that
+    // takes longer than mapping it again. At most one for each file of a model.
+    std::map<std::string, std::string> verified_;
 };
 
 }  // namespace framegrid::infer_onnx

@@ -111,6 +111,9 @@ Ort::SessionOptions make_options(const OnnxSettings& settings, bool optimized) {
     options.DisableMemPattern();
     // Other processes share the processors: waiting threads must not burn them.
     options.AddConfigEntry(kOrtSessionOptionsConfigAllowIntraOpSpinning, "0");
+    if (!settings.prepack) {
+        options.AddConfigEntry(kOrtSessionOptionsConfigDisablePrepacking, "1");
+    }
     if (settings.pin_threads && settings.threads > 1) {
         options.AddConfigEntry(
             kOrtSessionOptionsConfigIntraOpThreadAffinities, affinities(settings.threads).c_str()
@@ -299,7 +302,10 @@ Result<void> OnnxRuntime::store_graph(
                options.AddConfigEntry(
                    kOrtSessionOptionsOptimizedModelExternalInitializersMinSizeInBytes, "1024"
                );
-               // Also in the order that the processor wants them in, so that they need no copy.
+               // Also in the order that kernels want them in. The library still works that order out for
+               // every
+               // session, to find them, but then maps them: processes with the same network share that
+               // memory.
                options.AddConfigEntry(kOrtSessionOptionsSavePrePackedConstantInitializers, "1");
                return Ort::Session(env, path.c_str(), options);
            }));

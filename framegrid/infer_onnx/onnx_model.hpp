@@ -20,6 +20,10 @@ struct OnnxSettings {
     int threads = 0;  // per inference; 0: one per processor
     // Each of those threads on one processor of those that this process may use; the caller's stays free.
     bool pin_threads = false;
+    // Weights are put into the order that kernels like best when a network is loaded, which takes about 1 s
+    // for 1 GB. Without it they stay where they are mapped: loading takes milliseconds, but products of few
+    // rows take longer, and the last bits of results differ.
+    bool prepack = true;
     // "auto": the first that works of tensorrt, cuda, openvino, cpu. Or one of these, dnnl or xnnpack.
     std::string provider = "auto";
     int device = 0;         // number of the GPU

@@ -103,6 +103,14 @@ bool has_stored_graph(const fs::path& place) {
     return fs::exists(place / kDigests, ignored);
 }
 
+std::string stored_graph_state(const fs::path& place) {
+    std::string out = file_state(place / kDigests);
+    for (const char* name : kFiles) {
+        out += " " + file_state(place / name);
+    }
+    return out;
+}
+
 Result<void> verify_stored_graph(const fs::path& place) {
     FG_TRY(stated, ModelDirectory(place).read(kDigests, kDigestsBytesMax));
     FG_TRY(found, digests_of(place));

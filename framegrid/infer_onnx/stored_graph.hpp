@@ -31,6 +31,9 @@ Result<void> keep_stored_graph(const std::filesystem::path& growing, const std::
 // Whether there is one; says nothing about its files.
 bool has_stored_graph(const std::filesystem::path& place);
 
+// file_state() of all its files.
+std::string stored_graph_state(const std::filesystem::path& place);
+
 // Compares the files with their digests. kUnprocessable: changed since they were stored.
 Result<void> verify_stored_graph(const std::filesystem::path& place);
 

@@ -119,10 +119,50 @@ TEST_F(StoredGraphTest, AChangedFileIsNotUsed) {
     EXPECT_EQ(plain, draw());
     ASSERT_EQ(lines_.size(), 3U);
     EXPECT_NE(lines_[0].find("was changed"), std::string::npos) << lines_[0];
+    // Also while a process lives that found it whole before.
     EXPECT_EQ(open()->store_graphs("framegrid/scenes").value_or(-1), 5) << "made again";
     lines_.clear();
     EXPECT_EQ(plain, draw());
     EXPECT_EQ(lines_, std::vector<std::string>{});
+}
+
+// Loaded, unloaded and loaded again: files that did not change are not read for their digest, others are.
+TEST_F(StoredGraphTest, AChangeBetweenTwoLoadsIsSeen) {
+    ASSERT_TRUE(open()->store_graphs("framegrid/sr-4x"));
+    ModelStoreSettings settings;
+    settings.directories = {root_};
+    TimePoint now{};
+    settings.now = [&now] { return now; };
+    const auto sink = [this](LogLevel, std::string_view line) { lines_.emplace_back(line); };
+    settings.onnx = {.threads = 1, .provider = "cpu", .log = Logger(sink, LogLevel::kWarn)};
+    const auto store = ModelStore::open(settings);
+    ASSERT_TRUE(store);
+    const auto reload = [&] {
+        for (const auto& [pipeline, id] :
+             {std::pair{"upscale", "framegrid/sr-4x"}, {"text-to-image", "framegrid/scenes"}}) {
+            now += std::chrono::hours(1);
+            EXPECT_TRUE((*store)->acquire(pipeline, id)) << id;
+        }
+        EXPECT_EQ((*store)->loaded(), std::vector<std::string>{"framegrid/scenes"});
+        return lines_.size();
+    };
+    EXPECT_EQ(reload(), 0U);
+    EXPECT_EQ(reload(), 0U);
+    for (const auto& entry : fs::recursive_directory_iterator(root_ / "framegrid/sr-4x/.optimized")) {
+        if (entry.path().filename() == kStoredGraph) {
+            std::ofstream(entry.path(), std::ios::app) << "x";
+        }
+    }
+    EXPECT_EQ(reload(), 1U);
+    {
+        std::fstream file(
+            root_ / "framegrid/sr-4x/model.onnx", std::ios::in | std::ios::out | std::ios::binary
+        );
+        file.seekp(500);
+        file.put('\x7f');
+        file.put('\x7f');
+    }
+    EXPECT_EQ((*store)->acquire("upscale", "framegrid/sr-4x").error().code, Errc::kUnprocessable);
 }
 
 TEST_F(StoredGraphTest, AnotherStateOfTheModelHasAnotherPlace) {
