@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <mutex>
+#include <thread>
 
 #include <framegrid/api/media_ports.hpp>
 #include <framegrid/app/node.hpp>
@@ -28,6 +29,10 @@ struct ExecutorOptions {
     std::string work_memory = "1500000000";
     int batch_rows = 8;
     bool batch_inexact = false;
+    std::string provider = "auto";
+    int threads = 0;
+    bool pin_threads = false;
+    bool map_weights = false;
     bool probe = false;
 };
 
@@ -41,30 +46,15 @@ Result<api::WorkOutput> probe(const api::Work& work) {
     return sandbox::probe_output({info.video_codec, info.audio_codec, info.pixel_format, info.size});
 }
 
-// Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX
-// Runtime.
-class Tools {
+// Opened by the first segment: pictures need less of FFmpeg, and later.
+class OnDemandTranscoder : public api::Transcoder {
   public:
-    explicit Tools(ExecutorOptions options) : options_(std::move(options)) {}
+    explicit OnDemandTranscoder(const ExecutorOptions& options) : options_(options) {}
 
-    Result<api::WorkOutput> run(const api::Work& work, const api::WorkContext& context) {
-        if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
-            FG_CHECK(open_transcoder());
-            return transcoder_->transcode(
-                work.session_id, *transcode, work.input, context.stop, context.events.artifact
-            );
-        }
-        FG_CHECK(open_runner());
-        return runner_->run(work, context);
-    }
-    void end_session(const std::string& session_id) {
-        if (transcoder_) {
-            transcoder_->end_session(session_id);
-        }
-    }
-
-  private:
-    Result<void> open_transcoder() {
+    Result<api::WorkOutput> transcode(
+        const std::string& session_id, const api::TranscodeWork& work, const Blob& input,
+        const api::StopFlag& stop, const api::ArtifactSink& early
+    ) override {
         if (!transcoder_) {
             media_ffmpeg::TranscoderSettings settings;
             settings.preset = options_.preset;
@@ -72,41 +62,81 @@ class Tools {
             FG_TRY(opened, media_ffmpeg::FfmpegTranscoder::open(settings));
             transcoder_ = std::move(opened);
         }
-        return {};
+        return transcoder_->transcode(session_id, work, input, stop, early);
     }
+    void end_session(const std::string& session_id) override {
+        if (transcoder_) {
+            transcoder_->end_session(session_id);
+        }
+    }
+
+  private:
+    const ExecutorOptions& options_;
+    std::unique_ptr<media_ffmpeg::FfmpegTranscoder> transcoder_;
+};
+
+// Everything is opened by the first task that needs it: a process that only transcodes never loads ONNX
+// Runtime.
+class Tools {
+  public:
+    Tools(ExecutorOptions options, Logger log) : options_(std::move(options)), log_(std::move(log)) {}
+
+    Result<api::WorkOutput> run(const api::Work& work, const api::WorkContext& context) {
+        if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
+            return transcoder_.transcode(
+                work.session_id, *transcode, work.input, context.stop, context.events.artifact
+            );
+        }
+        FG_CHECK(open_runner());
+        return runner_->run(work, context);
+    }
+    void end_session(const std::string& session_id) { transcoder_.end_session(session_id); }
+
+  private:
     // AI tasks share this process: any of them may be the first.
     Result<void> open_runner() {
         const std::scoped_lock lock(opening_);
         if (runner_) {
             return {};
         }
-        FG_CHECK(open_transcoder());
         infer_onnx::ModelStoreSettings settings;
         settings.directories.assign(options_.models.begin(), options_.models.end());
         FG_TRY(memory, parse_bytes(options_.memory, "memory"));
         settings.memory_bytes = memory;
+        settings.onnx.provider = options_.provider;
+        settings.onnx.threads = options_.threads;
+        settings.onnx.pin_threads = options_.pin_threads;
+        settings.onnx.prepack = !options_.map_weights;
+        settings.onnx.log = log_;
         FG_TRY(models, infer_onnx::ModelStore::open(settings));
         models_ = std::move(models);
+        FG_CHECK(models_->prepare());
         engine::WorkSettings work;
         FG_TRY(work_memory, parse_bytes(options_.work_memory, "work-memory"));
         work.working_memory_bytes = work_memory;
         work.turns.rows_max = options_.batch_rows;
         work.batching = options_.batch_inexact ? engine::Batching::kAny : engine::Batching::kExact;
-        runner_ = std::make_unique<engine::WorkRunner>(*transcoder_, codec_, *models_, &host::steady_now, work);
+        runner_ =
+            std::make_unique<engine::WorkRunner>(transcoder_, codec_, *models_, &host::steady_now, work);
+        // The result will be encoded: FFmpeg's 150 libraries load while the networks do. Not beside ONNX
+        // Runtime's, as libraries are loaded one at a time.
+        loading_ = std::jthread([] { (void)media_ffmpeg::is_supported_source({}); });
         return {};
     }
 
     ExecutorOptions options_;
+    Logger log_;
     std::mutex opening_;
-    std::unique_ptr<media_ffmpeg::FfmpegTranscoder> transcoder_;
+    OnDemandTranscoder transcoder_{options_};
     media_ffmpeg::FfmpegMediaCodec codec_;
     std::unique_ptr<infer_onnx::ModelStore> models_;
     std::unique_ptr<engine::WorkRunner> runner_;
+    std::jthread loading_;
 };
 
 }  // namespace
 
-void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
+void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<ExecutorOptions>();
     auto* command = app.add_subcommand("executor", "Started by workers and gateways; not for people");
     command->group("");  // hidden
@@ -117,15 +147,19 @@ void add_executor_command(CLI::App& app, const CommonOptions&, Run& run) {
     command->add_option("--work-memory", options->work_memory);
     command->add_option("--batch-rows", options->batch_rows);
     command->add_flag("--batch-inexact", options->batch_inexact);
+    command->add_option("--provider", options->provider);
+    command->add_option("--threads", options->threads);
+    command->add_flag("--pin-threads", options->pin_threads);
+    command->add_flag("--map-weights", options->map_weights);
     command->add_flag("--probe", options->probe);
-    command->callback([options, &run] {
-        run = [options] {
+    command->callback([options, &common, &run] {
+        run = [options, &common] {
             if (options->probe) {
                 // Loads FFmpeg: a process that takes the place of another does not let its first segment
                 // wait.
                 (void)media_ffmpeg::is_supported_source({});
             }
-            Tools tools(*options);
+            Tools tools(*options, process_logger(common, "executor"));
             sandbox::ExecutorService service;
             service.run = [&](const api::Work& work, const api::WorkContext& context) {
                 return options->probe ? probe(work) : tools.run(work, context);

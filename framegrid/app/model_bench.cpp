@@ -29,6 +29,7 @@ constexpr int kSide = 128;  // of input pictures, pixels
 struct BenchOptions {
     std::string directories;
     std::vector<std::string> ids;
+    std::string provider = "auto";
     int threads = 0;
     int runs = 3;
     int captions = 40;
@@ -114,6 +115,7 @@ Result<BenchRow> measure(const engine::ModelManifest& manifest, const BenchOptio
     const auto folders = model_directories(options.directories);
     settings.directories.assign(folders.begin(), folders.end());
     settings.onnx.threads = options.threads;
+    settings.onnx.provider = options.provider;
     engine::NoTranscoder transcoder;
     media_ffmpeg::FfmpegMediaCodec codec;
     const api::StopFlag stop{false};
@@ -147,7 +149,7 @@ Result<BenchRow> measure(const engine::ModelManifest& manifest, const BenchOptio
 
 void print_row(const BenchRow& row) {
     std::printf(
-        "%-24s %-20s %-7s %9.0f %9.0f %8s %7lld  %s\n", row.model.c_str(), row.pipeline.c_str(),
+        "%-24s %-20s %-8s %9.0f %9.0f %8s %7lld  %s\n", row.model.c_str(), row.pipeline.c_str(),
         row.device.c_str(), row.cold_ms, row.warm_ms,
         row.steps_per_s > 0 ? fmt::format("{:.1f}", row.steps_per_s).c_str() : "-",
         static_cast<long long>(row.memory >> 20), row.quality.c_str()
@@ -169,7 +171,7 @@ int bench(const CommonOptions& common, const BenchOptions& options) {
     int measured = 0;
     if (!common.json) {
         std::printf(
-            "%-24s %-20s %-7s %9s %9s %8s %7s  %s\n", "model", "pipeline", "device", "cold ms", "warm ms",
+            "%-24s %-20s %-8s %9s %9s %8s %7s  %s\n", "model", "pipeline", "device", "cold ms", "warm ms",
             "steps/s", "MB", "quality"
         );
     }
@@ -213,6 +215,9 @@ void add_bench_command(CLI::App& model, const CommonOptions& common, Run& run) {
     auto* command = model.add_subcommand("bench", "speed, memory and quality, measured in this process");
     command->add_option("ID", options->ids, "these models; none: all");
     command->add_option("--threads", options->threads, "of inference; 0: one per processor")
+        ->capture_default_str();
+    command->add_option("--provider", options->provider, "what runs networks, as of framegrid worker")
+        ->check(CLI::IsMember(infer_onnx::provider_names()))
         ->capture_default_str();
     command->add_option("--runs", options->runs, "warm runs; the median counts")
         ->check(CLI::Range(1, 1000))

@@ -13,6 +13,11 @@ void print_installed(
     const CommonOptions& common, const engine::ModelManifest& manifest, const host::Path& root
 );
 
+// Stores the networks of a model that was just installed as they are once optimised; says on standard error
+// why not. The last thing that a process does: it gives up sockets and other programs for it.
+void optimize_installed(const host::Path& root, const std::string& id);
+
+void add_optimize_command(CLI::App& model, const CommonOptions& common, Run& run);
 void add_pull_command(CLI::App& model, const CommonOptions& common, Run& run);
 void add_bench_command(CLI::App& model, const CommonOptions& common, Run& run);
 

@@ -24,6 +24,8 @@ struct PullOptions {
     std::string token_file;
     std::string sha256;
     std::string directories;
+    bool no_optimize = false;
+    std::shared_ptr<std::string> installed = std::make_shared<std::string>();  // the id, once it is there
 };
 
 // One file that is to be there in the end.
@@ -205,6 +207,7 @@ Task<Result<int>> pull_with(Session& session, http::Client& client, PullOptions 
         co_return fail(std::move(installed.error()));
     }
     print_installed(session.common, *installed, root);
+    *options.installed = id;
     co_return kExitOk;
 }
 
@@ -242,6 +245,7 @@ void add_pull_command(CLI::App& model, const CommonOptions& common, Run& run) {
             "--models", options->directories, "model directories, separated by commas; it goes to the first"
         )
         ->envname("FRAMEGRID_MODELS");
+    command->add_flag("--no-optimize", options->no_optimize, "leave it to framegrid model optimize");
     command->footer(
         "Examples:\n"
         "  framegrid model pull acme/painter-onnx --token-file ~/.cache/huggingface/token\n"
@@ -250,7 +254,11 @@ void add_pull_command(CLI::App& model, const CommonOptions& common, Run& run) {
     command->callback([options, &common, &run] {
         run = [options, &common] {
             Session session(common, "pull");
-            return session.run([&] { return pull(session, *options); });
+            const int code = session.run([&] { return pull(session, *options); });
+            if (!options->installed->empty() && !options->no_optimize) {
+                optimize_installed(install_root(options->directories), *options->installed);
+            }
+            return code;
         };
     });
 }

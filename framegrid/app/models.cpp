@@ -22,6 +22,7 @@ struct ModelsOptions {
     std::string source;  // add: a directory
     std::string id;
     std::vector<std::string> ids;  // verify: these; none: all
+    bool no_optimize = false;      // add
 };
 
 Result<std::unique_ptr<infer_onnx::ModelStore>> open_store(const ModelsOptions& options) {
@@ -148,6 +149,9 @@ int add(const CommonOptions& common, const ModelsOptions& options) {
         return kExitFailed;
     }
     print_installed(common, *installed, install_root(options.directories));
+    if (!options.no_optimize) {
+        optimize_installed(install_root(options.directories), installed->id);
+    }
     return kExitOk;
 }
 
@@ -286,7 +290,9 @@ void add_models_command(CLI::App& app, const CommonOptions& common, Run& run) {
         )
         ->required();
     adding->add_option("--id", options->id, "organisation/name; else the last two parts of the path");
+    adding->add_flag("--no-optimize", options->no_optimize, "leave it to framegrid model optimize");
     add_pull_command(*command, common, run);
+    add_optimize_command(*command, common, run);
     add_action("verify", "compare every file with its digest", &verify)
         ->add_option("ID", options->ids, "these models; none: all");
     add_action("rm", "remove a model's directory", &remove)->add_option("ID", options->id)->required();

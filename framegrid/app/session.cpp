@@ -13,14 +13,6 @@ namespace framegrid::app {
 
 namespace {
 
-host::LogSettings log_settings(const CommonOptions& options, const std::string& role) {
-    host::LogSettings settings;
-    settings.level = host::parse_log_level(options.log_level).value_or(LogLevel::kWarn);
-    settings.role = role;
-    settings.format = options.log_format == "json" ? host::LogFormat::kJson : host::LogFormat::kText;
-    return settings;
-}
-
 struct Outcome {
     std::optional<Result<int>> result;
     bool interrupted = false;
@@ -45,9 +37,17 @@ Task<void> interrupt_on_signal(std::shared_ptr<Outcome> outcome, const Executor 
 
 }  // namespace
 
+Logger process_logger(const CommonOptions& options, const std::string& role) {
+    host::LogSettings settings;
+    settings.level = host::parse_log_level(options.log_level).value_or(LogLevel::kWarn);
+    settings.role = role;
+    settings.format = options.log_format == "json" ? host::LogFormat::kJson : host::LogFormat::kText;
+    return host::make_stderr_logger(std::move(settings));
+}
+
 Session::Session(const CommonOptions& options, const std::string& role, std::size_t threads)
     : common(options),
-      log(host::make_stderr_logger(log_settings(options, role))),
+      log(process_logger(options, role)),
       clock(loop.executor()),
       pool(threads),
       client(loop.executor(), clock, {}, log) {}

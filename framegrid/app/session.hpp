@@ -34,6 +34,9 @@ struct Session {
     Task<Result<int>> guarded(std::function<Task<Result<int>>()> main);
 };
 
+// Logs to standard error as the options say; `role` names the process.
+Logger process_logger(const CommonOptions& options, const std::string& role);
+
 // Prints an error as the command line shows it: one line, with the field when there is one.
 void print_error(const CommonOptions& common, const Error& error);
 

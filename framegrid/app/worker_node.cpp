@@ -1,6 +1,8 @@
 // `framegrid worker`: composition root of the worker role.
 #include <framegrid/app/commands.hpp>
 
+#include <filesystem>
+
 #include <framegrid/app/node.hpp>
 #include <framegrid/host/loop.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
@@ -32,6 +34,10 @@ struct WorkerOptions {
     std::string executor_memory = "4G";
     std::string preset = "medium";
     std::string hw = "none";
+    std::string provider = "auto";
+    int threads = 0;
+    bool pin_threads = false;
+    bool map_weights = false;
 };
 
 // What this worker's codecs can do, in the network's numbers.
@@ -66,8 +72,24 @@ job::Capabilities ai_capabilities(const std::vector<engine::ModelManifest>& mode
     return capabilities;
 }
 
+// Whether executors are to reach the GPU's devices. "auto" does not open the sandbox for one that is not
+// there.
+bool wants_devices(const WorkerOptions& options) {
+    std::error_code ignored;
+    const bool found = std::filesystem::exists("/dev/nvidiactl", ignored);
+    const std::string& provider = options.provider;
+    return options.hw != "none" || provider == "cuda" || provider == "tensorrt" || provider == "openvino" ||
+           (provider == "auto" && options.ai_capacity > 0 && found);
+}
+
+// Threads of one executor's inference: the executors of AI tasks share the processors.
+int inference_threads(const WorkerOptions& options) {
+    const int processors = static_cast<int>(host::cpu_count());
+    return options.threads > 0 ? options.threads : std::max(1, processors / options.ai_executors);
+}
+
 Result<sandbox::ExecutorSettings> pool_settings(
-    const WorkerOptions& options, const std::vector<std::string>& models
+    const WorkerOptions& options, const std::vector<std::string>& models, const CommonOptions& common
 ) {
     FG_TRY(program, host::executable_path());
     FG_TRY(memory, parse_bytes(options.executor_memory, "executor-memory"));
@@ -81,11 +103,21 @@ Result<sandbox::ExecutorSettings> pool_settings(
     settings.share_max = static_cast<std::size_t>(
         std::clamp((options.ai_capacity + options.ai_executors - 1) / options.ai_executors, 1, kShareMax)
     );
-    settings.argv = {program.string(), "executor",  "--x264-preset", options.preset,
-                     "--hw",           options.hw,  "--memory",      options.memory,
-                     "--work-memory",  work_memory, "--batch-rows",  std::to_string(options.batch_rows)};
+    settings.argv = {program.string(), "--log-level",     common.log_level,
+                     "--log-format",   common.log_format, "executor",
+                     "--x264-preset",  options.preset,    "--hw",
+                     options.hw,       "--memory",        options.memory,
+                     "--provider",     options.provider,  "--work-memory",
+                     work_memory,      "--batch-rows",    std::to_string(options.batch_rows)};
+    settings.argv.insert(settings.argv.end(), {"--threads", std::to_string(inference_threads(options))});
     if (options.batch_inexact) {
         settings.argv.emplace_back("--batch-inexact");
+    }
+    if (options.pin_threads) {
+        settings.argv.emplace_back("--pin-threads");
+    }
+    if (options.map_weights) {
+        settings.argv.emplace_back("--map-weights");
     }
     for (const auto& folder : models) {
         settings.argv.push_back("--models");
@@ -94,7 +126,7 @@ Result<sandbox::ExecutorSettings> pool_settings(
     }
     settings.memory_bytes_max = static_cast<std::uint64_t>(memory);
     settings.warm = settings.executors;
-    settings.gpu = options.hw != "none";
+    settings.gpu = wants_devices(options);
     return settings;
 }
 
@@ -144,7 +176,7 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
     if (!models) {
         co_return fail(std::move(models.error()));
     }
-    auto pool = pool_settings(options, folders);
+    auto pool = pool_settings(options, folders, session.common);
     if (!pool) {
         co_return fail(std::move(pool.error()));
     }
@@ -198,6 +230,30 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
     co_return kExitOk;
 }
 
+void add_inference_options(CLI::App& command, WorkerOptions& options) {
+    command
+        .add_option(
+            "--provider", options.provider,
+            "what runs networks; auto: the first that works of tensorrt, cuda, openvino, cpu"
+        )
+        ->check(CLI::IsMember(infer_onnx::provider_names()))
+        ->capture_default_str();
+    command
+        .add_option(
+            "--threads", options.threads, "of inference in each AI executor; 0: processors / --ai-executors"
+        )
+        ->check(CLI::Range(0, 1024))
+        ->capture_default_str();
+    command.add_flag(
+        "--pin-threads", options.pin_threads,
+        "one processor for each of these threads; for a worker that has its processors to itself"
+    );
+    command.add_flag(
+        "--map-weights", options.map_weights,
+        "load models by mapping their weights only: in milliseconds, but some then run more slowly"
+    );
+}
+
 }  // namespace
 
 void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
@@ -246,6 +302,7 @@ void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option("--hw", options->hw, "none, nvidia, vaapi or auto")
         ->check(CLI::IsMember({"none", "nvidia", "vaapi", "auto"}))
         ->capture_default_str();
+    add_inference_options(*command, *options);
     command->footer(
         "Example:\n  FRAMEGRID_SECRET=... framegrid worker --orchestrators https://gpu-box:8935 --capacity 4"
     );

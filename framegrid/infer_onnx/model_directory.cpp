@@ -81,7 +81,8 @@ Result<Blob> ModelDirectory::read(const std::string& path, std::int64_t bytes_ma
 
 namespace {
 
-// Every regular file, by its path inside the directory; two levels are all that layouts use.
+// Every regular file that is not hidden, by its path inside the directory; two levels are all that layouts
+// use.
 std::vector<engine::FoundFile> list_files(const fs::path& directory) {
     std::vector<engine::FoundFile> found;
     std::error_code error;
@@ -90,10 +91,11 @@ std::vector<engine::FoundFile> list_files(const fs::path& directory) {
     for (const fs::recursive_directory_iterator end; !error && it != end && found.size() < kFilesMax;
          it.increment(error)) {
         std::error_code ignored;
-        if (it.depth() >= 1) {
+        const bool hidden = it->path().filename().string().starts_with('.');
+        if (it.depth() >= 1 || hidden) {
             it.disable_recursion_pending();
         }
-        if (it->is_regular_file(ignored)) {
+        if (!hidden && it->is_regular_file(ignored)) {
             found.push_back(
                 {it->path().lexically_relative(directory).generic_string(),
                  static_cast<std::int64_t>(it->file_size(ignored))}
@@ -194,6 +196,20 @@ Result<void> write_text(const fs::path& path, const std::string& text) {
 }
 
 }  // namespace
+
+std::string file_state(const fs::path& path) {
+    struct ::stat status{};
+    if (::stat(path.c_str(), &status) != 0) {
+        return {};
+    }
+    std::string out;
+    for (const auto part :
+         {static_cast<std::int64_t>(status.st_dev), static_cast<std::int64_t>(status.st_ino), status.st_size,
+          status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec}) {
+        out += std::to_string(part) + ".";
+    }
+    return out;
+}
 
 bool looks_like_model(const fs::path& directory) {
     std::error_code error;

@@ -17,6 +17,10 @@ class ModelDirectory : public engine::FileReader {
     std::filesystem::path directory_;
 };
 
+// What changes whenever a file does, in text: where it is, its size, and when it was written to or otherwise
+// touched, which nobody can set back. Empty: no file.
+std::string file_state(const std::filesystem::path& path);
+
 // Whether a directory without a manifest is in a layout that is known.
 bool looks_like_model(const std::filesystem::path& directory);
 

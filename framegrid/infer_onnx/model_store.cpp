@@ -1,12 +1,16 @@
 #include <framegrid/infer_onnx/model_store.hpp>
 
+#include <thread>
+
 #include <malloc.h>
+#include <unistd.h>
 
 #include <framegrid/base/log.hpp>
 #include <framegrid/engine/image_network.hpp>
 #include <framegrid/host/steady_now.hpp>
 #include <framegrid/infer_onnx/model_directory.hpp>
 #include <framegrid/infer_onnx/onnx_file.hpp>
+#include <framegrid/infer_onnx/stored_graph.hpp>
 
 namespace framegrid::infer_onnx {
 namespace {
@@ -103,10 +107,11 @@ Result<std::unique_ptr<ModelStore>> ModelStore::open(ModelStoreSettings settings
 void ModelStore::scan(const fs::path& directory) {
     for (const auto& organisation : sub_directories(directory)) {
         for (const auto& name : sub_directories(directory / organisation)) {
-            const fs::path place = directory / organisation / name;
+            const fs::path id = fs::path(organisation) / name;
+            const fs::path place = directory / id;
             std::error_code error;
             if (fs::exists(place / "model.toml", error) || looks_like_model(place)) {
-                add(place, std::string(organisation).append("/").append(name));
+                add(place, id.string());
             }
         }
     }
@@ -146,30 +151,137 @@ Result<void> ModelStore::open_runtime() {
     return {};
 }
 
-// Weights in other files must be files of this model, beside their network: ONNX Runtime would read any path.
-Result<std::unique_ptr<api::TensorModel>> ModelStore::open_network(
-    const Known& known, const std::string& path
-) {
-    const auto& manifest = known.manifest;
-    const std::string what = "model " + manifest.id + ": " + path;
+Result<Blob> ModelStore::read_checked(const Known& known, const std::string& path) {
     ModelDirectory files(known.directory);
-    FG_TRY(bytes, engine::read_model_file(manifest, path, files));
+    const fs::path place = known.directory / path;
+    const auto listed = std::ranges::find(known.manifest.files, path, &engine::ModelFile::path);
+    std::string state = file_state(place);
+    if (listed != known.manifest.files.end() && !state.empty()) {
+        state += listed->sha256;
+        const auto at = verified_.find(place.string());
+        if (at != verified_.end() && at->second == state) {
+            return files.read(path, engine::kModelFileBytesMax);
+        }
+    }
+    FG_TRY(bytes, engine::read_model_file(known.manifest, path, files));
+    if (file_state(place) + listed->sha256 == state) {
+        verified_[place.string()] = std::move(state);
+    }
+    return bytes;
+}
+
+// Its bytes and, if it has weights in other files, those are checked too: they must be files of this model,
+// beside their network, as ONNX Runtime would read any path.
+Result<ModelStore::Source> ModelStore::read_source(const Known& known, const std::string& path) {
+    const std::string what = "model " + known.manifest.id + ": " + path;
+    FG_TRY(bytes, read_checked(known, path));
     auto summary = scan_onnx(bytes.view());
     if (!summary) {
         return fail(std::move(summary.error()).with_context(what));
     }
-    if (summary->external.empty()) {
-        return runtime_->load(what, bytes.view());
-    }
     const auto slash = path.rfind('/');
     const std::string folder = slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
     for (const auto& location : summary->external) {
-        auto weights = engine::read_model_file(manifest, folder + location, files);
+        auto weights = read_checked(known, folder + location);
         if (!weights) {
             return fail(Error(std::move(weights.error())).with_context(what + " has weights elsewhere"));
         }
     }
-    return runtime_->load_file(what, (known.directory / path).string());
+    return Source{std::move(bytes), !summary->external.empty()};
+}
+
+// Null: there is none that can be used.
+std::unique_ptr<api::TensorModel> ModelStore::open_stored(const Known& known, const std::string& path) {
+    if (runtime_->graph_environment().empty()) {
+        return nullptr;
+    }
+    const fs::path place =
+        known.directory / stored_graph_place(known.manifest, path, runtime_->graph_environment());
+    if (!has_stored_graph(place)) {
+        return nullptr;
+    }
+    const std::string state = stored_graph_state(place);
+    std::string& verified = verified_[place.string()];
+    const bool unchanged = verified == state;
+    // Reading the weights for their digest takes as long as making the session, which reads few of them.
+    Result<void> good;
+    std::jthread verifying([&place, &good, unchanged] {
+        good = unchanged ? Result<void>() : verify_stored_graph(place);
+    });
+    auto network = runtime_->load_stored_graph("model " + known.manifest.id + ": " + path, place);
+    verifying.join();
+    verified = good && stored_graph_state(place) == state ? state : std::string();
+    if (good && network) {
+        return std::move(*network);
+    }
+    settings_.onnx.log.warn(
+        "infer.stored_graph_ignored",
+        {{"model", known.manifest.id}, {"why", good ? network.error().message : good.error().message}}
+    );
+    return nullptr;
+}
+
+Result<std::unique_ptr<api::TensorModel>> ModelStore::open_network(
+    const Known& known, const std::string& path
+) {
+    if (auto stored = open_stored(known, path)) {
+        return stored;
+    }
+    FG_TRY(source, read_source(known, path));
+    const std::string what = "model " + known.manifest.id + ": " + path;
+    return source.has_weights_elsewhere ? runtime_->load_file(what, (known.directory / path).string())
+                                        : runtime_->load(what, source.bytes.view());
+}
+
+Result<bool> ModelStore::store_graph(const Known& known, const std::string& path) {
+    const fs::path place =
+        known.directory / stored_graph_place(known.manifest, path, runtime_->graph_environment());
+    if (has_stored_graph(place) && verify_stored_graph(place)) {
+        return false;
+    }
+    FG_TRY(source, read_source(known, path));
+    const fs::path growing = known.directory / ".optimized" / (".growing-" + std::to_string(::getpid()));
+    std::error_code error;
+    fs::remove_all(growing, error);
+    fs::create_directories(growing, error);
+    if (error) {
+        return fail(Errc::kIo, "cannot write to " + known.directory.string() + ": " + error.message());
+    }
+    const std::string what = "model " + known.manifest.id + ": " + path;
+    auto done = runtime_->store_graph(what, (known.directory / path).string(), growing);
+    if (done) {
+        const auto readable = runtime_->load_stored_graph(what, growing);
+        done = readable ? keep_stored_graph(growing, place) : fail(Error(readable.error()));
+    }
+    fs::remove_all(growing, error);
+    if (!done) {
+        return fail(std::move(done.error()));
+    }
+    return true;
+}
+
+Result<int> ModelStore::store_graphs(const std::string& id) {
+    const std::lock_guard lock(mutex_);
+    const auto at = models_.find(id);
+    if (at == models_.end()) {
+        return fail(Errc::kNotFound, "no model " + printable(id), "id");
+    }
+    FG_CHECK(open_runtime());
+    if (runtime_->graph_environment().empty()) {
+        return fail(
+            Errc::kUnsupported, "graphs for " + runtime_->provider() + " cannot be stored", "provider"
+        );
+    }
+    Known& known = at->second;
+    FG_CHECK(pin_files(known.directory, known.manifest));
+    int stored = 0;
+    for (const auto& file : known.manifest.files) {
+        if (file.path.ends_with(".onnx")) {
+            FG_TRY(made, store_graph(known, file.path));
+            stored += made ? 1 : 0;
+        }
+    }
+    return stored;
 }
 
 Result<api::TensorModel*> ModelStore::network(const Known& known, Loaded& loaded, const std::string& name) {
@@ -261,6 +373,11 @@ std::vector<engine::ModelManifest> ModelStore::manifests() const {
 
 const fs::path& ModelStore::directory_of(const std::string& id) const {
     return models_.at(id).directory;
+}
+
+Result<void> ModelStore::prepare() {
+    const std::lock_guard lock(mutex_);
+    return open_runtime();
 }
 
 Result<void> ModelStore::warm_up() {

@@ -46,14 +46,22 @@ class ModelStore : public engine::ModelSource {
     ) override;
     std::vector<engine::ModelManifest> manifests() const override;
 
+    // Loads ONNX Runtime now and not with the first model. Errors as OnnxRuntime::open().
+    Result<void> prepare();
     // Loads the models of settings.warm. The first failure is returned; the others are loaded all the same.
     Result<void> warm_up();
     // Where a known model's files are; asserted to be known.
     const std::filesystem::path& directory_of(const std::string& id) const;
     const std::vector<ModelProblem>& problems() const { return problems_; }
     std::vector<std::string> loaded() const;  // ids, by name
-    // What networks run on: "cpu" or "cuda"; empty until one was loaded.
+    // What networks run on, an execution provider; empty until one was loaded.
     std::string device() const;
+
+    // Optimises the model's networks and keeps the result in its directory, where later loads find it
+    // (stored_graph.hpp); those that are there and whole stay. Returns how many were made. Blocking, and not
+    // for a process that was told not to write. kIo: the directory cannot be written to; kUnsupported: not
+    // with this provider.
+    Result<int> store_graphs(const std::string& id);
 
   private:
     class Lease;
@@ -69,7 +77,15 @@ class ModelStore : public engine::ModelSource {
     void add(const std::filesystem::path& directory, const std::string& id);
     Result<void> load(Known& known);
     Result<std::shared_ptr<Loaded>> load_files(Known& known);
+    struct Source {
+        Blob bytes;
+        bool has_weights_elsewhere = false;
+    };
+    Result<Blob> read_checked(const Known& known, const std::string& path);
+    Result<Source> read_source(const Known& known, const std::string& path);
+    std::unique_ptr<api::TensorModel> open_stored(const Known& known, const std::string& path);
     Result<std::unique_ptr<api::TensorModel>> open_network(const Known& known, const std::string& path);
+    Result<bool> store_graph(const Known& known, const std::string& path);
     Result<api::TensorModel*> network(const Known& known, Loaded& loaded, const std::string& name);
     Result<void> open_runtime();
     void unload(const std::vector<std::string>& ids);
@@ -81,6 +97,9 @@ class ModelStore : public engine::ModelSource {
     std::unique_ptr<OnnxRuntime> runtime_;  // null until a model is loaded; outlives models_
     std::map<std::string, Known> models_;   // the keys never change after open()
     engine::Residency residency_;
+    // By path, the state that a file had when it was compared with its digest: reading a large one for that
+    // takes longer than mapping it again. At most one for each file of a model.
+    std::map<std::string, std::string> verified_;
 };
 
 }  // namespace framegrid::infer_onnx

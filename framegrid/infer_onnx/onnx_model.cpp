@@ -6,9 +6,12 @@
 #include <thread>
 
 #include <dlfcn.h>
+#include <sched.h>
 
 #include <onnxruntime_session_options_config_keys.h>
+#include <framegrid/infer_onnx/execution_provider.hpp>
 #include <framegrid/infer_onnx/onnx_tensor.hpp>
+#include <framegrid/infer_onnx/stored_graph.hpp>
 
 namespace framegrid::infer_onnx {
 namespace {
@@ -33,8 +36,9 @@ class QuietCerr {
     std::streambuf* saved_;
 };
 
-// Opens libonnxruntime and lets the C++ wrapper use it; it stays loaded until the process ends.
-Result<void> load_library(const std::string& path) {
+// Opens libonnxruntime and lets the C++ wrapper use it; it stays loaded until the process ends. Returns its
+// version.
+Result<std::string> load_library(const std::string& path) {
     const std::vector<std::string> names =
         path.empty()
             ? std::vector<std::string>{FG_ONNXRUNTIME_SONAME, "libonnxruntime.so.1", "libonnxruntime.so"}
@@ -65,56 +69,56 @@ Result<void> load_library(const std::string& path) {
         );
     }
     Ort::InitApi(api);
-    return {};
+    return get_base()->GetVersionString();
 }
 
-bool has_provider(const char* name) {
-    const auto providers = Ort::GetAvailableProviders();
-    return std::ranges::find(providers, name) != providers.end();
-}
+// A network with one operator, y = Relu(x), to find out whether a provider works.
+constexpr std::string_view kTrialNetwork(
+    "\x08\x08:5\n\x0c\n\x01x\x12\x01y\"\x04Relu\x12\x01g"
+    "Z\x10\n\x01x\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01n"
+    "b\x10\n\x01y\x12\x0b\n\t\x08\x01\x12\x05\n\x03\x12\x01n"
+    "B\x04\n\0\x10\x11",
+    63
+);
 
-Result<std::string> choose_provider(const std::string& wanted) {
-    if (wanted == "cpu") {
-        return wanted;
+// One group of processors per thread that the library starts, which are all but the caller's.
+std::string affinities(int threads) {
+    ::cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    ::sched_getaffinity(0, sizeof allowed, &allowed);
+    std::vector<int> processors;
+    for (int i = 0; i < CPU_SETSIZE; ++i) {
+        if (CPU_ISSET(i, &allowed)) {
+            processors.push_back(i + 1);  // the library counts from 1
+        }
     }
-    if (has_provider("CUDAExecutionProvider")) {
-        return std::string("cuda");
+    std::string out;
+    for (int i = 1; i < threads && !processors.empty(); ++i) {
+        out +=
+            (i > 1 ? ";" : "") + std::to_string(processors[static_cast<std::size_t>(i) % processors.size()]);
     }
-    if (wanted == "auto") {
-        return std::string("cpu");
-    }
-    return fail(Errc::kUnsupported, "the installed ONNX Runtime has no CUDA provider", "provider");
+    return out;
 }
 
-void append_cuda(Ort::SessionOptions& options, int device) {
-    const OrtApi& api = Ort::GetApi();
-    OrtCUDAProviderOptionsV2* raw = nullptr;
-    Ort::ThrowOnError(api.CreateCUDAProviderOptions(&raw));
-    const std::unique_ptr<OrtCUDAProviderOptionsV2, decltype(api.ReleaseCUDAProviderOptions)> cuda(
-        raw, api.ReleaseCUDAProviderOptions
-    );
-    const std::string id = std::to_string(device);
-    const char* key = "device_id";
-    const char* value = id.c_str();
-    Ort::ThrowOnError(api.UpdateCUDAProviderOptions(raw, &key, &value, 1));
-    options.AppendExecutionProvider_CUDA_V2(*raw);
-}
-
-Ort::SessionOptions make_options(const OnnxSettings& settings) {
+// `optimized`: the graph needs no more of it.
+Ort::SessionOptions make_options(const OnnxSettings& settings, bool optimized) {
     Ort::SessionOptions options;
-    const int threads =
-        settings.threads > 0 ? settings.threads : static_cast<int>(std::thread::hardware_concurrency());
-    options.SetIntraOpNumThreads(std::max(1, threads));
+    options.SetIntraOpNumThreads(settings.threads);
     options.SetInterOpNumThreads(1);
     options.SetExecutionMode(ORT_SEQUENTIAL);
     // Everything, layouts for this processor included: half the time of "extended" for small convolutions.
-    options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
+    options.SetGraphOptimizationLevel(optimized ? ORT_DISABLE_ALL : ORT_ENABLE_ALL);
     // One planned block per input shape would hold twice the memory and saves no time here.
     options.DisableMemPattern();
     // Other processes share the processors: waiting threads must not burn them.
     options.AddConfigEntry(kOrtSessionOptionsConfigAllowIntraOpSpinning, "0");
-    if (settings.provider == "cuda") {
-        append_cuda(options, settings.cuda_device);
+    if (!settings.prepack) {
+        options.AddConfigEntry(kOrtSessionOptionsConfigDisablePrepacking, "1");
+    }
+    if (settings.pin_threads && settings.threads > 1) {
+        options.AddConfigEntry(
+            kOrtSessionOptionsConfigIntraOpThreadAffinities, affinities(settings.threads).c_str()
+        );
     }
     return options;
 }
@@ -137,11 +141,15 @@ Result<void> OnnxRuntime::check(const OnnxSettings& settings) {
     if (settings.threads < 0 || settings.threads > 1024) {
         return fail(Errc::kInvalidArgument, "threads must be 0 to 1024", "threads");
     }
-    if (settings.provider != "auto" && settings.provider != "cpu" && settings.provider != "cuda") {
+    const auto& known = provider_names();
+    if (std::ranges::find(known, settings.provider) == known.end()) {
+        std::string names;
+        for (const auto& name : known) {
+            names += (names.empty() ? "" : ", ") + name;
+        }
         return fail(
             Errc::kInvalidArgument,
-            "unknown execution provider " + printable(settings.provider) + "; known: auto, cpu, cuda",
-            "provider"
+            "unknown execution provider " + printable(settings.provider) + "; known: " + names, "provider"
         );
     }
     return {};
@@ -150,11 +158,36 @@ Result<void> OnnxRuntime::check(const OnnxSettings& settings) {
 Result<std::unique_ptr<OnnxRuntime>> OnnxRuntime::open(OnnxSettings settings) {
     using Opened = Result<std::unique_ptr<OnnxRuntime>>;
     FG_CHECK(check(settings));
-    FG_CHECK(load_library(settings.library));
+    FG_TRY(version, load_library(settings.library));
+    if (settings.threads == 0) {
+        settings.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    }
     return converting("ONNX Runtime", Errc::kInternal, [&]() -> Opened {
-        FG_TRY(provider, choose_provider(settings.provider));
-        settings.provider = std::move(provider);
-        return std::unique_ptr<OnnxRuntime>(new OnnxRuntime(std::move(settings), std::make_unique<Impl>()));
+        std::unique_ptr<OnnxRuntime> runtime(new OnnxRuntime(std::move(settings), std::make_unique<Impl>()));
+        FG_CHECK(runtime->choose(version));
+        return runtime;
+    });
+}
+
+Result<void> OnnxRuntime::choose(const std::string& version) {
+    const auto attempt = [this](const std::string& name) { return try_provider(name); };
+    FG_TRY(choice, choose_provider(settings_.provider, Ort::GetAvailableProviders(), attempt));
+    settings_.provider = std::move(choice.name);
+    settings_.log.info("infer.provider_chosen", {{"provider", settings_.provider}, {"not", choice.note}});
+    if (settings_.provider == "cpu") {
+        graph_environment_ = processor_environment(version + " " + Ort::GetBuildInfoString());
+    }
+    return {};
+}
+
+Result<void> OnnxRuntime::try_provider(const std::string& provider) {
+    return converting(provider, Errc::kUnsupported, [&]() -> Result<void> {
+        const QuietCerr quiet(!impl_->has_made_session);
+        auto options = make_options(settings_, false);
+        append_provider(options, provider, settings_);
+        const Ort::Session trial(impl_->env, kTrialNetwork.data(), kTrialNetwork.size(), options);
+        impl_->has_made_session = true;
+        return {};
     });
 }
 
@@ -164,7 +197,7 @@ Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::open_session(const std::s
         Ort::Session session{nullptr};
         {
             const QuietCerr quiet(!impl_->has_made_session);
-            session = open(impl_->env, make_options(settings_));
+            session = open(impl_->env);
             impl_->has_made_session = true;
         }
         return make_tensor_model(name, std::move(session));
@@ -175,7 +208,9 @@ Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::load(const std::string& n
     if (onnx.empty() || onnx.size() > kModelBytesMax) {
         return fail(Errc::kUnprocessable, name + ": the network is empty or over 2 GiB");
     }
-    return open_session(name, [&](const Ort::Env& env, const Ort::SessionOptions& options) {
+    return open_session(name, [&](const Ort::Env& env) {
+        auto options = make_options(settings_, false);
+        append_provider(options, settings_.provider, settings_);
         return Ort::Session(env, onnx.data(), onnx.size(), options);
     });
 }
@@ -183,8 +218,43 @@ Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::load(const std::string& n
 Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::load_file(
     const std::string& name, const std::string& path
 ) {
-    return open_session(name, [&](const Ort::Env& env, const Ort::SessionOptions& options) {
+    return open_session(name, [&](const Ort::Env& env) {
+        auto options = make_options(settings_, false);
+        append_provider(options, settings_.provider, settings_);
         return Ort::Session(env, path.c_str(), options);
+    });
+}
+
+Result<void> OnnxRuntime::store_graph(
+    const std::string& name, const std::string& path, const std::filesystem::path& into
+) {
+    if (graph_environment_.empty()) {
+        return fail(Errc::kUnsupported, "graphs for " + settings_.provider + " cannot be stored", "provider");
+    }
+    FG_TRY(network, open_session(name, [&](const Ort::Env& env) {
+               auto options = make_options(settings_, false);
+               options.SetOptimizedModelFilePath((into / kStoredGraph).c_str());
+               options.AddConfigEntry(
+                   kOrtSessionOptionsOptimizedModelExternalInitializersFileName, kStoredWeights
+               );
+               options.AddConfigEntry(
+                   kOrtSessionOptionsOptimizedModelExternalInitializersMinSizeInBytes, "1024"
+               );
+               // Also in the order that kernels want them in. The library still works that order out for
+               // every
+               // session, to find them, but then maps them: processes with the same network share that
+               // memory.
+               options.AddConfigEntry(kOrtSessionOptionsSavePrePackedConstantInitializers, "1");
+               return Ort::Session(env, path.c_str(), options);
+           }));
+    return {};
+}
+
+Result<std::unique_ptr<api::TensorModel>> OnnxRuntime::load_stored_graph(
+    const std::string& name, const std::filesystem::path& from
+) {
+    return open_session(name, [&](const Ort::Env& env) {
+        return Ort::Session(env, (from / kStoredGraph).c_str(), make_options(settings_, true));
     });
 }
 

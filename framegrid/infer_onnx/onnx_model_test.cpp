@@ -140,7 +140,7 @@ TEST(OnnxModel, NetworkMustFitItsManifest) {
     EXPECT_FALSE((*lying)->infer(std::vector<float>(3 * 8 * 8), 1, 8, 8));
 }
 
-TEST(OnnxRuntime, ProvidersAreChecked) {
+TEST(OnnxRuntime, SettingsAreChecked) {
     EXPECT_EQ(OnnxRuntime::open({.threads = 1, .provider = "abacus"}).error().field, "provider");
     EXPECT_EQ(OnnxRuntime::open({.threads = -1, .provider = "cpu"}).error().field, "threads");
     EXPECT_EQ(
@@ -150,15 +150,40 @@ TEST(OnnxRuntime, ProvidersAreChecked) {
     EXPECT_EQ(
         OnnxRuntime::open({.threads = 1, .provider = "cpu", .library = "libm.so.6"}).error().field, "library"
     );
-    const auto automatic = OnnxRuntime::open({.threads = 1, .provider = "auto"});
+}
+
+TEST(OnnxRuntime, TheProviderIsChosenAndSaidOnce) {
+    std::vector<std::string> lines;
+    const Logger log([&](LogLevel, std::string_view line) { lines.emplace_back(line); }, LogLevel::kInfo);
+    const auto automatic = OnnxRuntime::open({.threads = 1, .provider = "auto", .log = log});
     ASSERT_TRUE(automatic);
+    const std::string chosen = (*automatic)->provider();
+    ASSERT_EQ(lines.size(), 1U);
+    EXPECT_NE(lines[0].find("provider=" + chosen), std::string::npos) << lines[0];
     const auto cuda = OnnxRuntime::open({.threads = 1, .provider = "cuda"});
-    if ((*automatic)->provider() == "cpu") {
+    if (chosen == "cpu") {
+        EXPECT_NE(lines[0].find("cuda"), std::string::npos) << lines[0];
         ASSERT_FALSE(cuda);
         EXPECT_EQ(cuda.error().code, Errc::kUnsupported);
+        EXPECT_NE(cuda.error().message.find("it has: cpu"), std::string::npos) << cuda.error().message;
     } else {
         EXPECT_TRUE(cuda);
     }
+}
+
+TEST(OnnxRuntime, PinnedThreadsComputeTheSame) {
+    const auto ship = shipped("sr-2x");
+    std::vector<std::vector<float>> results;
+    for (const bool pin : {false, true}) {
+        auto runtime = OnnxRuntime::open({.threads = 3, .pin_threads = pin, .provider = "cpu"});
+        ASSERT_TRUE(runtime);
+        auto model = load_image_model(**runtime, ship.manifest, ship.onnx);
+        ASSERT_TRUE(model) << model.error().message;
+        auto out = (*model)->infer(std::vector<float>(std::size_t{3} * 64 * 64, 0.25F), 1, 64, 64);
+        ASSERT_TRUE(out) << out.error().message;
+        results.push_back(std::move(*out));
+    }
+    EXPECT_EQ(results[0], results[1]);
 }
 
 }  // namespace

@@ -228,5 +228,34 @@ class GenerateTest(unittest.TestCase):
         return json.loads(done.stdout) if ok else done.stdout + done.stderr
 
 
+class InferenceOptionsTest(unittest.TestCase):
+    """What a worker's options about inference make of its executors."""
+
+    def executor_arguments(self, network):
+        pid = harness.children(network.workers[0].pid, "executor")[0]
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+
+    def draw(self, network):
+        body = json.dumps({"prompt": "a ring", "num_inference_steps": 1}).encode()
+        return network.request("POST", "/text-to-image", body, {"Content-Type": "application/json"})
+
+    def test_threads_and_provider_reach_executors_and_are_logged(self):
+        args = ["--threads", "2", "--pin-threads", "--map-weights", "--provider", "auto"]
+        with harness.Network(1, 1, capacity=1, worker_args=args, log_level="debug") as network:
+            network.wait_usable()
+            given = self.executor_arguments(network)
+            self.assertEqual(given[given.index("--threads") + 1], "2")
+            self.assertIn("--pin-threads", given)
+            self.assertIn("--map-weights", given)
+            status, _, body = self.draw(network)
+            self.assertEqual(status, 200, body)
+            self.assertEqual(network.workers[0].log_text().count("infer.provider_chosen"), 1)
+
+    def test_processors_are_shared_among_ai_tasks(self):
+        with harness.Network(1, 1, capacity=1, ai_capacity=64) as network:
+            given = self.executor_arguments(network)
+            self.assertEqual(given[given.index("--threads") + 1], "1")
+
+
 if __name__ == "__main__":
     unittest.main()

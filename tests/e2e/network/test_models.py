@@ -170,6 +170,21 @@ class ModelTest(unittest.TestCase):
         (bare / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
         self.assertIn("FluxPipeline", self.model("add", bare, "--id", "x/flux", ok=False))
 
+    def test_networks_are_stored_optimised(self):
+        def stored():
+            return sorted(p.parts[-3] for p in (self.folder / "acme/painter/.optimized").rglob("digests"))
+
+        self.pull("--no-optimize")
+        self.assertEqual(stored(), [])
+        self.assertEqual(self.model("optimize"), [{"id": "acme/painter", "stored": 4}])
+        self.assertEqual(stored(), [f"{n}.model.onnx" for n in ("text_encoder", "unet", "vae_decoder", "vae_encoder")])
+        self.assertEqual(self.model("optimize", "acme/painter"), [{"id": "acme/painter", "stored": 0}])
+        self.assertIn("no model", self.model("optimize", "acme/none", ok=False))
+        self.model("rm", "acme/painter")
+        self.pull()
+        self.assertEqual(len(stored()), 4, "what is pulled is stored at once")
+        self.assertTrue(self.model("verify")[0]["ok"])
+
 
 if __name__ == "__main__":
     unittest.main()
