@@ -251,8 +251,8 @@ class InferenceOptionsTest(unittest.TestCase):
             self.assertEqual(status, 200, body)
             self.assertEqual(network.workers[0].log_text().count("infer.provider_chosen"), 1)
 
-    def test_processors_are_shared_among_ai_tasks(self):
-        with harness.Network(1, 1, capacity=1, ai_capacity=64) as network:
+    def test_processors_are_shared_among_the_executors_of_ai_tasks(self):
+        with harness.Network(1, 1, capacity=1, ai_capacity=64, worker_args=["--ai-executors", "64"]) as network:
             given = self.executor_arguments(network)
             self.assertEqual(given[given.index("--threads") + 1], "1")
 
