@@ -17,7 +17,7 @@ from test_upscale import multipart
 
 JOBS = int(os.environ.get("FRAMEGRID_BENCH_JOBS", "1000"))
 CLIENTS = 8
-LIMIT_MB = int(os.environ.get("FRAMEGRID_BENCH_LIMIT_MB", "1200"))
+LIMIT_MB = int(os.environ.get("FRAMEGRID_BENCH_LIMIT_MB", "2100"))
 
 
 class Cgroup:
