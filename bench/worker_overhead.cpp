@@ -18,8 +18,10 @@
 #include <onnxruntime_cxx_api.h>
 #include <onnxruntime_session_options_config_keys.h>
 
+#include <framegrid/engine/no_transcoder.hpp>
 #include <framegrid/engine/work_runner.hpp>
 #include <framegrid/host/loop.hpp>
+#include <framegrid/host/steady_now.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
 #include <framegrid/sandbox/pool.hpp>
@@ -42,24 +44,6 @@ api::Work picture() {
         ""
     };
 }
-
-TimePoint now() {
-    const auto since = std::chrono::steady_clock::now().time_since_epoch();
-    return TimePoint{std::chrono::duration_cast<Duration>(since)};
-}
-
-class NoTranscoder : public api::Transcoder {
-  public:
-    // clang-format off
-    Result<api::WorkOutput> transcode(
-        const std::string&, const api::TranscodeWork&, const Blob&, const api::StopFlag&,
-        const api::ArtifactSink&
-    ) override {
-        // clang-format on
-        return fail(Errc::kUnsupported, "no transcoding here");
-    }
-    void end_session(const std::string&) override {}
-};
 
 // One call of a network, and what it was given.
 struct Call {
@@ -132,9 +116,9 @@ Result<std::vector<Call>> record(const std::string& models) {
     settings.onnx.provider = "cpu";
     FG_TRY(store, infer_onnx::ModelStore::open(settings));
     RecordingSource source(*store, calls);
-    NoTranscoder transcoder;
+    engine::NoTranscoder transcoder;
     media_ffmpeg::FfmpegMediaCodec codec;
-    engine::WorkRunner runner(transcoder, codec, source, &now);
+    engine::WorkRunner runner(transcoder, codec, source, &host::steady_now);
     const api::StopFlag stop{false};
     FG_TRY(drawn, runner.run(picture(), {stop}));
     (void)drawn;
@@ -249,7 +233,7 @@ class Worker {
 };
 
 double seconds_since(TimePoint began) {
-    return std::chrono::duration<double>(now() - began).count();
+    return std::chrono::duration<double>(host::steady_now() - began).count();
 }
 
 // Processor time of this process and its only child.
@@ -284,12 +268,12 @@ Result<double> compare(const std::string& program, const std::string& models, in
     std::vector<double> ratios;
     std::vector<double> processor_ratios;
     for (int i = 0; i < rounds; ++i) {
-        TimePoint began = now();
+        TimePoint began = host::steady_now();
         const double start = processor_s();
         bare.run();
         bare_s.push_back(seconds_since(began));
         const double between = processor_s();
-        began = now();
+        began = host::steady_now();
         FG_CHECK(worker.draw());
         worker_s.push_back(seconds_since(began));
         ratios.push_back(worker_s.back() / bare_s.back());

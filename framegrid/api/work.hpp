@@ -96,6 +96,11 @@ struct Progress {
     int total = 0;   // of them; at least 1
     Blob preview{};  // a small JPEG of what the result will look like; usually empty
 };
+inline constexpr int kProgressStepsMax = 1'000'000;  // that a peer may speak of
+// Whether there are steps, and no more of them done than there are.
+inline bool is_consistent(const Progress& progress) {
+    return progress.done >= 0 && progress.total >= 1 && progress.done <= progress.total;
+}
 using ProgressSink = std::function<void(const Progress& progress)>;
 
 // What a caller is told of work that runs. Best effort: nothing of it is needed for the result.

@@ -166,7 +166,7 @@ void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) 
             };
             service.now = &host::steady_now;
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
-            return sandbox::serve_executor(sandbox::kExecutorFd, std::move(service));
+            return sandbox::serve_executor(sandbox::kExecutorFd, service);
         };
     });
 }

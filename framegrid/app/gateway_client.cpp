@@ -165,26 +165,20 @@ Task<Result<http::Fetched>> GatewayClient::read_events(
         fetched.headers.get("content-type").value_or("").starts_with(http::kEventStreamType);
     http::EventReader events(kAnswerBytesMax);
     while (is_stream) {
-        auto piece = co_await response->body->read();
-        if (!piece) {
-            co_return fail(std::move(piece.error()));
+        auto event = co_await http::read_event(*response->body, events);
+        if (!event) {
+            co_return fail(std::move(event.error()));
         }
-        if (piece->empty()) {
+        if (!*event) {
             co_return fail(Errc::kUnavailable, "the gateway broke off its answer");
         }
-        if (auto taken = events.append(piece->text()); !taken) {
-            co_return fail(std::move(taken.error()));
-        }
-        while (auto event = events.next()) {
-            if (event->name == "progress") {
-                if (const auto progress = wire::read_progress(event->data)) {
-                    call.progress(*progress);
-                }
-                continue;
-            }
-            fetched.status = event->name == "result" ? 200 : status_of_event(event->data);
-            fetched.body = Blob(to_bytes(event->data));
+        if ((*event)->name != "progress") {
+            fetched.status = (*event)->name == "result" ? 200 : status_of_event((*event)->data);
+            fetched.body = Blob(to_bytes((*event)->data));
             co_return fetched;
+        }
+        if (const auto progress = wire::read_progress((*event)->data)) {
+            call.progress(*progress);
         }
     }
     auto body = co_await http::read_all(*response->body, kAnswerBytesMax);

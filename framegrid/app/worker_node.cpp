@@ -8,6 +8,7 @@
 #include <framegrid/infer_onnx/model_store.hpp>
 #include <framegrid/job/capabilities.hpp>
 #include <framegrid/runtime/task_group.hpp>
+#include <framegrid/sandbox/message.hpp>
 #include <framegrid/sandbox/pool.hpp>
 #include <framegrid/wire/worker_client.hpp>
 #include <framegrid/worker/worker.hpp>
@@ -18,7 +19,6 @@ namespace {
 
 constexpr std::int64_t kProcessMemory = 500'000'000;  // of an executor beside models and pictures
 constexpr std::int64_t kWorkMemoryMin = 300'000'000;
-constexpr int kShareMax = 64;
 
 struct WorkerOptions {
     std::string orchestrators = "https://127.0.0.1:8935";
@@ -101,7 +101,7 @@ Result<sandbox::ExecutorSettings> pool_settings(
     settings.executors = static_cast<std::size_t>(std::max(1, options.capacity + sharing));
     settings.sharing_executors = static_cast<std::size_t>(std::max(1, sharing));
     settings.share_max = static_cast<std::size_t>(
-        std::clamp((options.ai_capacity + options.ai_executors - 1) / options.ai_executors, 1, kShareMax)
+        std::clamp((options.ai_capacity + options.ai_executors - 1) / options.ai_executors, 1, static_cast<int>(sandbox::kSlotsMax))
     );
     settings.argv = {program.string(), "--log-level",     common.log_level,
                      "--log-format",   common.log_format, "executor",

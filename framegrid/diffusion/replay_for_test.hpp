@@ -17,6 +17,7 @@
 #include <boost/json.hpp>
 
 #include <framegrid/diffusion/pipeline.hpp>
+#include <framegrid/diffusion/relative_error_for_test.hpp>
 
 namespace framegrid::diffusion::testing {
 
@@ -28,21 +29,6 @@ inline std::string read_fixture(const std::string& name) {
     std::ifstream file(std::string(FG_DIFFUSION_FIXTURES "/") + name, std::ios::binary);
     EXPECT_TRUE(file) << name;
     return {std::istreambuf_iterator<char>(file), {}};
-}
-
-// The largest difference, as a part of the largest reference value; infinite when the sizes differ.
-inline double relative_error(const std::vector<float>& got, const std::vector<float>& want) {
-    if (got.size() != want.size()) {
-        return INFINITY;
-    }
-    double difference = 0;
-    double largest = 1e-3;
-    for (std::size_t i = 0; i < got.size(); ++i) {
-        const double d = std::abs(static_cast<double>(got[i]) - want[i]);
-        difference = d <= difference ? difference : d;
-        largest = std::max(largest, std::abs(static_cast<double>(want[i])));
-    }
-    return difference / largest;
 }
 
 struct Recording {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include <framegrid/base/log.hpp>
+#include <framegrid/engine/planes.hpp>
 #include <framegrid/engine/tensor_text.hpp>
 
 namespace framegrid::engine {
@@ -12,7 +13,6 @@ namespace framegrid::engine {
 namespace {
 
 constexpr std::int64_t kFloatsMax = std::int64_t{1} << 29;
-constexpr int kFixedSideMax = 4096;
 constexpr int kProbeSide = 16;
 constexpr std::array<int, 7> kMultiples{1, 2, 4, 8, 16, 32, 64};
 
@@ -63,21 +63,6 @@ Result<Tensors> find_tensors(const ModelManifest& manifest, const api::TensorMod
     return Tensors{
         &inputs.front(), static_cast<std::size_t>(output - outputs.begin()), is_channels_last(inputs.front())
     };
-}
-
-// Values of [n, 3, h, w] in the order of [n, h, w, 3], or back.
-std::vector<float> turn_channels(const std::vector<float>& from, std::size_t plane, bool to_last) {
-    std::vector<float> out(from.size());
-    for (std::size_t start = 0; start < from.size(); start += 3 * plane) {
-        for (std::size_t i = 0; i < plane; ++i) {
-            for (std::size_t channel = 0; channel < 3; ++channel) {
-                const std::size_t last = start + i * 3 + channel;
-                const std::size_t first = start + channel * plane + i;
-                out[to_last ? last : first] = from[to_last ? first : last];
-            }
-        }
-    }
-    return out;
 }
 
 class NetworkImageModel : public api::ImageModel {

@@ -2,13 +2,14 @@
 
 #include <utility>
 
+#include <framegrid/engine/stop_period.hpp>
+
 #include <fmt/format.h>
 
 namespace framegrid::engine {
 
 namespace {
 
-constexpr Duration kStopPeriod = std::chrono::milliseconds(20);  // a stop flag cannot wake anybody
 constexpr std::size_t kBatchesMax = 1000;
 
 std::size_t rows_of(const auto& members) {

@@ -91,7 +91,6 @@ class InferenceQueue::Seat {
     Result<std::vector<api::Tensor>> predict(
         const diffusion::Pipeline& pipeline, std::span<const diffusion::StepInput* const> steps, int left
     );
-    bool stopped() const { return stop_.load(std::memory_order_relaxed); }
 
   private:
     // Ends the turn that this job leads, also when its call throws.

@@ -64,22 +64,13 @@ std::optional<std::size_t> find_output(const std::vector<api::TensorInfo>& outpu
 }
 
 // [1, 3, h, w] to [1, h, w, 3], or back.
-api::Tensor turn_channels(const api::Tensor& from, bool to_last) {
+api::Tensor turned(const api::Tensor& from, bool to_last) {
     const auto& shape = from.shape;
-    api::Tensor out{
+    return {
         to_last ? std::vector<std::int64_t>{1, shape[2], shape[3], 3}
                 : std::vector<std::int64_t>{1, 3, shape[1], shape[2]},
-        std::vector<float>(from.floats().size())
+        turn_channels(from.floats(), from.floats().size() / 3, to_last)
     };
-    const std::size_t plane = from.floats().size() / 3;
-    for (std::size_t i = 0; i < plane; ++i) {
-        for (std::size_t channel = 0; channel < 3; ++channel) {
-            const std::size_t last = i * 3 + channel;
-            const std::size_t first = channel * plane + i;
-            out.floats()[to_last ? last : first] = from.floats()[to_last ? first : last];
-        }
-    }
-    return out;
 }
 
 }  // namespace
@@ -192,7 +183,7 @@ api::Tensor Interpolator::single(const api::RgbImage& picture, media::Size size)
     const Window window{.size = size};
     api::Tensor out{{1, 3, size.height, size.width}, std::vector<float>(3 * window.plane())};
     put_planes(picture, window, Edges::kRepeat, out.floats());
-    return tensors_.channels_last ? turn_channels(out, true) : out;
+    return tensors_.channels_last ? turned(out, true) : out;
 }
 
 api::Tensor Interpolator::moment(double time, media::Size size) const {
@@ -245,7 +236,7 @@ Result<api::RgbImage> Interpolator::once(
         );
     }
     if (tensors_.channels_last) {
-        out = turn_channels(out, false);
+        out = turned(out, false);
     }
     api::RgbImage image{before.width, before.height, Bytes(before.pixels.size())};
     take_planes(out.floats(), size, {.size = {before.width, before.height}}, image, 0, 0);

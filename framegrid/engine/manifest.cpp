@@ -45,7 +45,6 @@ constexpr std::size_t kFilesMax = 64;
 constexpr std::size_t kShapeMax = 8;
 constexpr std::size_t kPipelinesMax = 16;
 constexpr std::int64_t kMemoryBytesMax = std::int64_t{1} << 42;
-constexpr int kFixedSideMax = 4096;
 
 bool is_name_char(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||

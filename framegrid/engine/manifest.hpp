@@ -42,6 +42,7 @@ struct ImageSpec {
 };
 
 inline constexpr int kImageScaleMax = 8;
+inline constexpr int kFixedSideMax = 4096;  // pixels of a network that takes one size only
 
 // Whether a tile has pixels left beside its context, wherever it starts.
 bool has_room(const ImageSpec& image);

@@ -2,13 +2,9 @@
 
 #include <algorithm>
 
+#include <framegrid/engine/stop_period.hpp>
+
 namespace framegrid::engine {
-
-namespace {
-
-constexpr auto kStopPeriod = std::chrono::milliseconds(20);  // a stop flag cannot wake anybody
-
-}  // namespace
 
 // The first in line, or somebody new while nobody has waited for long.
 bool ModelGate::may_try(std::uint64_t place) const {

@@ -88,4 +88,18 @@ void take_planes(
     }
 }
 
+std::vector<float> turn_channels(const std::vector<float>& from, std::size_t plane, bool to_last) {
+    std::vector<float> out(from.size());
+    for (std::size_t start = 0; start < from.size(); start += 3 * plane) {
+        for (std::size_t i = 0; i < plane; ++i) {
+            for (std::size_t channel = 0; channel < 3; ++channel) {
+                const std::size_t last = start + i * 3 + channel;
+                const std::size_t first = start + channel * plane + i;
+                out[to_last ? last : first] = from[to_last ? first : last];
+            }
+        }
+    }
+    return out;
+}
+
 }  // namespace framegrid::engine

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include <framegrid/api/media_ports.hpp>
 
@@ -34,6 +35,9 @@ struct Window {
 
 // Writes a window as 3 planes of 0..1 (`out` holds 3 * window.plane() values). The picture has a pixel.
 void put_planes(const api::RgbImage& image, const Window& window, Edges edges, std::span<float> out);
+
+// Values of [n, 3, h, w] in the order of [n, h, w, 3], or back; `plane` is h * w.
+std::vector<float> turn_channels(const std::vector<float>& from, std::size_t plane, bool to_last);
 
 // The value of a pixel: clamped to 0..1 and rounded; NaN becomes 0.
 std::uint8_t to_byte(float value);

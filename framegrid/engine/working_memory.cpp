@@ -1,15 +1,10 @@
 #include <framegrid/engine/working_memory.hpp>
 
 #include <algorithm>
-#include <chrono>
+
+#include <framegrid/engine/stop_period.hpp>
 
 namespace framegrid::engine {
-
-namespace {
-
-constexpr auto kStopPeriod = std::chrono::milliseconds(20);  // a stop flag cannot wake anybody
-
-}  // namespace
 
 Result<WorkingMemory::Share> WorkingMemory::take(std::int64_t bytes, const api::StopFlag& stop) {
     std::unique_lock lock(mutex_);

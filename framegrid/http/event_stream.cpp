@@ -77,6 +77,19 @@ std::optional<Event> EventReader::next() {
     return event;
 }
 
+Task<Result<std::optional<Event>>> read_event(BodyReader& body, EventReader& reader) {
+    for (;;) {
+        if (auto event = reader.next()) {
+            co_return event;
+        }
+        FG_CO_TRY(piece, co_await body.read());
+        if (piece.empty()) {
+            co_return std::optional<Event>();
+        }
+        FG_CO_CHECK(reader.append(piece.text()));
+    }
+}
+
 void EventOutlet::put(Event event) {
     newest_ = std::move(event);
     changed_.notify_all();

@@ -42,6 +42,9 @@ class EventReader {
     std::deque<Event> events_;
 };
 
+// The next event of a body; nullopt: the body has ended. kTooLarge as of append(), else the body's errors.
+Task<Result<std::optional<Event>>> read_event(BodyReader& body, EventReader& reader);
+
 // Tells a peer of the newest event while the rest of the answer is waited for. Events that a slow peer leaves
 // no time for are replaced by newer ones. The answer's head goes out with the first event, so what fails
 // before it can still be answered in the usual way. Single-threaded.

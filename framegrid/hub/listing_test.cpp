@@ -20,6 +20,14 @@ std::string answer(const std::vector<std::string>& entries) {
     return R"({"id":"a/b","sha":"c0ffee","siblings":[)" + files + "]}";
 }
 
+std::vector<std::string> paths_of(const std::vector<ListedFile>& files) {
+    std::vector<std::string> paths;
+    for (const auto& file : files) {
+        paths.push_back(file.path);
+    }
+    return paths;
+}
+
 TEST(Listing, FilesWithTheirDigests) {
     const auto listing = parse_listing(answer(
         {entry("model_index.json", R"("size":12,"blobId":")" + kGit + "\""),
@@ -70,10 +78,7 @@ TEST(Listing, AnExportsNetworksAndConfigurationsAreChosen) {
     }
     const auto chosen = choose_files(*parse_listing(answer(entries)));
     ASSERT_TRUE(chosen) << chosen.error().message;
-    std::vector<std::string> paths;
-    for (const auto& file : *chosen) {
-        paths.push_back(file.path);
-    }
+    const auto paths = paths_of(*chosen);
     EXPECT_EQ(
         paths,
         (std::vector<std::string>{
@@ -96,10 +101,7 @@ TEST(Listing, OneNetworkWithWhatIsBesideItIsChosen) {
     }
     const auto chosen = choose_files(*parse_listing(answer(entries)));
     ASSERT_TRUE(chosen) << chosen.error().message;
-    std::vector<std::string> paths;
-    for (const auto& file : *chosen) {
-        paths.push_back(file.path);
-    }
+    const auto paths = paths_of(*chosen);
     EXPECT_EQ(
         paths, (std::vector<std::string>{
                    "config.json", "preprocessor_config.json", "onnx/model.onnx", "onnx/model.onnx_data"

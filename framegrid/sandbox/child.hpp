@@ -96,6 +96,10 @@ struct Child {
                    return slot.assignment != nullptr && slot.assignment->exclusive;
                });
     }
+    Slot* slot_of(const std::shared_ptr<Assignment>& assignment) {
+        const auto at = std::ranges::find(slots, assignment, &Slot::assignment);
+        return at == slots.end() ? nullptr : &*at;
+    }
     Slot* slot_of(std::uint64_t task) {
         const auto at = std::ranges::find_if(slots, [&](const Slot& slot) {
             return task != 0 && slot.assignment != nullptr && slot.assignment->task == task;

@@ -120,8 +120,8 @@ void ExecutorPool::Core::drop(const std::shared_ptr<Ticket>& ticket) {
     assignment->early = nullptr;
     assignment->progress = nullptr;
     assignment->wanted = false;
-    const auto slot = std::ranges::find(child->slots, assignment, &Slot::assignment);
-    if (slot == child->slots.end() || child->state == Child::State::kDead) {
+    Slot* slot = child->slot_of(assignment);
+    if (slot == nullptr || child->state == Child::State::kDead) {
         return;
     }
     if (assignment->task != 0 && !assignment->answer) {
@@ -136,8 +136,8 @@ Result<void> ExecutorPool::Core::send_task(
 ) {
     Child& child = *ticket.child;
     Assignment& assignment = *ticket.assignment;
-    const auto slot = std::ranges::find(child.slots, ticket.assignment, &Slot::assignment);
-    if (slot == child.slots.end()) {
+    Slot* slot = child.slot_of(ticket.assignment);
+    if (slot == nullptr) {
         return {};  // the child has died, and finished is fired
     }
     Parcel parcel;
@@ -156,7 +156,7 @@ Result<void> ExecutorPool::Core::send_task(
         output = std::move(region);
     }
     message.task = ++last_task_;
-    message.slot = static_cast<std::uint32_t>(slot - child.slots.begin());
+    message.slot = static_cast<std::uint32_t>(slot - child.slots.data());
     FG_TRY(frame, encode(message));
     parcel.frame = std::move(frame);
     if (output) {
@@ -188,8 +188,8 @@ Result<api::WorkOutput> ExecutorPool::Core::collect(Ticket& ticket) {
         }
         return fail(std::move(error));
     }
-    const auto slot = std::ranges::find(child.slots, ticket.assignment, &Slot::assignment);
-    auto mapped = slot != child.slots.end() ? map_result(*slot, *done.outcome)
+    Slot* slot = child.slot_of(ticket.assignment);
+    auto mapped = slot != nullptr ? map_result(*slot, *done.outcome)
                                             : fail(Errc::kProtocol, "its memory is gone");
     if (!mapped) {
         ++stats_.tasks_crashed;

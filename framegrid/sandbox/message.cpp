@@ -405,7 +405,7 @@ Message get_progress(Reader& in) {
     message.progress.done = in.integer<int>();
     message.progress.total = in.integer<int>();
     message.progress.preview = Blob::copy_of(in.bytes(kInlineMax));
-    if (message.progress.done < 0 || message.progress.total < std::max(1, message.progress.done)) {
+    if (!api::is_consistent(message.progress)) {
         in.refuse();
     }
     return message;

@@ -19,7 +19,6 @@ namespace json = boost::json;
 
 constexpr std::size_t kParameterBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kMediaMax = 256;
-constexpr std::int64_t kStepsMax = 1'000'000;
 constexpr std::size_t kRunTextMax = 256;
 constexpr std::array<std::string_view, 3> kFileFields{"image", "video", "audio"};
 // Fields that stay text even when they look like a number.
@@ -294,7 +293,7 @@ void read_extras(const json::object& extras, AiJob& job) {
     const auto* previews = extras.if_contains("preview_steps");
     if (previews != nullptr && previews->is_int64()) {
         job.work.preview_steps =
-            static_cast<int>(std::clamp<std::int64_t>(previews->get_int64(), 0, kStepsMax));
+            static_cast<int>(std::clamp<std::int64_t>(previews->get_int64(), 0, api::kProgressStepsMax));
     }
     const auto* priority = extras.if_contains("priority");
     if (priority != nullptr && priority->is_int64()) {

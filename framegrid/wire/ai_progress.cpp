@@ -1,6 +1,5 @@
 #include <framegrid/wire/ai_progress.hpp>
 
-#include <algorithm>
 #include <charconv>
 
 #include <boost/json.hpp>
@@ -14,8 +13,6 @@ namespace framegrid::wire {
 namespace {
 
 namespace json = boost::json;
-
-constexpr int kStepsMax = 1'000'000;
 
 int number_of(std::string_view text, int least, int most) {
     int value = 0;
@@ -31,7 +28,7 @@ std::unexpected<Error> odd(std::string_view what) {
 }  // namespace
 
 int preview_steps(std::string_view header) {
-    return number_of(header, 0, kStepsMax);
+    return number_of(header, 0, api::kProgressStepsMax);
 }
 
 api::Priority priority_of(const http::Headers& headers) {
@@ -55,13 +52,13 @@ Result<api::Progress> read_progress(std::string_view text) {
     const auto& object = parsed.get_object();
     const auto number = [&](std::string_view name) {
         const auto* value = object.if_contains(name);
-        const bool fits = value != nullptr && value->is_int64() && value->get_int64() <= kStepsMax;
+        const bool fits = value != nullptr && value->is_int64() && value->get_int64() <= api::kProgressStepsMax;
         return fits ? static_cast<int>(value->get_int64()) : -1;
     };
     api::Progress progress;
     progress.done = number("step");
     progress.total = number("steps");
-    if (progress.done < 0 || progress.total < std::max(1, progress.done)) {
+    if (!api::is_consistent(progress)) {
         return odd("has no step, or one outside its steps");
     }
     if (const auto* preview = object.if_contains("preview"); preview != nullptr && preview->is_string()) {

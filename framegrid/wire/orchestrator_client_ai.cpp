@@ -102,27 +102,27 @@ Task<Result<std::string>> WireOrchestrator::exchange_ai(
     }
     http::EventReader events(kAnswerBytesMax);
     for (;;) {
-        FG_CO_TRY(piece, co_await response.body->read());
-        if (piece.empty()) {
+        auto event = co_await http::read_event(*response.body, events);
+        if (!event) {
+            Error error = std::move(event).error();
+            const bool theirs = error.code == Errc::kTooLarge;
+            co_return fail(theirs ? as_peer_fault(std::move(error), "progress") : std::move(error));
+        }
+        if (!*event) {
             co_return fail(as_peer_fault(make_error(Errc::kProtocol, "no result at its end"), "progress"));
         }
-        if (auto taken = events.append(piece.text()); !taken) {
-            co_return fail(as_peer_fault(std::move(taken.error()), "progress"));
+        if ((*event)->name == kResultEvent) {
+            co_return std::move((*event)->data);
         }
-        while (auto event = events.next()) {
-            if (event->name == kResultEvent) {
-                co_return std::move(event->data);
+        if ((*event)->name == kErrorEvent) {
+            co_return fail(read_error_event((*event)->data));
+        }
+        if ((*event)->name == kProgressEvent) {
+            auto told = read_progress((*event)->data);
+            if (!told) {
+                co_return fail(as_peer_fault(std::move(told.error()), "progress"));
             }
-            if (event->name == kErrorEvent) {
-                co_return fail(read_error_event(event->data));
-            }
-            if (event->name == kProgressEvent) {
-                auto told = read_progress(event->data);
-                if (!told) {
-                    co_return fail(as_peer_fault(std::move(told.error()), "progress"));
-                }
-                progress(*told);
-            }
+            progress(*told);
         }
     }
 }

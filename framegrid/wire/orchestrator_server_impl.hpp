@@ -7,6 +7,7 @@
 #include <framegrid/wire/grpc.hpp>
 #include <framegrid/wire/orchestrator_server.hpp>
 #include <framegrid/wire/segment_header.hpp>
+#include <framegrid/wire/task_result.hpp>
 
 namespace framegrid::wire {
 
@@ -64,6 +65,12 @@ class OrchestratorServer::Impl {
     Task<void> serve_file(http::Exchange& exchange);
     Task<void> answer_upload(http::Exchange& exchange, Task<Checked<void>> taking);
     Task<Checked<void>> take_result(http::Exchange& exchange, api::WorkerKind kind);
+    // An upload that is one body: `report` is what its head says, `submit` where it goes.
+    template <class Report>
+    Task<Checked<void>> take_part(
+        http::Exchange& exchange, std::expected<Report, UploadRefusal> report, std::size_t bytes_max,
+        Blob& (*bytes_of)(Report&), Task<Result<void>> (api::WorkerHost::*submit)(Report, Deadline)
+    );
     Task<Checked<void>> take_early(http::Exchange& exchange);
     Task<Checked<void>> take_progress(http::Exchange& exchange);
 

@@ -102,46 +102,45 @@ Task<Checked<void>> OrchestratorServer::Impl::take_result(http::Exchange& exchan
     co_return Checked<void>{};
 }
 
-Task<Checked<void>> OrchestratorServer::Impl::take_early(http::Exchange& exchange) {
-    auto report = read_early_head(exchange.head.headers);
+// The secret is checked before the body is read: nobody without it makes us hold one.
+template <class Report>
+Task<Checked<void>> OrchestratorServer::Impl::take_part(
+    http::Exchange& exchange, std::expected<Report, UploadRefusal> report, std::size_t bytes_max,
+    Blob& (*bytes_of)(Report&), Task<Result<void>> (api::WorkerHost::*submit)(Report, Deadline)
+) {
     if (!report) {
         co_return refused(std::move(report).error());
     }
     if (!ports_.service.is_worker_secret(report->secret)) {
         co_return refused({401, "Unauthorized"});
     }
-    auto body = co_await http::read_all(exchange.body, settings_.body_bytes_max);
+    auto body = co_await http::read_all(exchange.body, bytes_max);
     if (!body) {
         co_return refused({500, body.error().message});
     }
-    report->artifact.bytes = std::move(*body);
+    bytes_of(*report) = std::move(*body);
     const Deadline deadline = Deadline::after(ports_.clock, kCallTimeMax);
-    const auto taken = co_await ports_.service.submit_early(std::move(*report), deadline);
+    const auto taken = co_await (ports_.service.*submit)(std::move(*report), deadline);
     if (!taken) {
         co_return std::unexpected(refusal_of(taken.error()));
     }
     co_return Checked<void>{};
 }
 
+Task<Checked<void>> OrchestratorServer::Impl::take_early(http::Exchange& exchange) {
+    return take_part<api::EarlyReport>(
+        exchange, read_early_head(exchange.head.headers), settings_.body_bytes_max,
+        [](api::EarlyReport& report) -> Blob& { return report.artifact.bytes; },
+        &api::WorkerHost::submit_early
+    );
+}
+
 Task<Checked<void>> OrchestratorServer::Impl::take_progress(http::Exchange& exchange) {
-    auto report = read_progress_head(exchange.head.headers);
-    if (!report) {
-        co_return refused(std::move(report).error());
-    }
-    if (!ports_.service.is_worker_secret(report->secret)) {
-        co_return refused({401, "Unauthorized"});
-    }
-    auto body = co_await http::read_all(exchange.body, kPreviewBytesMax);
-    if (!body) {
-        co_return refused({500, body.error().message});
-    }
-    report->progress.preview = std::move(*body);
-    const Deadline deadline = Deadline::after(ports_.clock, kCallTimeMax);
-    const auto taken = co_await ports_.service.submit_progress(std::move(*report), deadline);
-    if (!taken) {
-        co_return std::unexpected(refusal_of(taken.error()));
-    }
-    co_return Checked<void>{};
+    return take_part<api::ProgressReport>(
+        exchange, read_progress_head(exchange.head.headers), kPreviewBytesMax,
+        [](api::ProgressReport& report) -> Blob& { return report.progress.preview; },
+        &api::WorkerHost::submit_progress
+    );
 }
 
 Task<void> OrchestratorServer::Impl::answer_upload(http::Exchange& exchange, Task<Checked<void>> taking) {

@@ -310,14 +310,17 @@ std::expected<api::ProgressReport, UploadRefusal> read_progress_head(const http:
     const auto id = parse_number(headers.get("taskid").value_or(""));
     const auto step = parse_number(headers.get("step").value_or(""));
     const auto steps = parse_number(headers.get("steps").value_or(""));
-    constexpr std::int64_t kStepsMax = 1'000'000;
-    if (!id || !step || *step < 0 || !steps || *steps < std::max<std::int64_t>(1, *step) ||
-        *steps > kStepsMax) {
+    const auto is_step = [](const auto& number) {
+        return number && *number >= 0 && *number <= api::kProgressStepsMax;
+    };
+    api::ProgressReport report{TaskId{id.value_or(0)}, std::string(*secret), {}};
+    if (is_step(step) && is_step(steps)) {
+        report.progress.done = static_cast<int>(*step);
+        report.progress.total = static_cast<int>(*steps);
+    }
+    if (!id || !api::is_consistent(report.progress)) {
         return refuse(400, "Invalid Task ID, Step or Steps");
     }
-    api::ProgressReport report{TaskId{*id}, std::string(*secret), {}};
-    report.progress.done = static_cast<int>(*step);
-    report.progress.total = static_cast<int>(*steps);
     return report;
 }
 

@@ -11,6 +11,7 @@
 #include <gtest/gtest.h>
 #include <boost/json.hpp>
 
+#include <framegrid/diffusion/relative_error_for_test.hpp>
 #include <framegrid/engine/interpolation.hpp>
 #include <framegrid/engine/tiling.hpp>
 #include <framegrid/engine/upscale.hpp>
@@ -78,21 +79,6 @@ api::RgbImage formula(media::Size size, bool turned = false) {
         }
     }
     return out;
-}
-
-// The largest difference, as a part of the largest reference value.
-double relative_error(const std::vector<float>& got, const std::vector<float>& wanted) {
-    if (got.size() != wanted.size()) {
-        return INFINITY;
-    }
-    double difference = 0;
-    double largest = 1e-3;
-    for (std::size_t i = 0; i < got.size(); ++i) {
-        const double d = std::abs(static_cast<double>(got[i]) - wanted[i]);
-        difference = d <= difference ? difference : d;  // NaN counts
-        largest = std::max(largest, std::abs(static_cast<double>(wanted[i])));
-    }
-    return difference / largest;
 }
 
 // The same picture in bytes: one step more or less where rounding goes the other way.
@@ -197,7 +183,7 @@ double enlarge(engine::ModelLease& lease, const Case& one) {
     }
     expect_bytes(*out, one);
     const auto plan = engine::plan_tiles(one.size.width, one.size.height, spec);
-    return relative_error(assemble(plan, model, one.size), one.wanted);
+    return diffusion::testing::relative_error(assemble(plan, model, one.size), one.wanted);
 }
 
 double interpolate(engine::ModelLease& lease, const Case& one) {
@@ -216,7 +202,7 @@ double interpolate(engine::ModelLease& lease, const Case& one) {
         return INFINITY;
     }
     expect_bytes(*out, one);
-    return relative_error(keeping.kept, one.wanted);
+    return diffusion::testing::relative_error(keeping.kept, one.wanted);
 }
 
 std::unique_ptr<ModelStore> open_store(const fs::path& directory) {
