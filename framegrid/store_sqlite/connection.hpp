@@ -1,0 +1,42 @@
+// One connection to a SQLite file. Exceptions of the library end here.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <SQLiteCpp/SQLiteCpp.h>
+
+#include <framegrid/base/result.hpp>
+
+namespace framegrid::store_sqlite {
+
+// Used by one thread at a time.
+class Connection {
+  public:
+    // Throws SQLite::Exception. A writer makes the file and its tables when there are none.
+    enum class Mode : std::uint8_t { kRead, kWrite };
+    Connection(const std::filesystem::path& file, Mode mode);
+
+    // A prepared statement without bound values, for use until the next call with the same text. `sql` must
+    // be a literal: its address is the key.
+    SQLite::Statement& prepare(const char* sql);
+    void execute(const char* sql) { (void)prepare(sql).exec(); }
+    // Ends the statements that were used since the last call: an open one would hold back a commit, or show
+    // later readers an old state.
+    void settle();
+    // Whether a transaction is open: a full disk ends one by itself.
+    bool in_transaction() const;
+
+  private:
+    SQLite::Database database_;
+    std::unordered_map<const char*, std::unique_ptr<SQLite::Statement>> statements_;
+    std::vector<SQLite::Statement*> used_;
+};
+
+// What went wrong in the library, with what an operator can do about it.
+Error error_of(const SQLite::Exception& exception);
+
+}  // namespace framegrid::store_sqlite

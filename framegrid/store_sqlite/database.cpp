@@ -1,0 +1,156 @@
+#include <framegrid/store_sqlite/database.hpp>
+
+#include <algorithm>
+
+namespace framegrid::store_sqlite {
+
+namespace {
+
+// Runs `fn` and says what the library threw.
+template <class F>
+std::optional<Error> attempt(F fn) {
+    try {
+        fn();
+        return std::nullopt;
+    } catch (const SQLite::Exception& exception) {
+        return error_of(exception);
+    }
+}
+
+}  // namespace
+
+void dump(MetricsWriter& out, const DatabaseStats& stats) {
+    out.counter("framegrid_store_commits_total", stats.commits);
+    out.counter("framegrid_store_changes_total", stats.changes);
+    out.counter("framegrid_store_failures_total", stats.failures);
+    out.gauge("framegrid_store_changes_waiting", static_cast<double>(stats.waiting));
+}
+
+Lane::Lane(std::unique_ptr<Connection> connection, bool writes, const DatabaseSettings& settings)
+    : connection_(std::move(connection)),
+      writes_(writes),
+      queue_max_(settings.queue_max),
+      batch_max_(settings.batch_max),
+      thread_([this] { serve(); }) {}
+
+Lane::~Lane() {
+    {
+        const std::scoped_lock lock(mutex_);
+        stopping_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+}
+
+bool Lane::post(Work& work) {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (queue_.size() >= queue_max_) {
+            return false;
+        }
+        queue_.push_back(std::move(work));
+    }
+    changed_.notify_one();
+    return true;
+}
+
+DatabaseStats Lane::stats() const {
+    const std::scoped_lock lock(mutex_);
+    DatabaseStats out = stats_;
+    out.waiting = queue_.size();
+    return out;
+}
+
+void Lane::serve() {
+    for (;;) {
+        std::deque<Work> batch;
+        {
+            std::unique_lock lock(mutex_);
+            changed_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+            if (queue_.empty()) {
+                return;
+            }
+            const std::size_t count = std::min(queue_.size(), batch_max_);
+            for (std::size_t i = 0; i < count; ++i) {
+                batch.push_back(std::move(queue_.front()));
+                queue_.pop_front();
+            }
+        }
+        if (writes_) {
+            write_all(batch);
+            continue;
+        }
+        while (!batch.empty()) {
+            (void)batch.front().run(*connection_);
+            connection_->settle();
+            finish(batch, 1, nullptr);
+        }
+    }
+}
+
+void Lane::finish(std::deque<Work>& batch, std::size_t count, const Error* failed) {
+    for (std::size_t i = 0; i < count; ++i) {
+        batch.front().done(failed);
+        batch.pop_front();
+    }
+    const std::scoped_lock lock(mutex_);
+    stats_.commits += 1;
+    stats_.changes += count;
+    stats_.failures += failed != nullptr ? count : 0;
+}
+
+void Lane::write_all(std::deque<Work>& batch) {
+    // An error inside a transaction ends either one change (its savepoint goes back) or, when the disk is
+    // full, the whole transaction: then whoever was in it is told, and the others begin again.
+    while (!batch.empty()) {
+        if (const auto error = attempt([this] { connection_->execute("BEGIN IMMEDIATE"); })) {
+            connection_->settle();
+            finish(batch, batch.size(), &*error);
+            return;
+        }
+        std::size_t count = 0;
+        std::optional<Error> broken;
+        while (count < batch.size() && !broken) {
+            broken = attempt([&] {
+                connection_->execute("SAVEPOINT change");
+                const bool kept = batch[count].run(*connection_);
+                connection_->settle();
+                ++count;
+                if (!connection_->in_transaction()) {
+                    return;
+                }
+                if (!kept) {
+                    connection_->execute("ROLLBACK TO change");
+                }
+                connection_->execute("RELEASE change");
+            });
+            if (!connection_->in_transaction() && !broken) {
+                broken = make_error(Errc::kIo, "the job store could not be written: is its disk full?");
+            }
+        }
+        if (!broken) {
+            broken = attempt([this] { connection_->execute("COMMIT"); });
+        }
+        connection_->settle();
+        if (broken && connection_->in_transaction()) {
+            (void)attempt([this] { connection_->execute("ROLLBACK"); });
+            connection_->settle();
+        }
+        finish(batch, std::max<std::size_t>(count, 1), broken ? &*broken : nullptr);
+    }
+}
+
+Result<std::unique_ptr<Database>> Database::open(DatabaseSettings settings) {
+    std::unique_ptr<Database> database;
+    const auto error = attempt([&] {
+        auto writer = std::make_unique<Connection>(settings.file, Connection::Mode::kWrite);
+        auto reader = std::make_unique<Connection>(settings.file, Connection::Mode::kRead);
+        database.reset(new Database(std::move(writer), std::move(reader), settings));
+    });
+    if (error) {
+        return fail(make_error(error->code, error->message + " (" + settings.file.string() + ")"));
+    }
+    return database;
+}
+
+}  // namespace framegrid::store_sqlite
