@@ -36,11 +36,11 @@ struct JobChange {
 };
 
 struct JobFilter {
-    std::optional<std::string> owner;  // absent: everybody's
-    std::optional<job::State> state;
-    std::string kind;         // empty: any
-    std::string parent;       // empty: jobs that belong to no workflow
-    std::string before;       // a job id: older ones only (the page after)
+    std::optional<std::string> owner{};  // absent: everybody's
+    std::optional<job::State> state{};
+    std::string kind{};    // empty: any
+    std::string parent{};  // empty: jobs that belong to no workflow
+    std::string before{};  // a job id: older ones only (the page after)
     std::size_t limit = 20;
 };
 

@@ -1,0 +1,130 @@
+#include <framegrid/store_sqlite/sqlite_artifacts.hpp>
+#include <framegrid/store_sqlite/sqlite_jobs.hpp>
+
+#include <fstream>
+
+#include <framegrid/api/job_store_contract_for_test.hpp>
+#include <framegrid/host/files.hpp>
+#include <framegrid/runtime/manual_clock.hpp>
+
+namespace framegrid::store_sqlite {
+namespace {
+
+class SqliteBench final : public api::JobStoreBench {
+  public:
+    SqliteBench() { reopen(); }
+    api::JobStore& store() override { return *jobs_; }
+    Database& database() { return *database_; }
+    void reopen() override {
+        jobs_.reset();
+        database_.reset();
+        auto opened = Database::open({.file = directory_->path() / "jobs.sqlite"});
+        ASSERT_TRUE(opened) << opened.error().message;
+        database_ = std::move(*opened);
+        jobs_.emplace(*database_, clock_);
+    }
+
+  private:
+    Result<host::TempDir> directory_ = host::TempDir::make("framegrid-store-test");
+    ManualClock clock_;
+    std::unique_ptr<Database> database_;
+    std::optional<SqliteJobs> jobs_;
+};
+
+}  // namespace
+}  // namespace framegrid::store_sqlite
+
+namespace framegrid::api {
+INSTANTIATE_TEST_SUITE_P(
+    Sqlite, JobStoreContract,
+    testing::Values(JobStoreFactory([] { return std::make_unique<store_sqlite::SqliteBench>(); }))
+);
+}  // namespace framegrid::api
+
+namespace framegrid::store_sqlite {
+namespace {
+
+job::ArtifactRecord artifact(const std::string& id, const std::string& digest) {
+    job::ArtifactRecord out;
+    out.id = id;
+    out.owner = "key_a";
+    out.digest = digest;
+    out.bytes = 100;
+    out.content_type = "image/png";
+    out.expires_unix_ms = 50;
+    return out;
+}
+
+TEST(SqliteArtifacts, BytesGoWithTheirLastRecord) {
+    SqliteBench bench;
+    SqliteArtifacts artifacts(bench.database());
+    EXPECT_TRUE(bench.try_run(artifacts.add(artifact("art_1", "x"))).has_value());
+    EXPECT_TRUE(bench.try_run(artifacts.add(artifact("art_2", "x"))).has_value());
+    EXPECT_EQ(bench.run(artifacts.find("art_1")), artifact("art_1", "x"));
+    const auto usage = bench.run(artifacts.usage("key_a"));
+    EXPECT_EQ(usage.files, 2U);
+    EXPECT_EQ(usage.bytes, 200U);
+    EXPECT_EQ(bench.run(artifacts.list("key_a", "", 10)).front().id, "art_2");
+    EXPECT_EQ(bench.run(artifacts.list("key_a", "art_2", 10)).size(), 1U);
+    EXPECT_TRUE(bench.run(artifacts.expired(49, 10)).empty());
+    EXPECT_EQ(bench.run(artifacts.expired(50, 10)).size(), 2U);
+    EXPECT_FALSE(bench.run(artifacts.remove("art_1")));
+    EXPECT_TRUE(bench.run(artifacts.remove("art_2")));
+    const auto gone = bench.try_run(artifacts.remove("art_2"));
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().code, Errc::kNotFound);
+}
+
+TEST(SqliteDatabase, OneFailureInABatchLeavesTheOthers) {
+    SqliteBench bench;
+    const auto insert = [&bench](const char* id, bool fails) -> Task<Result<int>> {
+        return bench.database().write([id, fails](Connection& connection) -> Result<int> {
+            auto& statement = connection.prepare("INSERT INTO deliveries VALUES (?, 'j', '', '', 0, 0, 0, 0, '')");
+            statement.bind(1, id);
+            statement.exec();
+            if (fails) {
+                return fail(Errc::kInvalidArgument, "no");
+            }
+            return 1;
+        });
+    };
+    struct All {
+        static Task<Result<int>> run(std::vector<Task<Result<int>>> tasks) {
+            int done = 0;
+            for (const auto& result : co_await all_of(std::move(tasks))) {
+                done += result ? 1 : 0;
+            }
+            co_return done;
+        }
+    };
+    std::vector<Task<Result<int>>> tasks;
+    tasks.push_back(insert("1", false));
+    tasks.push_back(insert("2", true));
+    tasks.push_back(insert("1", false));  // a second row with this key: the library throws
+    tasks.push_back(insert("3", false));
+    EXPECT_EQ(bench.run(All::run(std::move(tasks))), 2);
+    const auto rows = bench.run(bench.database().read([](Connection& connection) -> Result<int> {
+        auto& query = connection.prepare("SELECT count(*) FROM deliveries");
+        (void)query.executeStep();
+        return query.getColumn(0).getInt();
+    }));
+    EXPECT_EQ(rows, 2);
+}
+
+TEST(SqliteDatabase, AFileThatIsNoneIsRefused) {
+    auto directory = host::TempDir::make("framegrid-store-test");
+    ASSERT_TRUE(directory);
+    const auto file = directory->path() / "jobs.sqlite";
+    std::ofstream(file) << std::string(5'000, 'x');
+    const auto opened = Database::open({.file = file});
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, Errc::kIo);
+    EXPECT_NE(opened.error().message.find("damaged"), std::string::npos) << opened.error().message;
+    const auto nowhere = Database::open({.file = directory->path() / "none" / "jobs.sqlite"});
+    ASSERT_FALSE(nowhere);
+    EXPECT_NE(nowhere.error().message.find("cannot be opened"), std::string::npos)
+        << nowhere.error().message;
+}
+
+}  // namespace
+}  // namespace framegrid::store_sqlite
