@@ -1,0 +1,95 @@
+#include <framegrid/job/document.hpp>
+
+#include <framegrid/job/record.hpp>
+#include <framegrid/runtime/seeded_random.hpp>
+
+#include <gtest/gtest.h>
+
+namespace framegrid::job {
+namespace {
+
+constexpr std::string_view kFile = "art_01jdkq3z8m4v7c2x9b5n6w0rth";
+
+std::string error_of(std::string_view json) {
+    const auto document = parse_document(json);
+    return document ? "" : document.error().field + ": " + document.error().message;
+}
+
+TEST(Document, ReadsEverything) {
+    constexpr std::string_view kText =
+        R"({"pipeline":"image-to-image","model":"a/b","inputs":{"image":"art_01jdkq3z8m4v7c2x9b5n6w0rth"},"parameters":{"prompt":"a cat","seed":7,"strength":0.5},
+        "max_price":"1200","deadline_ms":60000,"priority":"high","preview_steps":5,
+        "webhook":"https://example.com/hook","idempotency_key":"order-7","metadata":{"user":[1,null]}})";
+    const auto document = parse_document(kText);
+    ASSERT_TRUE(document) << document.error().message;
+    EXPECT_EQ(document->model, "a/b");
+    EXPECT_EQ(document->inputs.at("image"), kFile);
+    EXPECT_EQ(document->max_price_wei, 1200);
+    EXPECT_EQ(document->priority, 1);
+    EXPECT_EQ(document->metadata, R"({"user":[1,null]})");
+    const auto again = parse_document(to_json(*document));
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(to_json(*again), to_json(*document));
+    EXPECT_EQ(again->parameters, document->parameters);
+}
+
+TEST(Document, TheMaskIsAnInput) {
+    constexpr std::string_view kText = R"({"pipeline":"inpaint","parameters":{"prompt":"a cat"},"inputs":
+        {"image":"https://a.example/i.png","mask":"art_01jdkq3z8m4v7c2x9b5n6w0rth"}})";
+    const auto document = parse_document(kText);
+    ASSERT_TRUE(document) << document.error().field << document.error().message;
+    EXPECT_EQ(document->parameters.find("mask"), std::string::npos) << document->parameters;
+    EXPECT_EQ(
+        error_of(R"({"pipeline":"inpaint","inputs":{"image":"https://a.example/i.png"},"parameters":{"prompt":"x"}})"),
+        "inputs.mask: mask is missing: a picture that is white where to paint"
+    );
+}
+
+TEST(Document, NamesTheFieldAtFault) {
+    EXPECT_EQ(error_of("nonsense").substr(0, 15), "body: not JSON:");
+    EXPECT_EQ(error_of("[]"), "body: a job is a JSON object");
+    EXPECT_EQ(error_of("{}"), "pipeline: pipeline is missing, for example \"text-to-image\"");
+    EXPECT_EQ(error_of(R"({"pipeline":"make-coffee"})"), "pipeline: unknown pipeline make-coffee");
+    EXPECT_EQ(
+        error_of(R"({"pipeline":"echo","colour":1})").substr(0, 30), "colour: there is no such field"
+    );
+    EXPECT_EQ(
+        error_of(R"({"pipeline":"text-to-image","parameters":{"prompt":"x","width":33}})").substr(0, 17),
+        "parameters.width:"
+    );
+    EXPECT_EQ(
+        error_of(R"({"pipeline":"text-to-image","parameters":{"prompt":"x","wide":33}})"),
+        "parameters.wide: text-to-image has no such parameter"
+    );
+    EXPECT_EQ(error_of(R"({"pipeline":"upscale"})"), "inputs.image: image or video is missing");
+    EXPECT_EQ(
+        error_of(R"({"pipeline":"upscale","inputs":{"image":"/etc/passwd"}})"),
+        "inputs.image: an input is the id of a stored file (art_...), an http(s) URL or a base64 data URL"
+    );
+    EXPECT_EQ(error_of(R"({"pipeline":"echo","priority":9})"), "priority: priority is low, normal or high");
+    EXPECT_EQ(
+        error_of(R"({"pipeline":"echo","deadline_ms":0})"),
+        "deadline_ms: deadline_ms is a whole number from 1 to 604800000"
+    );
+    EXPECT_EQ(error_of(R"({"pipeline":"echo","max_price":"-1"})").substr(0, 10), "max_price:");
+    EXPECT_EQ(error_of(R"({"pipeline":"echo","webhook":"ftp://x"})"), "webhook: webhook is an http(s) URL");
+    EXPECT_EQ(error_of(R"({"pipeline":"echo","idempotency_key":"a b"})").substr(0, 16), "idempotency_key:");
+    EXPECT_EQ(error_of(std::string(kDocumentBytesMax + 1, ' ')).substr(0, 2), ": ");
+}
+
+TEST(Record, IdsSortByTimeAndAreRecognised) {
+    SeededRandom random(1);
+    const auto early = make_id("job", 1'700'000'000'000, random);
+    const auto late = make_id("job", 1'700'000'000'001, random);
+    EXPECT_LT(early, late);
+    EXPECT_TRUE(is_id("job", early)) << early;
+    EXPECT_FALSE(is_id("art", early));
+    EXPECT_FALSE(is_id("job", early + "0"));
+    EXPECT_FALSE(is_id("job", "job_" + std::string(26, 'u')));
+    for (const auto state : {State::kQueued, State::kRunning, State::kSucceeded, State::kFailed, State::kCancelled}) {
+        EXPECT_EQ(parse_state(to_string(state)), state);
+    }
+}
+
+}  // namespace
+}  // namespace framegrid::job
