@@ -73,6 +73,8 @@ class JobStore {
     virtual Task<Result<std::optional<job::Record>>> claim(
         std::string id, std::string holder, job::Event started, std::int64_t until_unix_ms
     ) = 0;
+    // Ends the leases that an earlier process of this name left: its jobs are waiting then. Returns how many.
+    virtual Task<Result<std::size_t>> reclaim(std::string holder) = 0;
     virtual Task<Result<LeaseState>> renew(Claim claim, std::int64_t until_unix_ms) = 0;
     // False: the claim is no longer the current one; nothing was changed.
     virtual Task<Result<bool>> apply(JobChange change) = 0;

@@ -9,6 +9,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <framegrid/api/job_store.hpp>
+#include <framegrid/runtime/async.hpp>
 
 #include <gtest/gtest.h>
 
@@ -210,6 +211,20 @@ TEST_P(JobStoreContract, AnEndedLeaseCanBeTaken) {
     EXPECT_FALSE(bench->run(store().apply(change(*first, job::State::kSucceeded))));
     EXPECT_TRUE(bench->run(store().apply(change(*second, job::State::kFailed))));
     EXPECT_TRUE(bench->run(store().waiting("", kNow + 900'000, 10)).empty());
+}
+
+TEST_P(JobStoreContract, AHolderThatComesBackGivesUpItsOldLeases) {
+    const auto mine = submit(record(1));
+    const auto others = submit(record(2));
+    ASSERT_TRUE(claim(mine.id, "a"));
+    ASSERT_TRUE(claim(others.id, "b"));
+    EXPECT_EQ(bench->run(store().reclaim("a")), 1U);
+    const auto waiting = bench->run(store().waiting("", kNow, 10));
+    ASSERT_EQ(waiting.size(), 1U);
+    EXPECT_EQ(waiting[0].id, mine.id);
+    const auto again = claim(mine.id, "a");
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->attempt, 2);
 }
 
 TEST_P(JobStoreContract, AJobGoesBackToTheQueue) {

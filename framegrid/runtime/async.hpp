@@ -143,6 +143,41 @@ Task<Result<T>> with_deadline(Clock& clock, Deadline deadline, Task<Result<T>> w
     co_return std::move(*child->result);
 }
 
+// Lets somebody else end a piece of work. Single-threaded; outlives what it runs.
+class Canceller {
+  public:
+    // The work unwinds soon; work that starts later does not begin.
+    void cancel() {
+        cancelled_ = true;
+        if (emit_) {
+            emit_();
+        }
+    }
+    bool cancelled() const { return cancelled_; }
+    // One piece at a time. kCancelled when cancel() came first.
+    template <class T>
+    Task<Result<T>> run(Task<Result<T>> work) {
+        if (cancelled_) {
+            co_return fail(Errc::kCancelled, "cancelled");
+        }
+        auto child = std::make_shared<detail::Child<T>>();
+        emit_ = [weak = std::weak_ptr(child)] {
+            if (const auto running = weak.lock(); running && !running->result) {
+                running->signal.emit(boost::asio::cancellation_type::terminal);
+            }
+        };
+        co_await detail::run_child<T>(child, std::move(work));
+        emit_ = nullptr;
+        const bool throwing = co_await boost::asio::this_coro::throw_if_cancelled();
+        detail::unwind_if_cancelled(throwing, co_await boost::asio::this_coro::cancellation_state);
+        co_return std::move(*child->result);
+    }
+
+  private:
+    bool cancelled_ = false;
+    std::function<void()> emit_;
+};
+
 // Runs all tasks concurrently and returns their results in order.
 template <class T>
 Task<std::vector<Result<T>>> all_of(std::vector<Task<Result<T>>> tasks) {

@@ -232,6 +232,17 @@ Task<Result<std::optional<job::Record>>> SqliteJobs::claim(
     });
 }
 
+Task<Result<std::size_t>> SqliteJobs::reclaim(std::string holder) {
+    co_return co_await database_.write([&](Connection& connection) -> Result<std::size_t> {
+        auto& update = connection.prepare(
+            "UPDATE jobs SET lease = 0 WHERE id IN (SELECT id FROM jobs INDEXED BY jobs_open"
+            " WHERE state < 2 AND state = 1 AND holder = ?)"
+        );
+        update.bindNoCopy(1, holder);
+        return static_cast<std::size_t>(update.exec());
+    });
+}
+
 Task<Result<api::LeaseState>> SqliteJobs::renew(api::Claim claim, std::int64_t until_unix_ms) {
     co_return co_await database_.write([&](Connection& connection) -> Result<api::LeaseState> {
         const auto record = find_record(connection, claim.job_id);

@@ -24,6 +24,7 @@ class SqliteJobs final : public api::JobStore {
     Task<Result<std::optional<job::Record>>> claim(
         std::string id, std::string holder, job::Event started, std::int64_t until_unix_ms
     ) override;
+    Task<Result<std::size_t>> reclaim(std::string holder) override;
     Task<Result<api::LeaseState>> renew(api::Claim claim, std::int64_t until_unix_ms) override;
     Task<Result<bool>> apply(api::JobChange change) override;
     Task<Result<job::Record>> cancel(std::string id, api::JobChange change) override;

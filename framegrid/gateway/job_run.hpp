@@ -1,0 +1,59 @@
+// One claimed job from its start to its end: what it tells is kept in the store, then published.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <framegrid/gateway/job_desk.hpp>
+
+namespace framegrid::gateway {
+
+// How a run ended.
+enum class RunEnd : std::uint8_t {
+    kOver,        // the record is final
+    kHandedBack,  // queued again: nobody could do it now
+    kLost,        // somebody else has the job
+};
+
+// Lives in one coroutine's frame; cancel() may come from outside.
+class JobRun {
+  public:
+    // `record` as claimed; its last event is "started". Ports and settings outlive it.
+    JobRun(
+        const DeskPorts& ports, const DeskSettings& settings, job::Record record,
+        std::shared_ptr<JobChannel> channel
+    );
+    // Never fails: what goes wrong is the job's result, or is tried until it works.
+    Task<RunEnd> run();
+    void cancel() { canceller_.cancel(); }
+    // Somebody else has the job: stop without a word.
+    void lose() {
+        lost_ = true;
+        canceller_.cancel();
+    }
+    const job::Record& record() const { return record_; }
+
+  private:
+    void tell(std::string kind, std::string data, Blob preview);
+    Task<Result<std::string>> work();
+    Task<Result<std::string>> keep_told();
+    Task<void> keep_now();
+    Task<RunEnd> end(Result<std::string> result);
+    Task<RunEnd> conclude(job::State state, std::string kind, std::string data, std::string result);
+    Task<bool> apply(api::JobChange change, Blob preview);
+    api::JobChange change() const;
+
+    const DeskPorts& ports_;
+    const DeskSettings& settings_;
+    job::Record record_;
+    std::shared_ptr<JobChannel> channel_;
+    Canceller canceller_;
+    std::deque<ToldEvent> told_;  // not yet kept; numbers come with that
+    Notifier something_told_;
+    bool done_ = false;
+    bool lost_ = false;
+};
+
+}  // namespace framegrid::gateway
