@@ -195,6 +195,9 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         stats_.retries += progress.attempts > 1 ? 1 : 0;
         InFlight in_flight(pool_, *slot);
         const std::string uri = pool_.uri(*slot);
+        if (request.attempt) {
+            request.attempt(uri, progress.attempts);
+        }
         const TimePoint started = ports_.clock.now();
         auto output = co_await attempt(request, *slot, early, attempt_deadline(request.work, deadline));
         in_flight.settled();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,6 +71,8 @@ struct JobRequest {
     api::ArtifactSink early = nullptr;
     // Told how far an AI job is; starts again when another orchestrator does. Not called afterwards, either.
     api::ProgressSink progress = nullptr;
+    // Told who is asked, and how many have been, before each attempt.
+    std::function<void(const std::string& orchestrator, int attempt)> attempt = nullptr;
 };
 
 struct JobResult {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <framegrid/media/sniff.hpp>
+
 namespace framegrid::media {
 
 namespace {
@@ -30,6 +32,31 @@ std::string_view content_type_of(std::string_view path) {
     const auto at =
         std::ranges::find_if(kTypes, [&](const FileType& type) { return path.ends_with(type.extension); });
     return at == kTypes.end() ? std::string_view("application/octet-stream") : at->content_type;
+}
+
+std::optional<std::string_view> recognise(BytesView bytes) {
+    if (const auto still = still_format(bytes)) {
+        switch (*still) {
+            case StillFormat::kPng:
+                return "image/png";
+            case StillFormat::kJpeg:
+                return "image/jpeg";
+            case StillFormat::kWebp:
+                return "image/webp";
+            case StillFormat::kGif:
+                return "image/gif";
+            case StillFormat::kBmp:
+                return "image/bmp";
+        }
+    }
+    if (looks_like_mpegts(bytes)) {
+        return "video/mp2t";
+    }
+    constexpr std::string_view kMatroska = "\x1a\x45\xdf\xa3";
+    if (as_text(bytes).starts_with(kMatroska)) {
+        return "video/webm";
+    }
+    return looks_like_video(bytes) ? std::optional<std::string_view>("video/mp4") : std::nullopt;
 }
 
 }  // namespace framegrid::media

@@ -21,32 +21,6 @@ namespace json = boost::json;
 constexpr int kPreviewStepsMax = 1000;
 constexpr std::size_t kParseHereBytesMax = 256 * 1024;  // larger messages are searched off the loop
 
-// What a result is, from its bytes: a peer's word for it is not passed on.
-std::optional<std::string_view> type_of(BytesView bytes) {
-    if (const auto still = media::still_format(bytes)) {
-        switch (*still) {
-            case media::StillFormat::kPng:
-                return "image/png";
-            case media::StillFormat::kJpeg:
-                return "image/jpeg";
-            case media::StillFormat::kWebp:
-                return "image/webp";
-            case media::StillFormat::kGif:
-                return "image/gif";
-            case media::StillFormat::kBmp:
-                return "image/bmp";
-        }
-    }
-    if (media::looks_like_mpegts(bytes)) {
-        return "video/mp2t";
-    }
-    constexpr std::string_view kMatroska = "\x1a\x45\xdf\xa3";
-    if (as_text(bytes).starts_with(kMatroska)) {
-        return "video/webm";
-    }
-    return media::looks_like_video(bytes) ? std::optional<std::string_view>("video/mp4") : std::nullopt;
-}
-
 // Peers treat a seed of 0 as none where they enlarge (section 2.4).
 bool has_seed(const job::PipelineSpec& spec, const job::Parameters& parameters) {
     const auto seed = parameters.integer("seed");
@@ -276,7 +250,7 @@ Answer AiJobs::answer(
     json::array images;
     for (std::size_t i = 0; i < artifacts.size(); ++i) {
         auto& artifact = artifacts[i];
-        const auto type = type_of(artifact.bytes.view());
+        const auto type = media::recognise(artifact.bytes.view());
         if (!type) {
             return error_answer(
                 make_error(Errc::kProtocol, "the orchestrator's answer is neither picture nor video")

@@ -1,0 +1,274 @@
+#include <framegrid/gateway/job_work.hpp>
+
+#include <boost/json.hpp>
+
+#include <framegrid/base/utf8.hpp>
+#include <framegrid/crypto/hash.hpp>
+#include <framegrid/media/file_types.hpp>
+#include <framegrid/media/sniff.hpp>
+
+namespace framegrid::gateway {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::int64_t kSeedMax = 0xFFFF'FFFF;  // what drawn seeds stay below, as peers do
+
+std::unexpected<Error> bad_input(Errc code, std::string message, const std::string& name) {
+    return fail(code, std::move(message), "inputs." + name);
+}
+
+Result<Blob> read_data_url(std::string_view text, const std::string& name) {
+    auto bytes = crypto::parse_base64(text.substr(text.find(',') + 1));
+    if (!bytes) {
+        return bad_input(Errc::kInvalidArgument, "the data URL's base64 is damaged", name);
+    }
+    return Blob(std::move(*bytes));
+}
+
+// Its size if it is a picture, as its header says; zero for a video.
+Result<media::Size> check_file(const job::FileSpec& kind, const Blob& file, std::int64_t pixels_max) {
+    const std::string name(kind.name);
+    if (kind.kind == job::FileKind::kVideo) {
+        if (!media::looks_like_video(file.view())) {
+            return bad_input(Errc::kUnprocessable, "not a video file", name);
+        }
+        return media::Size{};
+    }
+    if (!media::still_format(file.view())) {
+        return bad_input(Errc::kUnprocessable, "not a PNG, JPEG, WebP, GIF or BMP picture", name);
+    }
+    const auto size = media::picture_size(file.view());
+    if (!size) {
+        return bad_input(Errc::kUnprocessable, "the picture's header is damaged", name);
+    }
+    if (std::int64_t{size->width} * size->height > pixels_max) {
+        return bad_input(Errc::kTooLarge, "the picture has too many pixels", name);
+    }
+    return *size;
+}
+
+class Work final : public JobRunner {
+  public:
+    Work(WorkPorts ports, WorkSettings settings) : ports_(std::move(ports)), settings_(std::move(settings)) {}
+    Task<Result<std::string>> run(job::Record record, JobTeller tell, Deadline deadline) override;
+
+  private:
+    Task<Result<Blob>> load(std::string owner, std::string name, std::string text, Deadline deadline);
+    Task<Result<JobRequest>> prepare(job::Record record, job::Document document, Deadline deadline);
+    Task<Result<Pixels>> add_files(
+        const job::Record& record, const job::Document& document, JobRequest& request, Deadline deadline
+    );
+    Task<Result<std::string>> keep(job::Record record, JobResult result, Pixels units);
+    Task<Result<json::object>> keep_one(job::Record record, api::Artifact artifact);
+
+    WorkPorts ports_;
+    WorkSettings settings_;
+};
+
+Task<Result<Blob>> Work::load(std::string owner, std::string name, std::string text, Deadline deadline) {
+    const auto kind = job::input_kind(text);
+    if (kind == job::InputKind::kData) {
+        co_return read_data_url(text, name);
+    }
+    if (kind == job::InputKind::kUrl) {
+        auto fetched = co_await ports_.fetcher.fetch(text, settings_.input_bytes_max, deadline);
+        if (!fetched) {
+            fetched.error().field = "inputs." + name;
+        }
+        co_return fetched;
+    }
+    auto record = co_await ports_.artifacts.find(text);
+    if (record && record->owner != owner) {
+        co_return bad_input(Errc::kNotFound, "there is no such file", name);
+    }
+    if (!record) {
+        record.error().field = "inputs." + name;
+        co_return fail(std::move(record.error()));
+    }
+    co_return co_await api::get_object(
+        ports_.objects, record->digest, settings_.input_bytes_max,
+        deadline.at_most(ports_.clock, settings_.store_time_max)
+    );
+}
+
+// Reads the files into the request. Returns what the job is paid by.
+Task<Result<Pixels>> Work::add_files(
+    const job::Record& record, const job::Document& document, JobRequest& request, Deadline deadline
+) {
+    const auto* spec = job::find_pipeline(document.pipeline);
+    auto parameters = job::Parameters::from_json(*spec, document.parameters);
+    media::Size size;
+    std::optional<std::string> mask;
+    for (const auto& [name, text] : document.inputs) {
+        auto file = co_await load(record.owner, name, text, deadline);
+        if (!file) {
+            co_return fail(std::move(file.error()));
+        }
+        const auto kind = std::ranges::find(spec->files, name, &job::FileSpec::name);
+        const job::FileSpec as{name, job::FileKind::kPicture};
+        FG_CO_TRY(found, check_file(kind == spec->files.end() ? as : *kind, *file, settings_.image_pixels_max));
+        if (kind != spec->files.end()) {
+            size = found;
+            request.work.input = std::move(*file);
+        } else if (file->size() > job::kMaskBytesMax) {
+            co_return bad_input(Errc::kTooLarge, "the mask's file is too large; a PNG of two colours is small", name);
+        } else {
+            mask = "data:image/png;base64," + crypto::base64(file->view());
+        }
+    }
+    // A required mask joins only now, so the whole is checked now.
+    auto object = json::parse(document.parameters).get_object();
+    if (mask) {
+        object[job::kMaskParameter] = *mask;
+    }
+    object["model_id"] = document.model;
+    parameters = job::Parameters::from_json(*spec, json::serialize(object));
+    if (!parameters) {
+        co_return fail(std::move(parameters.error()));
+    }
+    auto& work = std::get<api::AiWork>(request.work.kind);
+    work.parameters = parameters->to_json();
+    co_return job::payable_units(*spec, *parameters, size);
+}
+
+Task<Result<JobRequest>> Work::prepare(job::Record record, job::Document document, Deadline deadline) {
+    JobRequest request;
+    request.work.priority = static_cast<api::Priority>(document.priority);
+    request.work.input_content_type = "application/octet-stream";
+    request.work.kind = api::AiWork{document.pipeline, document.model, {}, true, document.preview_steps};
+    if (document.pipeline == job::kEcho) {
+        request.manifest_id = "echo";
+        if (const auto input = document.inputs.find("data"); input != document.inputs.end()) {
+            auto data = co_await load(record.owner, "data", input->second, deadline);
+            if (!data) {
+                co_return fail(std::move(data.error()));
+            }
+            request.work.input = std::move(*data);
+        }
+        co_return request;
+    }
+    request.manifest_id = document.pipeline + "_" + document.model;
+    request.needs = job::ai_needs(job::find_pipeline(document.pipeline)->capability, document.model);
+    co_return request;
+}
+
+Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline deadline) {
+    auto document = job::parse_document(record.request);
+    if (!document) {
+        co_return fail(std::move(document.error()));
+    }
+    auto request = co_await prepare(record, *document, deadline);
+    if (!request) {
+        co_return fail(std::move(request.error()));
+    }
+    Pixels units;
+    if (document->pipeline != job::kEcho) {
+        auto counted = co_await add_files(record, *document, *request, deadline);
+        if (!counted) {
+            co_return fail(std::move(counted.error()));
+        }
+        units = *counted;
+        if (document->max_price_wei) {
+            request->price_max = Price{*document->max_price_wei, std::max<std::int64_t>(units.value, 1)};
+        }
+        request->progress = [&tell](const api::Progress& progress) {
+            json::object data{{"step", progress.done}, {"steps", progress.total}};
+            tell("progress", json::serialize(data), progress.preview);
+        };
+        request->attempt = [&tell](const std::string& orchestrator, int attempt) {
+            json::object data{{"orchestrator", valid_utf8(orchestrator)}, {"attempt", attempt}};
+            tell("node", json::serialize(data), {});
+        };
+    }
+    auto result = co_await ports_.gateway.run(*std::move(request), deadline);
+    if (!result) {
+        co_return fail(std::move(result.error()));
+    }
+    co_return co_await keep(std::move(record), std::move(*result), units);
+}
+
+Task<Result<json::object>> Work::keep_one(job::Record record, api::Artifact artifact) {
+    job::ArtifactRecord kept;
+    kept.content_type =
+        std::string(media::recognise(artifact.bytes.view()).value_or("application/octet-stream"));
+    kept.created_unix_ms = ports_.clock.unix_ms();
+    kept.id = job::make_id("art", kept.created_unix_ms, ports_.random);
+    kept.owner = record.owner;
+    kept.job_id = record.id;
+    const auto life = std::chrono::duration_cast<std::chrono::milliseconds>(settings_.artifact_life);
+    kept.expires_unix_ms = kept.created_unix_ms + life.count();
+    kept.name = record.kind + std::string(media::extension_of(kept.content_type));
+    const auto deadline = Deadline::after(ports_.clock, settings_.store_time_max);
+    const auto object = co_await api::put_object(ports_.objects, std::move(artifact.bytes), deadline);
+    if (!object) {
+        co_return fail(object.error());
+    }
+    kept.digest = object->digest;
+    kept.bytes = object->bytes;
+    json::object out{
+        {"artifact", kept.id},
+        {"content_type", kept.content_type},
+        {"bytes", kept.bytes},
+        {"sha256", kept.digest}
+    };
+    if (artifact.seed) {
+        out["seed"] = *artifact.seed;
+    }
+    FG_CO_CHECK(co_await ports_.artifacts.add(std::move(kept)));
+    co_return out;
+}
+
+Task<Result<std::string>> Work::keep(job::Record record, JobResult result, Pixels units) {
+    json::array outputs;
+    for (auto& artifact : result.output.artifacts) {
+        if (artifact.bytes.empty()) {
+            continue;
+        }
+        auto kept = co_await keep_one(record, std::move(artifact));
+        if (!kept) {
+            co_return fail(std::move(kept.error()).with_context("the result could not be stored"));
+        }
+        outputs.push_back(std::move(*kept));
+    }
+    json::object run{
+        {"orchestrator", valid_utf8(result.orchestrator)},
+        {"attempts", result.attempts},
+        {"units", units.value}
+    };
+    if (const auto& ai = result.output.ai) {
+        run["model"] = valid_utf8(ai->model_id);
+        run["model_digest"] = valid_utf8(ai->model_digest);
+        run["steps"] = ai->steps;
+        run["runtime_ms"] = ai->runtime_ms;
+    }
+    co_return json::serialize(json::object{{"outputs", std::move(outputs)}, {"run", std::move(run)}});
+}
+
+}  // namespace
+
+void settle_document(job::Document& document, const WorkSettings& settings, Random& random) {
+    const auto* spec = job::find_pipeline(document.pipeline);
+    if (spec == nullptr) {
+        return;
+    }
+    if (document.model.empty()) {
+        const auto chosen = settings.default_models.find(document.pipeline);
+        document.model =
+            chosen == settings.default_models.end() ? std::string(spec->default_model) : chosen->second;
+    }
+    auto parameters = json::parse(document.parameters).get_object();
+    parameters.erase("model_id");
+    const auto* seed = parameters.if_contains("seed");
+    if (std::ranges::contains(spec->parameters, "seed", &job::ParameterSpec::name) && seed == nullptr) {
+        parameters["seed"] = 1 + static_cast<std::int64_t>(random.below(kSeedMax));
+    }
+    document.parameters = json::serialize(parameters);
+}
+
+std::unique_ptr<JobRunner> make_job_work(WorkPorts ports, WorkSettings settings) {
+    return std::make_unique<Work>(std::move(ports), std::move(settings));
+}
+
+}  // namespace framegrid::gateway

@@ -1,0 +1,49 @@
+// What running a durable job means: inputs from the stores, the work on the network, results back into them.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include <framegrid/api/artifact_index.hpp>
+#include <framegrid/api/objects.hpp>
+#include <framegrid/gateway/gateway.hpp>
+#include <framegrid/gateway/job_desk.hpp>
+#include <framegrid/job/document.hpp>
+
+namespace framegrid::gateway {
+
+// Port: fetches an input that a job names by its URL.
+class InputFetcher {
+  public:
+    virtual ~InputFetcher() = default;
+    // kForbidden: the address is one that jobs may not use; kTooLarge over `limit` bytes; kUnavailable.
+    virtual Task<Result<Blob>> fetch(std::string url, std::size_t limit, Deadline deadline) = 0;
+};
+
+struct WorkSettings {
+    std::map<std::string, std::string> default_models{};  // pipeline -> model; others as the table says
+    std::size_t input_bytes_max = 300'000'000;
+    std::int64_t image_pixels_max = 100'000'000;  // as declared by the picture's header
+    Duration artifact_life = std::chrono::hours(24 * 7);
+    Duration store_time_max = std::chrono::minutes(2);  // for each access to a stored file
+};
+
+struct WorkPorts {
+    Clock& clock;
+    Random& random;
+    Logger log;
+    Gateway& gateway;
+    api::Objects& objects;
+    api::ArtifactIndex& artifacts;
+    InputFetcher& fetcher;
+};
+
+// Chooses what a document leaves open, so that a job that is run again does the same: model and seed.
+void settle_document(job::Document& document, const WorkSettings& settings, Random& random);
+
+// Results: {"outputs":[{"artifact","content_type","bytes","sha256","seed"}],"run":{"model","model_digest",
+// "steps","runtime_ms","units","orchestrator","attempts"}}.
+std::unique_ptr<JobRunner> make_job_work(WorkPorts ports, WorkSettings settings);
+
+}  // namespace framegrid::gateway

@@ -1,0 +1,214 @@
+#include <framegrid/objects_fs/fs_objects.hpp>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+
+#include <framegrid/crypto/hash.hpp>
+
+namespace framegrid::objects_fs {
+
+namespace {
+
+constexpr std::uint64_t kPieceMax = 1 << 20;
+constexpr std::size_t kNameBytes = 16;
+
+bool is_digest(std::string_view text) {
+    return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+host::Path path_of(const host::Path& directory, const std::string& digest) {
+    return directory / digest.substr(0, 2) / digest.substr(2, 2) / digest;
+}
+
+std::unexpected<Error> failed(const std::string& what) {
+    return fail(host::system_error(what, errno));
+}
+
+std::unexpected<Error> no_such_file() {
+    return fail(Errc::kNotFound, "there is no such stored file");
+}
+
+Result<void> write_all(int fd, BytesView bytes) {
+    while (!bytes.empty()) {
+        const auto written = ::write(fd, bytes.data(), bytes.size());
+        if (written < 0 && errno == EINTR) {
+            continue;
+        }
+        if (written < 0) {
+            return failed("cannot write a stored file");
+        }
+        bytes = bytes.subspan(static_cast<std::size_t>(written));
+    }
+    return {};
+}
+
+Result<void> sync_directory(const host::Path& directory) {
+    const host::UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || ::fsync(fd.get()) != 0) {
+        return failed("cannot write to " + directory.string());
+    }
+    return {};
+}
+
+// A file without a name yet. Used by one piece of pool work at a time.
+class NewFile {
+  public:
+    NewFile(host::Path root, host::Path path) : root_(std::move(root)), path_(std::move(path)) {}
+    ~NewFile() {
+        if (fd_) {
+            (void)::unlink(path_.c_str());
+        }
+    }
+    NewFile(const NewFile&) = delete;
+    NewFile& operator=(const NewFile&) = delete;
+
+    Result<void> open() {
+        fd_ = host::UniqueFd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
+        return fd_ ? Result<void>{} : failed("cannot make a file in " + path_.parent_path().string());
+    }
+    Result<void> append(BytesView bytes) {
+        FG_CHECK(write_all(fd_.get(), bytes));
+        digest_.update(bytes);
+        bytes_ += bytes.size();
+        return {};
+    }
+    Result<api::ObjectInfo> finish() {
+        const std::string digest = crypto::hex(digest_.finish());
+        const auto target = path_of(root_, digest);
+        struct stat known{};
+        if (::stat(target.c_str(), &known) == 0) {
+            return api::ObjectInfo{digest, bytes_};  // the destructor removes the second copy
+        }
+        if (::fsync(fd_.get()) != 0) {
+            return failed("cannot write a stored file");
+        }
+        FG_CHECK(host::make_dirs(target.parent_path()));
+        if (::rename(path_.c_str(), target.c_str()) != 0) {
+            return failed("cannot name a stored file");
+        }
+        fd_.reset();
+        FG_CHECK(sync_directory(target.parent_path()));
+        FG_CHECK(sync_directory(target.parent_path().parent_path()));
+        FG_CHECK(sync_directory(root_));
+        return api::ObjectInfo{digest, bytes_};
+    }
+
+  private:
+    host::Path root_;
+    host::Path path_;
+    host::UniqueFd fd_;
+    crypto::Digest digest_ = crypto::Digest::sha256();
+    std::uint64_t bytes_ = 0;
+};
+
+class FsWriter final : public api::ObjectWriter {
+  public:
+    FsWriter(std::unique_ptr<NewFile> file, WorkPool& pool) : file_(std::move(file)), pool_(pool) {}
+    // Closing may write, too.
+    ~FsWriter() override {
+        if (file_) {
+            pool_.post([file = std::move(file_)] {});
+        }
+    }
+    Task<Result<void>> append(Blob piece, Deadline /*deadline*/) override {
+        auto write = [this, &piece] { return file_->append(piece.view()); };
+        co_return co_await offload(pool_, std::move(write));
+    }
+    Task<Result<api::ObjectInfo>> finish(Deadline /*deadline*/) override {
+        auto end = [this] { return file_->finish(); };
+        co_return co_await offload(pool_, std::move(end));
+    }
+
+  private:
+    std::unique_ptr<NewFile> file_;
+    WorkPool& pool_;
+};
+
+Result<api::ObjectInfo> stat_file(const host::Path& path, const std::string& digest) {
+    struct stat found{};
+    if (::stat(path.c_str(), &found) != 0) {
+        return errno == ENOENT ? Result<api::ObjectInfo>(no_such_file()) : failed("cannot look at a stored file");
+    }
+    return api::ObjectInfo{digest, static_cast<std::uint64_t>(found.st_size)};
+}
+
+Result<Blob> read_piece(const host::Path& path, std::uint64_t offset, std::uint64_t bytes) {
+    const host::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) {
+        return errno == ENOENT ? Result<Blob>(no_such_file()) : failed("cannot read a stored file");
+    }
+    Bytes out(std::min(bytes, kPieceMax));
+    std::size_t filled = 0;
+    while (filled < out.size()) {
+        const auto count = ::pread(
+            fd.get(), out.data() + filled, out.size() - filled, static_cast<off_t>(offset + filled)
+        );
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count < 0) {
+            return failed("cannot read a stored file");
+        }
+        if (count == 0) {
+            break;
+        }
+        filled += static_cast<std::size_t>(count);
+    }
+    out.resize(filled);
+    return Blob(std::move(out));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FsObjects>> FsObjects::open(host::Path directory, WorkPool& pool, Random& random) {
+    const auto unfinished = directory / "new";
+    std::error_code error;
+    std::filesystem::remove_all(unfinished, error);
+    FG_CHECK(host::make_dirs(unfinished));
+    return std::unique_ptr<FsObjects>(new FsObjects(std::move(directory), pool, random));
+}
+
+Task<Result<std::unique_ptr<api::ObjectWriter>>> FsObjects::create(Deadline /*deadline*/) {
+    auto file = std::make_unique<NewFile>(directory_, directory_ / "new" / random_.hex(kNameBytes));
+    auto open = [&file] { return file->open(); };
+    FG_CO_CHECK(co_await offload(pool_, std::move(open)));
+    co_return std::make_unique<FsWriter>(std::move(file), pool_);
+}
+
+Task<Result<api::ObjectInfo>> FsObjects::stat(std::string digest, Deadline /*deadline*/) {
+    if (!is_digest(digest)) {
+        co_return no_such_file();
+    }
+    auto look = [this, &digest] { return stat_file(path_of(directory_, digest), digest); };
+    co_return co_await offload(pool_, std::move(look));
+}
+
+Task<Result<Blob>> FsObjects::read(
+    std::string digest, std::uint64_t offset, std::uint64_t bytes, Deadline /*deadline*/
+) {
+    if (!is_digest(digest)) {
+        co_return no_such_file();
+    }
+    auto look = [&] { return read_piece(path_of(directory_, digest), offset, bytes); };
+    co_return co_await offload(pool_, std::move(look));
+}
+
+Task<Result<void>> FsObjects::remove(std::string digest, Deadline /*deadline*/) {
+    if (!is_digest(digest)) {
+        co_return Result<void>{};
+    }
+    auto erase = [this, &digest]() -> Result<void> {
+        if (::unlink(path_of(directory_, digest).c_str()) != 0 && errno != ENOENT) {
+            return failed("cannot remove a stored file");
+        }
+        return {};
+    };
+    co_return co_await offload(pool_, std::move(erase));
+}
+
+}  // namespace framegrid::objects_fs
