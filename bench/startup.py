@@ -2,6 +2,7 @@
 """From `framegrid up` to the first finished job."""
 
 import json
+import tempfile
 import time
 
 from common import harness, median, report
@@ -11,7 +12,7 @@ ROUNDS = 5
 
 def once(data):
     start = time.monotonic()
-    up = harness.Process(["--json", "up", "--gateway-port", "0", "--worker-arg=--x264-preset",
+    up = harness.Process(["--json", "up", "--gateway-port", "0", "--data", tempfile.mkdtemp(), "--worker-arg=--x264-preset",
                           "--worker-arg=ultrafast"], name="up")
     try:
         url = json.loads(up.line("{"))["gateway"]

@@ -30,8 +30,10 @@ class ArtifactIndex {
     virtual Task<Result<std::vector<job::ArtifactRecord>>> expired(
         std::int64_t now_unix_ms, std::size_t limit
     ) = 0;
-    // Returns whether that was the last record of its bytes: then the object may go.
+    // Returns whether that was the last record of its bytes.
     virtual Task<Result<bool>> remove(std::string id) = 0;
+    // Whether any record names these bytes.
+    virtual Task<Result<bool>> is_used(std::string digest) = 0;
 };
 
 }  // namespace framegrid::api

@@ -35,12 +35,9 @@ class JobStoreBench {
     Result<T> try_run(Task<Result<T>> task) {
         std::optional<Result<T>> out;
         loop_.restart();
-        boost::asio::co_spawn(
-            loop_, std::move(task),
-            [&out](std::exception_ptr exception, Result<T> result) {
-                out.emplace(exception ? Result<T>(fail(error_from(exception))) : std::move(result));
-            }
-        );
+        boost::asio::co_spawn(loop_, std::move(task), [&out](std::exception_ptr exception, Result<T> result) {
+            out.emplace(exception ? Result<T>(fail(error_from(exception))) : std::move(result));
+        });
         // Completions come from other threads: nothing else keeps the loop running meanwhile.
         const auto guard = boost::asio::make_work_guard(loop_);
         while (!out) {
@@ -81,7 +78,9 @@ class JobStoreContract : public testing::TestWithParam<JobStoreFactory> {
         EXPECT_TRUE(submitted.is_new);
         return submitted.record;
     }
-    std::optional<job::Record> claim(const std::string& id, const std::string& holder, std::int64_t now = kNow) {
+    std::optional<job::Record> claim(
+        const std::string& id, const std::string& holder, std::int64_t now = kNow
+    ) {
         auto started = event("started");
         started.at_unix_ms = now;
         return bench->run(store().claim(id, holder, started, now + 30'000));
@@ -198,9 +197,7 @@ TEST_P(JobStoreContract, AnEndedLeaseCanBeTaken) {
     const auto first = claim(queued.id, "a");
     ASSERT_TRUE(first);
     EXPECT_TRUE(bench->run(store().waiting("", kNow + 29'999, 10)).empty());
-    EXPECT_EQ(
-        bench->run(store().renew({queued.id, "a", 1}, kNow + 50'000)), LeaseState::kHeld
-    );
+    EXPECT_EQ(bench->run(store().renew({queued.id, "a", 1}, kNow + 50'000)), LeaseState::kHeld);
     EXPECT_TRUE(bench->run(store().waiting("", kNow + 49'999, 10)).empty());
     ASSERT_EQ(bench->run(store().waiting("", kNow + 50'000, 10)).size(), 1U);
     const auto second = claim(queued.id, "b", kNow + 50'000);
@@ -270,9 +267,7 @@ TEST_P(JobStoreContract, CancellingEndsWhatIsQueuedAndMarksWhatRuns) {
     const auto marked = bench->run(store().cancel(other.id, change(other, job::State::kCancelled)));
     EXPECT_EQ(marked.state, job::State::kRunning);
     EXPECT_TRUE(marked.cancel_wanted);
-    EXPECT_EQ(
-        bench->run(store().renew({other.id, "a", 1}, kNow + 90'000)), LeaseState::kCancelWanted
-    );
+    EXPECT_EQ(bench->run(store().renew({other.id, "a", 1}, kNow + 90'000)), LeaseState::kCancelWanted);
     const auto none = bench->try_run(store().cancel("job_none", end));
     ASSERT_FALSE(none);
     EXPECT_EQ(none.error().code, Errc::kNotFound);

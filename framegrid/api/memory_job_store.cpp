@@ -58,8 +58,8 @@ Task<Result<Submitted>> MemoryJobStore::submit(job::Record record, job::Event qu
             }
             if (job.record.request_digest != record.request_digest) {
                 co_return fail(
-                    Errc::kInvalidArgument, "this idempotency key was used with another request, for job " + id,
-                    "idempotency-key"
+                    Errc::kInvalidArgument,
+                    "this idempotency key was used with another request, for job " + id, "idempotency-key"
                 );
             }
             co_return Submitted{job.record, false};

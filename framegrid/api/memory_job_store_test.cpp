@@ -18,9 +18,8 @@ class MemoryBench final : public JobStoreBench {
 
 }  // namespace
 
-INSTANTIATE_TEST_SUITE_P(
-    Memory, JobStoreContract,
-    testing::Values(JobStoreFactory([] { return std::make_unique<MemoryBench>(); }))
-);
+INSTANTIATE_TEST_SUITE_P(Memory, JobStoreContract, testing::Values(JobStoreFactory([] {
+                             return std::make_unique<MemoryBench>();
+                         })));
 
 }  // namespace framegrid::api

@@ -1,6 +1,7 @@
 // `framegrid gateway`: composition root of the gateway role.
 #include <framegrid/app/commands.hpp>
 
+#include <framegrid/app/gateway_jobs.hpp>
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/version.hpp>
@@ -31,6 +32,7 @@ struct GatewayOptions {
     std::int64_t price_wei = 0;
     std::int64_t price_units = 1;
     int attempts = 6;
+    JobOptions jobs;
 };
 
 // The public API's look into segments. An idle gateway has no executor: the first segment starts one, which
@@ -132,15 +134,21 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         co_return fail(std::move(executors.error()));
     }
     Probe probe(session, std::move(*executors));
+    auto jobs = GatewayJobs::open(session, *role, options.jobs, options.public_url);
+    if (!jobs) {
+        co_return fail(std::move(jobs.error()));
+    }
     http::Server* serving = nullptr;
     rest::Rest api(
         {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role, probe,
-         [&serving, &probe](MetricsWriter& out) {
+         [&serving, &probe, &jobs](MetricsWriter& out) {
              sandbox::dump(out, probe.stats());
+             (*jobs)->dump(out);
              if (serving != nullptr) {
                  http::dump(out, serving->stats());
              }
-         }},
+         },
+         (*jobs)->ports()},
         rest_settings
     );
     http::Server server(session.loop.executor(), session.clock, *listen, api.handler(), session.log);
@@ -152,20 +160,23 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     session.log.info("gateway.listening", {{"uri", uri}});
     announce_ready(uri);
     struct Life {
-        static Task<Result<bool>> both(gateway::Gateway& role, rest::Rest& api) {
+        static Task<Result<bool>> all(gateway::Gateway& role, rest::Rest& api, GatewayJobs& jobs) {
             std::vector<Task<Result<bool>>> services;
             services.push_back(role.serve());
             services.push_back(api.serve());
+            services.push_back(jobs.serve());
             auto results = co_await all_of(std::move(services));
             co_return std::move(results.front());
         }
-        static Task<void> shut(http::Server& server, http::Client& client, Probe& probe) {
+        static Task<void> shut(http::Server& server, http::Client& client, GatewayJobs& jobs, Probe& probe) {
             co_await server.stop(std::chrono::seconds(1));
             co_await client.stop();
+            co_await jobs.stop();
             co_await probe.stop();
         }
     };
-    (void)co_await with_cleanup<bool>(Life::both(*role, api), Life::shut(server, client, probe));
+    (void
+    )co_await with_cleanup<bool>(Life::all(*role, api, **jobs), Life::shut(server, client, **jobs, probe));
     co_return kExitOk;
 }
 
@@ -195,6 +206,7 @@ void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run) {
         ->capture_default_str();
     command->add_option("--key", options->key_file, "key file that signs requests (see 'framegrid key')");
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
+    add_job_options(*command, options->jobs);
     command->footer(
         "Example:\n  framegrid gateway --orchestrators https://a.example:8935,https://b.example:8935"
     );

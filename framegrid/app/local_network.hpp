@@ -22,6 +22,7 @@ struct LocalNetworkSettings {
     std::uint16_t gateway_port = 0;  // 0: the system picks one
     bool restart = true;             // bring back children that end by themselves
     host::Path log_dir;              // <name>.log of each child
+    host::Path data_dir{};           // the gateway's jobs and files; empty: beside the logs
     std::string child_log_level = "info";
     std::string log_format = "text";
     std::vector<std::string> worker_args;  // passed on to every worker, for example --x264-preset

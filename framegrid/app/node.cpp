@@ -98,10 +98,7 @@ Result<std::int64_t> parse_bytes(const std::string& text, const std::string& fie
 }
 
 host::Path own_model_directory() {
-    const char* data = std::getenv("XDG_DATA_HOME");
-    const host::Path base =
-        data != nullptr && *data == '/' ? host::Path(data) : host::expand_home("~/.local/share");
-    return base / "framegrid/models";
+    return host::data_dir() / "models";
 }
 
 std::vector<std::string> model_directories(const std::string& option) {

@@ -18,6 +18,7 @@ struct UpOptions {
     LocalNetworkSettings network;
     bool no_restart = false;
     std::string log_dir;
+    std::string data;
 };
 
 // Draws the table in place on a terminal; elsewhere prints a line only when something has changed.
@@ -94,6 +95,8 @@ Task<std::string> jobs_line(Session& session, std::string gateway) {
 }
 
 Task<Result<int>> up(Session& session, UpOptions options) {
+    options.network.data_dir =
+        options.data.empty() ? host::data_dir() / "up" : host::expand_home(options.data);
     if (options.log_dir.empty()) {
         options.network.log_dir = host::state_dir() / "logs";
     } else {
@@ -169,6 +172,9 @@ void add_up_command(CLI::App& app, const CommonOptions& common, Run& run) {
         )
         ->envname("FRAMEGRID_GATEWAY_PORT")
         ->capture_default_str();
+    command->add_option(
+        "--data", options->data, "directory of jobs and files; default: $XDG_DATA_HOME/framegrid/up"
+    );
     command->add_option("--log-dir", options->log_dir, "where each process's log goes");
     command->add_flag("--no-restart", options->no_restart, "leave a process that ends by itself down");
     command->add_option(

@@ -100,9 +100,10 @@ Result<sandbox::ExecutorSettings> pool_settings(
     const int sharing = options.ai_capacity > 0 ? std::min(options.ai_executors, options.ai_capacity) : 0;
     settings.executors = static_cast<std::size_t>(std::max(1, options.capacity + sharing));
     settings.sharing_executors = static_cast<std::size_t>(std::max(1, sharing));
-    settings.share_max = static_cast<std::size_t>(
-        std::clamp((options.ai_capacity + options.ai_executors - 1) / options.ai_executors, 1, static_cast<int>(sandbox::kSlotsMax))
-    );
+    settings.share_max = static_cast<std::size_t>(std::clamp(
+        (options.ai_capacity + options.ai_executors - 1) / options.ai_executors, 1,
+        static_cast<int>(sandbox::kSlotsMax)
+    ));
     settings.argv = {program.string(), "--log-level",     common.log_level,
                      "--log-format",   common.log_format, "executor",
                      "--x264-preset",  options.preset,    "--hw",

@@ -12,7 +12,7 @@ namespace framegrid::gateway {
 
 namespace {
 
-constexpr std::size_t kPage = 1'000;         // records read from the store at once
+constexpr std::size_t kPage = 1'000;  // records read from the store at once
 constexpr std::size_t kPagesAtStart = 1'000;
 constexpr std::size_t kEventsPage = 200;
 constexpr std::size_t kForgottenAtOnce = 500;
@@ -102,8 +102,9 @@ Result<void> Desk::admit(const NewJob& job, std::int64_t deadline_ms) const {
     if (ahead > 0 && wait && milliseconds(*wait) > deadline_ms) {
         return fail(
             Errc::kCapacity,
-            "about " + std::to_string(ahead) + " jobs come before this one and its deadline would pass first; "
-                                               "try later, or with a later deadline",
+            "about " + std::to_string(ahead) +
+                " jobs come before this one and its deadline would pass first; "
+                "try later, or with a later deadline",
             "deadline_ms"
         );
     }
@@ -279,8 +280,8 @@ Task<Result<bool>> Desk::take_waiting(std::size_t pages) {
             co_return fail(page.error());
         }
         for (const auto& record : *page) {
-            const bool known = queue_.contains(record.id) || running_.contains(record.id) ||
-                               retries_.contains(record.id);
+            const bool known =
+                queue_.contains(record.id) || running_.contains(record.id) || retries_.contains(record.id);
             if (!known && queue_.size() < settings_.queued_max) {
                 enqueue(record);
             }

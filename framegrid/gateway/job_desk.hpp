@@ -42,18 +42,18 @@ class MessageSender {
 };
 
 struct DeskSettings {
-    std::string public_url;             // of the files that messages to webhooks name; empty: paths only
-    std::string holder;                 // this gateway's name in the store; the same after a restart
-    std::size_t running_max = 256;      // at once
-    std::size_t queued_max = 20'000;    // more are refused with kCapacity
+    std::string public_url;           // of the files that messages to webhooks name; empty: paths only
+    std::string holder;               // this gateway's name in the store; the same after a restart
+    std::size_t running_max = 256;    // at once
+    std::size_t queued_max = 20'000;  // more are refused with kCapacity
     std::size_t running_of_owner_max = 256;
     std::size_t queued_of_owner_max = 10'000;
     Duration deadline_default = std::chrono::hours(1);
-    Duration lease = std::chrono::seconds(30);       // renewed every third of it
-    bool shared_store = false;  // other gateways use it: look for jobs that they left
+    Duration lease = std::chrono::seconds(30);  // renewed every third of it
+    bool shared_store = false;                  // other gateways use it: look for jobs that they left
     Duration look_period = std::chrono::seconds(2);
     Duration progress_period = std::chrono::milliseconds(100);  // between kept progress events of a job
-    int attempts_max = 5;  // of a job during which the gateway went away each time
+    int attempts_max = 5;                            // of a job during which the gateway went away each time
     Duration retry_first = std::chrono::seconds(1);  // when nobody could do a job; doubles up to retry_max
     Duration retry_max = std::chrono::seconds(30);
     Duration retention = std::chrono::hours(24 * 7);  // of jobs that are over
@@ -99,8 +99,8 @@ struct DeskStats {
     std::uint64_t succeeded = 0;
     std::uint64_t failed = 0;
     std::uint64_t cancelled = 0;
-    std::uint64_t handed_back = 0;   // nobody could do it now
-    std::uint64_t claims_lost = 0;   // somebody else has taken it over
+    std::uint64_t handed_back = 0;  // nobody could do it now
+    std::uint64_t claims_lost = 0;  // somebody else has taken it over
     std::uint64_t store_errors = 0;
     std::uint64_t messages_sent = 0;
     std::uint64_t messages_failed = 0;

@@ -79,9 +79,8 @@ class DeskTest : public testing::Test {
     ~DeskTest() override { stop(); }
 
     void start() {
-        desk_ = make_job_desk(
-            {loop_.get_executor(), clock_, random_, {}, store_, runner_, sender_}, settings_
-        );
+        desk_ =
+            make_job_desk({loop_.get_executor(), clock_, random_, {}, store_, runner_, sender_}, settings_);
         group_ = std::make_unique<TaskGroup>(loop_.get_executor(), 1);
         struct Serve {
             static Task<void> run(JobDesk& desk) { (void)co_await desk.serve(); }
@@ -113,12 +112,9 @@ class DeskTest : public testing::Test {
     template <class T>
     Result<T> run(Task<Result<T>> task) {
         std::optional<Result<T>> out;
-        boost::asio::co_spawn(
-            loop_, std::move(task),
-            [&out](std::exception_ptr exception, Result<T> result) {
-                out.emplace(exception ? Result<T>(fail(error_from(exception))) : std::move(result));
-            }
-        );
+        boost::asio::co_spawn(loop_, std::move(task), [&out](std::exception_ptr exception, Result<T> result) {
+            out.emplace(exception ? Result<T>(fail(error_from(exception))) : std::move(result));
+        });
         settle();
         while (!out) {
             pass(10ms);
@@ -219,8 +215,7 @@ TEST_F(DeskTest, WaitsWhileNobodyCanDoIt) {
     pass(5s);
     EXPECT_EQ(state_of(id), State::kSucceeded);
     EXPECT_EQ(
-        kinds_of(id),
-        "queued started progress waiting started progress waiting started progress succeeded"
+        kinds_of(id), "queued started progress waiting started progress waiting started progress succeeded"
     );
 }
 
@@ -231,7 +226,8 @@ TEST_F(DeskTest, FailsWithTheReason) {
     const auto record = *run(store_.get(id));
     EXPECT_EQ(record.state, State::kFailed);
     EXPECT_EQ(
-        record.result, R"({"error":{"code":"unprocessable","message":"not a picture","field":"inputs.image"}})"
+        record.result,
+        R"({"error":{"code":"unprocessable","message":"not a picture","field":"inputs.image"}})"
     );
 }
 

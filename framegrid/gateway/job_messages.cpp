@@ -50,8 +50,8 @@ void settle(
     message.given_up =
         !taken && (message.attempts >= settings.message_attempts_max || (outcome && *outcome == kGone));
     message.done = taken || message.given_up;
-    const double wait =
-        static_cast<double>(milliseconds(settings.message_retry_first)) * std::pow(kBackOff, message.attempts - 1);
+    const double wait = static_cast<double>(milliseconds(settings.message_retry_first)) *
+                        std::pow(kBackOff, message.attempts - 1);
     message.next_unix_ms = now + static_cast<std::int64_t>(wait);
 }
 

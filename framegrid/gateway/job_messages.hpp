@@ -15,7 +15,9 @@ std::optional<job::Delivery> message_of(
 );
 
 // What becomes of a message after a try: done, given up, or when the next try is.
-void settle(job::Delivery& message, const Result<int>& outcome, const DeskSettings& settings, std::int64_t now);
+void settle(
+    job::Delivery& message, const Result<int>& outcome, const DeskSettings& settings, std::int64_t now
+);
 
 // Sends what is due. Lives as long as the desk.
 class JobMessages {

@@ -57,9 +57,7 @@ Task<bool> JobRun::apply(api::JobChange change, Blob preview) {
             }
             break;
         }
-        ports_.log.warn(
-            "gateway.job_not_kept", {{"job", record_.id}, {"error", applied.error().message}}
-        );
+        ports_.log.warn("gateway.job_not_kept", {{"job", record_.id}, {"error", applied.error().message}});
         co_await sleep_for(ports_.clock, kStoreRetry);
     }
     const bool over = change.state && job::is_final(*change.state);

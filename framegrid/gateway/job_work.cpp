@@ -75,7 +75,10 @@ Task<Result<Blob>> Work::load(std::string owner, std::string name, std::string t
     if (kind == job::InputKind::kUrl) {
         auto fetched = co_await ports_.fetcher.fetch(text, settings_.input_bytes_max, deadline);
         if (!fetched) {
-            fetched.error().field = "inputs." + name;
+            // Waiting would not bring it: whoever keeps the file is not of this network.
+            const auto code = fetched.error().code;
+            const bool away = code == Errc::kUnavailable || code == Errc::kCapacity;
+            co_return bad_input(away ? Errc::kUnprocessable : code, fetched.error().message, name);
         }
         co_return fetched;
     }
@@ -108,12 +111,16 @@ Task<Result<Pixels>> Work::add_files(
         }
         const auto kind = std::ranges::find(spec->files, name, &job::FileSpec::name);
         const job::FileSpec as{name, job::FileKind::kPicture};
-        FG_CO_TRY(found, check_file(kind == spec->files.end() ? as : *kind, *file, settings_.image_pixels_max));
+        FG_CO_TRY(
+            found, check_file(kind == spec->files.end() ? as : *kind, *file, settings_.image_pixels_max)
+        );
         if (kind != spec->files.end()) {
             size = found;
             request.work.input = std::move(*file);
         } else if (file->size() > job::kMaskBytesMax) {
-            co_return bad_input(Errc::kTooLarge, "the mask's file is too large; a PNG of two colours is small", name);
+            co_return bad_input(
+                Errc::kTooLarge, "the mask's file is too large; a PNG of two colours is small", name
+            );
         } else {
             mask = "data:image/png;base64," + crypto::base64(file->view());
         }

@@ -248,6 +248,14 @@ Path state_dir() {
     return expand_home("~/.local/state") / "framegrid";
 }
 
+Path data_dir() {
+    const char* base = std::getenv("XDG_DATA_HOME");
+    if (base != nullptr && *base == '/') {
+        return Path(base) / "framegrid";
+    }
+    return expand_home("~/.local/share") / "framegrid";
+}
+
 Result<std::uint64_t> free_bytes(const Path& path) {
     std::error_code code;
     const auto space = std::filesystem::space(path, code);

@@ -84,6 +84,9 @@ Path expand_home(std::string_view path);
 // Where this user's framegrid keeps state: $XDG_STATE_HOME/framegrid or ~/.local/state/framegrid. Not
 // created.
 Path state_dir();
+// Where this user's framegrid keeps what must not be lost: $XDG_DATA_HOME/framegrid or
+// ~/.local/share/framegrid. Not created.
+Path data_dir();
 // Free bytes for this user on the file system of `path`; kIo when it cannot be told.
 Result<std::uint64_t> free_bytes(const Path& path);
 

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,10 @@ struct ClientSettings {
     bool verify_certificates = false;
     // Clear text origins: HTTP/2 with prior knowledge when true, HTTP/1.1 when false. TLS origins use ALPN.
     bool cleartext_http2 = false;
+    // Asked about every address ("203.0.113.5") that a name stands for, just before one of them is connected
+    // to: no later answer of a name server can change it. One that may not be refuses the call with
+    // kForbidden. Empty: any address.
+    std::function<bool(const std::string& address)> may_connect = nullptr;
     bool offer_http2 = true;                     // TLS origins: false speaks HTTP/1.1 only
     std::size_t connections_per_origin_max = 8;  // HTTP/2 opens a second one only when streams run out
     std::size_t origins_max = 20'000;            // idle connections are closed first

@@ -51,6 +51,13 @@ Task<Result<Endpoints>> resolve(Executor executor, Url url) {
 
 Task<Result<Connected>> connect_once(std::shared_ptr<ClientCore> core, Url url) {
     FG_CO_TRY(endpoints, co_await resolve(core->executor, url));
+    for (const auto& one : endpoints) {
+        if (core->settings.may_connect && !core->settings.may_connect(one.address().to_string())) {
+            co_return fail(
+                Errc::kForbidden, url.host + " is not in the public internet; this call may not go there"
+            );
+        }
+    }
     Socket socket(core->executor);
     auto [code, endpoint] =
         co_await asio::async_connect(socket, endpoints, asio::as_tuple(asio::use_awaitable));

@@ -4,6 +4,9 @@ namespace framegrid::http {
 
 std::string format_event(const Event& event) {
     std::string out;
+    if (!event.id.empty()) {
+        out += "id: " + event.id + "\n";
+    }
     if (!event.name.empty()) {
         out += "event: " + event.name + "\n";
     }
@@ -57,7 +60,9 @@ void EventReader::take_line(std::string_view line) {
     if (value.starts_with(' ')) {
         value.remove_prefix(1);
     }
-    if (field == "event") {
+    if (field == "id") {
+        event_.id = value;
+    } else if (field == "event") {
         event_.name = value;
     } else if (field == "data") {
         if (has_data_) {

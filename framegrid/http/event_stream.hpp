@@ -18,11 +18,12 @@ inline constexpr std::string_view kEventStreamType = "text/event-stream";
 struct Event {
     std::string name;  // empty: "message"
     std::string data;
+    std::string id{};  // what a client that comes back sends as Last-Event-ID; empty: none
     friend bool operator==(const Event&, const Event&) = default;
 };
 std::string format_event(const Event& event);
 
-// Cuts a stream into events. Ids, retry times and comments are skipped. Holds what was appended last and at
+// Cuts a stream into events. Retry times and comments are skipped. Holds what was appended last and at
 // most `limit` bytes of an event that is not complete.
 class EventReader {
   public:

@@ -36,7 +36,7 @@ TEST(EventStream, ReadsWhatOthersWrite) {
         "data\rdata: 2\r\r"
         "event: no data\n\n"
         "retry: 3\ndata: last\n\ndata: never ended";
-    const std::vector<Event> expected = {{"a", "1"}, {"", "\n2"}, {"", "last"}};
+    const std::vector<Event> expected = {{"a", "1", "5"}, {"", "\n2"}, {"", "last"}};
     for (const std::size_t piece : {1UL, 3UL, 1000UL}) {
         EXPECT_EQ(read(text, piece), expected) << piece;
     }

@@ -103,9 +103,7 @@ Result<void> read_inputs(const json::value& value, const PipelineSpec* spec, Doc
         const std::string name(key);
         const std::string field = "inputs." + printable(name, 64);
         if (!takes_input(spec, name)) {
-            return invalid(
-                out.pipeline + " has no such input; it has: " + input_names(spec), field
-            );
+            return invalid(out.pipeline + " has no such input; it has: " + input_names(spec), field);
         }
         if (!input.is_string() || !input_kind(input.get_string())) {
             return invalid(

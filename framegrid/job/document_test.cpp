@@ -40,7 +40,9 @@ TEST(Document, TheMaskIsAnInput) {
     ASSERT_TRUE(document) << document.error().field << document.error().message;
     EXPECT_EQ(document->parameters.find("mask"), std::string::npos) << document->parameters;
     EXPECT_EQ(
-        error_of(R"({"pipeline":"inpaint","inputs":{"image":"https://a.example/i.png"},"parameters":{"prompt":"x"}})"),
+        error_of(
+            R"({"pipeline":"inpaint","inputs":{"image":"https://a.example/i.png"},"parameters":{"prompt":"x"}})"
+        ),
         "inputs.mask: mask is missing: a picture that is white where to paint"
     );
 }
@@ -50,9 +52,7 @@ TEST(Document, NamesTheFieldAtFault) {
     EXPECT_EQ(error_of("[]"), "body: a job is a JSON object");
     EXPECT_EQ(error_of("{}"), "pipeline: pipeline is missing, for example \"text-to-image\"");
     EXPECT_EQ(error_of(R"({"pipeline":"make-coffee"})"), "pipeline: unknown pipeline make-coffee");
-    EXPECT_EQ(
-        error_of(R"({"pipeline":"echo","colour":1})").substr(0, 30), "colour: there is no such field"
-    );
+    EXPECT_EQ(error_of(R"({"pipeline":"echo","colour":1})").substr(0, 30), "colour: there is no such field");
     EXPECT_EQ(
         error_of(R"({"pipeline":"text-to-image","parameters":{"prompt":"x","width":33}})").substr(0, 17),
         "parameters.width:"
@@ -86,7 +86,8 @@ TEST(Record, IdsSortByTimeAndAreRecognised) {
     EXPECT_FALSE(is_id("art", early));
     EXPECT_FALSE(is_id("job", early + "0"));
     EXPECT_FALSE(is_id("job", "job_" + std::string(26, 'u')));
-    for (const auto state : {State::kQueued, State::kRunning, State::kSucceeded, State::kFailed, State::kCancelled}) {
+    for (const auto state :
+         {State::kQueued, State::kRunning, State::kSucceeded, State::kFailed, State::kCancelled}) {
         EXPECT_EQ(parse_state(to_string(state)), state);
     }
 }

@@ -108,9 +108,8 @@ std::size_t FairQueue::running_of(const std::string& owner) const {
     return found == owners_.end() ? 0 : found->second.running;
 }
 
-std::size_t FairQueue::count_before(
-    const FlowKey& key, std::size_t place, double start, double weight
-) const {
+std::size_t FairQueue::count_before(const FlowKey& key, std::size_t place, double start, double weight)
+    const {
     const double turn = start + static_cast<double>(place) / weight;
     double count = static_cast<double>(place);
     for (const auto& [other, flow] : flows_) {
@@ -132,9 +131,8 @@ std::optional<std::size_t> FairQueue::ahead_of(const std::string& id) const {
     }
     const auto& flow = flows_.at(found->second.flow);
     // Those that were removed from the middle count, too: this is an estimate, and it must be cheap.
-    const auto place = std::min<std::size_t>(
-        found->second.order - flow.jobs.begin()->first, flow.jobs.size() - 1
-    );
+    const auto place =
+        std::min<std::size_t>(found->second.order - flow.jobs.begin()->first, flow.jobs.size() - 1);
     return count_before(found->second.flow, place, flow.start, flow.weight);
 }
 

@@ -19,7 +19,7 @@ class FairQueue {
     struct Entry {
         std::string id;
         std::string owner;
-        int priority = 0;  // -1, 0, 1
+        int priority = 0;   // -1, 0, 1
         double weight = 1;  // of the owner, > 0
     };
 

@@ -12,7 +12,7 @@ constexpr std::array<std::string_view, 5> kStateNames{
 };
 // Crockford's base 32: in ASCII order, without letters that look like digits.
 constexpr std::string_view kIdDigits = "0123456789abcdefghjkmnpqrstvwxyz";
-constexpr int kTimeDigits = 10;   // 50 bits of milliseconds
+constexpr int kTimeDigits = 10;    // 50 bits of milliseconds
 constexpr int kChanceDigits = 16;  // 80 bits
 
 }  // namespace

@@ -27,10 +27,10 @@ bool is_id(std::string_view prefix, std::string_view text);
 
 // Times are milliseconds since 1970-01-01 UTC, because they outlive the process; 0: not yet, or none.
 struct Record {
-    std::string id;           // "job_" and 26 letters and digits that sort by time
-    std::string owner;        // the API key's id; empty: no authentication
-    std::string request;      // the accepted document (JSON, see docs/jobs.md)
-    std::string kind;         // pipeline, "echo", "transcode" or "workflow": for filters and metrics
+    std::string id;       // "job_" and 26 letters and digits that sort by time
+    std::string owner;    // the API key's id; empty: no authentication
+    std::string request;  // the accepted document (JSON, see docs/jobs.md)
+    std::string kind;     // pipeline, "echo", "transcode" or "workflow": for filters and metrics
     State state = State::kQueued;
     int priority = 0;  // -1, 0, 1
     std::int64_t created_unix_ms = 0;
@@ -41,8 +41,8 @@ struct Record {
     std::string lease_holder;  // the gateway that runs it
     std::int64_t lease_until_unix_ms = 0;
     bool cancel_wanted = false;
-    std::string result;         // JSON; of failed jobs the error
-    std::uint64_t events = 0;   // the last event's number
+    std::string result;        // JSON; of failed jobs the error
+    std::uint64_t events = 0;  // the last event's number
     std::string idempotency_key;
     std::string request_digest;  // SHA-256 of what the client sent, hex: one key means one request
     std::string parent;          // the workflow's job
@@ -65,7 +65,7 @@ struct Delivery {
     std::string url;
     std::string body;
     int attempts = 0;
-    bool done = false;      // acknowledged, or given up
+    bool done = false;  // acknowledged, or given up
     bool given_up = false;
     std::int64_t next_unix_ms = 0;
     std::string last_outcome;  // "204", "connection refused": for the delivery log

@@ -2,8 +2,8 @@
 
 #include <chrono>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <framegrid/base/utf8.hpp>
 
@@ -88,9 +88,7 @@ std::string describe(const Record& record, std::string_view base_url) {
 }
 
 std::string error_result(const Error& error) {
-    json::object described{
-        {"code", to_string(error.code)}, {"message", valid_utf8(error.message)}
-    };
+    json::object described{{"code", to_string(error.code)}, {"message", valid_utf8(error.message)}};
     if (!error.field.empty()) {
         described["field"] = valid_utf8(error.field);
     }

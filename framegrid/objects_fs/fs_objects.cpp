@@ -132,7 +132,8 @@ class FsWriter final : public api::ObjectWriter {
 Result<api::ObjectInfo> stat_file(const host::Path& path, const std::string& digest) {
     struct stat found{};
     if (::stat(path.c_str(), &found) != 0) {
-        return errno == ENOENT ? Result<api::ObjectInfo>(no_such_file()) : failed("cannot look at a stored file");
+        return errno == ENOENT ? Result<api::ObjectInfo>(no_such_file())
+                               : failed("cannot look at a stored file");
     }
     return api::ObjectInfo{digest, static_cast<std::uint64_t>(found.st_size)};
 }
@@ -145,9 +146,8 @@ Result<Blob> read_piece(const host::Path& path, std::uint64_t offset, std::uint6
     Bytes out(std::min(bytes, kPieceMax));
     std::size_t filled = 0;
     while (filled < out.size()) {
-        const auto count = ::pread(
-            fd.get(), out.data() + filled, out.size() - filled, static_cast<off_t>(offset + filled)
-        );
+        const auto count =
+            ::pread(fd.get(), out.data() + filled, out.size() - filled, static_cast<off_t>(offset + filled));
         if (count < 0 && errno == EINTR) {
             continue;
         }

@@ -18,9 +18,8 @@ class FsObjects final : public api::Objects {
 
     Task<Result<std::unique_ptr<api::ObjectWriter>>> create(Deadline deadline) override;
     Task<Result<api::ObjectInfo>> stat(std::string digest, Deadline deadline) override;
-    Task<Result<Blob>> read(
-        std::string digest, std::uint64_t offset, std::uint64_t bytes, Deadline deadline
-    ) override;
+    Task<Result<Blob>> read(std::string digest, std::uint64_t offset, std::uint64_t bytes, Deadline deadline)
+        override;
     Task<Result<void>> remove(std::string digest, Deadline deadline) override;
 
   private:

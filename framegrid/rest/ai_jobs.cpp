@@ -232,15 +232,7 @@ Result<std::string> AiJobs::store(Call& call, api::Artifact artifact, std::strin
             Errc::kTooLarge, "the result is larger than this gateway stores; ask for its type with Accept"
         );
     }
-    const auto& head = call.exchange.head;
-    std::string origin = public_url_;
-    if (origin.empty() && !head.authority.empty()) {
-        origin = (head.scheme.empty() ? "http" : head.scheme) + "://" + head.authority;
-    }
-    while (origin.ends_with('/')) {
-        origin.pop_back();
-    }
-    return valid_utf8(origin + *path);
+    return origin_of(call.exchange.head, public_url_) + *path;
 }
 
 Answer AiJobs::answer(

@@ -1,5 +1,7 @@
 #include <framegrid/rest/request_text.hpp>
 
+#include <framegrid/base/utf8.hpp>
+
 #include <algorithm>
 #include <charconv>
 
@@ -135,6 +137,34 @@ bool asks_for(const std::vector<std::string>& accepted, std::string_view type) {
     return std::ranges::any_of(accepted, [&](const std::string& item) {
         return item == type || item == group;
     });
+}
+
+std::vector<std::pair<std::string, std::string>> query_of(std::string_view query) {
+    std::vector<std::pair<std::string, std::string>> out;
+    while (!query.empty()) {
+        const auto end = query.find('&');
+        const auto field = query.substr(0, end);
+        query.remove_prefix(end == std::string_view::npos ? query.size() : end + 1);
+        const auto equals = field.find('=');
+        auto name = percent_decode(field.substr(0, equals));
+        auto value =
+            percent_decode(equals == std::string_view::npos ? std::string_view() : field.substr(equals + 1));
+        if (name && value && !name->empty()) {
+            out.emplace_back(*std::move(name), *std::move(value));
+        }
+    }
+    return out;
+}
+
+std::string origin_of(const http::RequestHead& head, std::string_view public_url) {
+    std::string origin(public_url);
+    if (origin.empty() && !head.authority.empty()) {
+        origin = (head.scheme.empty() ? "http" : head.scheme) + "://" + head.authority;
+    }
+    while (origin.ends_with('/')) {
+        origin.pop_back();
+    }
+    return valid_utf8(origin);
 }
 
 }  // namespace framegrid::rest

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include <framegrid/http/message.hpp>
 #include <framegrid/media/profile.hpp>
 
 namespace framegrid::rest {
@@ -21,6 +22,11 @@ std::optional<media::Size> parse_resolution(std::string_view text);
 std::optional<std::string> percent_decode(std::string_view text);
 // For one path segment of a URL.
 std::string percent_encode(std::string_view text);
+
+// The fields of a URL's query, decoded, in order; broken ones are left out.
+std::vector<std::pair<std::string, std::string>> query_of(std::string_view query);
+// Where a client reaches this gateway: `public_url` if there is one, else as it addressed us; no final slash.
+std::string origin_of(const http::RequestHead& head, std::string_view public_url);
 
 // The media types of an Accept header, lower-case, without parameters; those with q=0 are left out.
 std::vector<std::string> accepted_types(std::string_view header);

@@ -5,6 +5,7 @@
 
 #include <framegrid/http/multipart.hpp>
 #include <framegrid/rest/ai_jobs.hpp>
+#include <framegrid/rest/artifacts_api.hpp>
 #include <framegrid/rest/live_ingest.hpp>
 #include <framegrid/rest/playback.hpp>
 #include <framegrid/rest/results_store.hpp>
@@ -29,6 +30,21 @@ std::string request_id_of(const http::Headers& headers, Random& random) {
         return std::string(*given);
     }
     return random.hex(kRequestIdBytes);
+}
+
+// The caller's trace (W3C Trace Context: 00-TRACE-SPAN-FLAGS), else a new one.
+std::string trace_id_of(const http::Headers& headers, Random& random) {
+    const auto parent = headers.get("traceparent").value_or("");
+    constexpr std::size_t kBegin = 3;
+    constexpr std::size_t kDigits = 32;
+    if (parent.size() >= kBegin + kDigits && parent.starts_with("00-")) {
+        const auto id = parent.substr(kBegin, kDigits);
+        if (id.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
+            id.find_first_not_of('0') != std::string_view::npos) {
+            return std::string(id);
+        }
+    }
+    return random.hex(kDigits / 2);
 }
 
 // Counts a request whose client went away, unless it is told that the answer was sent.
@@ -95,6 +111,8 @@ class Rest::Impl {
     LiveIngest ingest_;
     AiJobs ai_jobs_;
     Playback playback_;
+    std::optional<JobsApi> jobs_;
+    std::optional<ArtifactsApi> artifacts_;
     Router router_;
 };
 
@@ -114,6 +132,20 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
           settings_.upload_time_max, settings_.public_url, ports_.log
       ),
       playback_(streams_, results_) {
+    if (const auto& jobs = ports_.jobs) {
+        JobsApiSettings jobs_settings;
+        jobs_settings.body_bytes_max = settings_.ai.body_bytes_max;
+        jobs_settings.upload_time_max = settings_.upload_time_max;
+        jobs_settings.public_url = settings_.public_url;
+        jobs_.emplace(*jobs, ports_.clock, ports_.random, std::move(jobs_settings));
+        ArtifactsSettings files;
+        files.life = jobs->work.artifact_life;
+        files.store_time_max = jobs->work.store_time_max;
+        files.public_url = settings_.public_url;
+        artifacts_.emplace(
+            jobs->objects, jobs->artifacts, ports_.clock, ports_.random, ports_.log, std::move(files)
+        );
+    }
     add_routes();
 }
 
@@ -139,12 +171,17 @@ void Rest::Impl::add_routes() {
     router_.add({"GET", "/status", RouteKind::kPage, [this](Call&) { return status(); }});
     router_.add({"GET", "/metrics", RouteKind::kPage, [this](Call&) { return metrics(); }});
     router_.add({"GET", "/", RouteKind::kPage, [this](Call&) { return help(); }});
+    if (jobs_) {
+        jobs_->add_routes(router_);
+        artifacts_->add_routes(router_);
+    }
 }
 
 Task<void> Rest::Impl::handle(http::Exchange& exchange) {
     Outcome outcome(stats_);
     const TimePoint began = ports_.clock.now();
     Call call{exchange, request_id_of(exchange.head.headers, ports_.random), {}, MemoryLease(memory_), {}};
+    call.trace_id = trace_id_of(exchange.head.headers, ports_.random);
     call.start = [this, &call](http::ResponseHead head) {
         add_common_headers(call, head.headers);
         return call.exchange.response.start(std::move(head));
@@ -226,6 +263,7 @@ Answer Rest::Impl::unknown_path(const Call& call) const {
 void Rest::Impl::add_common_headers(const Call& call, http::Headers& headers) const {
     const auto& head = call.exchange.head;
     headers.set("x-request-id", call.request_id);
+    headers.set("x-trace-id", call.trace_id);
     const bool is_public = settings_.allow_cors || head.path().starts_with("/stream/");
     if (!is_public) {
         return;
@@ -245,7 +283,7 @@ void Rest::Impl::add_common_headers(const Call& call, http::Headers& headers) co
 Task<Result<void>> Rest::Impl::send(http::Exchange& exchange, Answer answer) {
     if (!exchange.response.started()) {
         http::ResponseHead head{answer.status, std::move(answer.headers)};
-        if (answer.status != 204) {
+        if (answer.status != 204 && answer.status != 304 && !head.headers.get("content-length")) {
             head.headers.set("content-length", std::to_string(http::total_size(answer.body)));
         }
         answer.trailers = {};
@@ -271,7 +309,8 @@ void Rest::Impl::log_answer(const Call& call, int status, std::size_t bytes, Tim
     const std::initializer_list<LogField> fields{{"method", head.method}, {"path", head.path()},
                                                  {"status", status},      {"bytes_in", call.bytes_in},
                                                  {"bytes_out", bytes},    {"took_ms", took.count()},
-                                                 {"peer", head.peer},     {"request", call.request_id}};
+                                                 {"peer", head.peer},     {"request", call.request_id},
+                                                 {"trace", call.trace_id}};
     if (level == LogLevel::kWarn) {
         ports_.log.warn("rest.request_failed", fields);
     } else {
@@ -344,6 +383,9 @@ Task<Result<bool>> Rest::Impl::sweep(TaskGroup& endings) {
     for (;;) {
         co_await sleep_for(ports_.clock, settings_.sweep_period);
         results_.sweep();
+        if (artifacts_) {
+            co_await artifacts_->sweep();
+        }
         for (auto& manifest_id : streams_.sweep()) {
             over.push_back(std::move(manifest_id));
         }

@@ -3,11 +3,13 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include <framegrid/api/media_probe.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/http/message.hpp>
+#include <framegrid/rest/jobs_api.hpp>
 #include <framegrid/rest/settings.hpp>
 #include <framegrid/rest/status_pages.hpp>
 #include <framegrid/runtime/offload.hpp>
@@ -25,6 +27,8 @@ struct RestPorts {
     api::MediaProbe& probe;
     // Further samples for /metrics (the server's, the client's); may be empty.
     std::function<void(MetricsWriter&)> metrics;
+    // Without them there is no /v1/jobs.
+    std::optional<JobPorts> jobs{};
 };
 
 // Single-threaded, on ports.executor. Outlives every request that its handler serves.

@@ -21,6 +21,8 @@ struct Call {
     MemoryLease memory;                   // held until the answer has been sent
     // Sends a head, with what every answer of this gateway has. The endpoint may then write to the response.
     std::function<Task<Result<void>>(http::ResponseHead head)> start;
+    std::string trace_id = {};  // 32 hex digits (W3C Trace Context), the caller's or made here
+    std::string owner = {};     // whose jobs and files these are; empty: no authentication
     std::size_t bytes_in = 0;   // of the request's body
     std::size_t bytes_out = 0;  // written by the endpoint itself
     const http::Headers& headers() const { return exchange.head.headers; }

@@ -189,8 +189,8 @@ Result<api::WorkOutput> ExecutorPool::Core::collect(Ticket& ticket) {
         return fail(std::move(error));
     }
     Slot* slot = child.slot_of(ticket.assignment);
-    auto mapped = slot != nullptr ? map_result(*slot, *done.outcome)
-                                            : fail(Errc::kProtocol, "its memory is gone");
+    auto mapped =
+        slot != nullptr ? map_result(*slot, *done.outcome) : fail(Errc::kProtocol, "its memory is gone");
     if (!mapped) {
         ++stats_.tasks_crashed;
         kill(child, "sent a false result (" + mapped.error().message + ")");

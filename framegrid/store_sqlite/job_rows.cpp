@@ -54,9 +54,8 @@ Result<job::Record> find_record(Connection& connection, const std::string& id) {
 }
 
 void insert_record(Connection& connection, const job::Record& record) {
-    auto& insert = connection.prepare(
-        "INSERT INTO jobs (" FG_JOB_COLUMNS ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
-    );
+    auto& insert = connection.prepare("INSERT INTO jobs (" FG_JOB_COLUMNS
+                                      ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     int at = 1;
     const auto text = [&insert, &at](const std::string& value) { insert.bindNoCopy(at++, value); };
     const auto number = [&insert, &at](std::int64_t value) { insert.bind(at++, value); };

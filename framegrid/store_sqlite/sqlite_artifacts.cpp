@@ -37,13 +37,18 @@ Result<job::ArtifactRecord> find_in(Connection& connection, const std::string& i
     return artifact_at(query);
 }
 
+bool is_used_in(Connection& connection, const std::string& digest) {
+    auto& query = connection.prepare("SELECT 1 FROM artifacts WHERE digest = ? LIMIT 1");
+    query.bindNoCopy(1, digest);
+    return query.executeStep();
+}
+
 }  // namespace
 
 Task<Result<void>> SqliteArtifacts::add(job::ArtifactRecord record) {
     co_return co_await database_.write([&](Connection& connection) -> Result<void> {
-        auto& insert = connection.prepare(
-            "INSERT INTO artifacts (" FG_ARTIFACT_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        );
+        auto& insert = connection.prepare("INSERT INTO artifacts (" FG_ARTIFACT_COLUMNS
+                                          ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
         insert.bindNoCopy(1, record.id);
         insert.bindNoCopy(2, record.owner);
         insert.bindNoCopy(3, record.digest);
@@ -96,9 +101,8 @@ Task<Result<std::vector<job::ArtifactRecord>>> SqliteArtifacts::expired(
 ) {
     using Records = Result<std::vector<job::ArtifactRecord>>;
     co_return co_await database_.read([&](Connection& connection) -> Records {
-        auto& query = connection.prepare(
-            "SELECT " FG_ARTIFACT_COLUMNS " FROM artifacts WHERE expires <= ? ORDER BY expires LIMIT ?"
-        );
+        auto& query = connection.prepare("SELECT " FG_ARTIFACT_COLUMNS
+                                         " FROM artifacts WHERE expires <= ? ORDER BY expires LIMIT ?");
         query.bind(1, now_unix_ms);
         query.bind(2, static_cast<std::int64_t>(limit));
         return all_of_rows(query);
@@ -111,9 +115,13 @@ Task<Result<bool>> SqliteArtifacts::remove(std::string id) {
         auto& erase = connection.prepare("DELETE FROM artifacts WHERE id = ?");
         erase.bindNoCopy(1, id);
         erase.exec();
-        auto& others = connection.prepare("SELECT 1 FROM artifacts WHERE digest = ? LIMIT 1");
-        others.bindNoCopy(1, record.digest);
-        return !others.executeStep();
+        return !is_used_in(connection, record.digest);
+    });
+}
+
+Task<Result<bool>> SqliteArtifacts::is_used(std::string digest) {
+    co_return co_await database_.read([&](Connection& connection) -> Result<bool> {
+        return is_used_in(connection, digest);
     });
 }
 

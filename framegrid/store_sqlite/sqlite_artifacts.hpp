@@ -17,10 +17,10 @@ class SqliteArtifacts final : public api::ArtifactIndex {
         std::string owner, std::string before, std::size_t limit
     ) override;
     Task<Result<api::ArtifactUsage>> usage(std::string owner) override;
-    Task<Result<std::vector<job::ArtifactRecord>>> expired(
-        std::int64_t now_unix_ms, std::size_t limit
-    ) override;
+    Task<Result<std::vector<job::ArtifactRecord>>> expired(std::int64_t now_unix_ms, std::size_t limit)
+        override;
     Task<Result<bool>> remove(std::string id) override;
+    Task<Result<bool>> is_used(std::string digest) override;
 
   private:
     Database& database_;

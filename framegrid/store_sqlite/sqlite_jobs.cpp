@@ -43,9 +43,8 @@ void put_change(Connection& connection, const job::Record& record, const api::Jo
 
 Result<api::Submitted> submit_in(Connection& connection, job::Record& record, const job::Event& queued) {
     if (!record.idempotency_key.empty()) {
-        auto& query = connection.prepare(
-            "SELECT " FG_JOB_COLUMNS " FROM jobs WHERE owner = ? AND idempotency_key = ?"
-        );
+        auto& query =
+            connection.prepare("SELECT " FG_JOB_COLUMNS " FROM jobs WHERE owner = ? AND idempotency_key = ?");
         query.bindNoCopy(1, record.owner);
         query.bindNoCopy(2, record.idempotency_key);
         if (query.executeStep()) {
@@ -103,11 +102,13 @@ Result<std::optional<job::Record>> claim_in(
 Result<std::vector<job::Record>> list_in(Connection& connection, const api::JobFilter& filter) {
     // One statement for each set of conditions would be more code than time saved: lists are for people.
     auto& query = connection.prepare(
-        "SELECT " FG_JOB_COLUMNS " FROM jobs WHERE (?1 = 0 OR owner = ?2) AND (?3 < 0 OR state = ?3)"
+        "SELECT " FG_JOB_COLUMNS
+        " FROM jobs WHERE (?1 = 0 OR owner = ?2) AND (?3 < 0 OR state = ?3)"
         " AND (?4 = '' OR kind = ?4) AND parent = ?5 AND (?6 = '' OR id < ?6) ORDER BY id DESC LIMIT ?7"
     );
     auto& of_owner = connection.prepare(
-        "SELECT " FG_JOB_COLUMNS " FROM jobs WHERE owner = ?2 AND ?1 = 1 AND (?3 < 0 OR state = ?3)"
+        "SELECT " FG_JOB_COLUMNS
+        " FROM jobs WHERE owner = ?2 AND ?1 = 1 AND (?3 < 0 OR state = ?3)"
         " AND (?4 = '' OR kind = ?4) AND parent = ?5 AND (?6 = '' OR id < ?6) ORDER BY id DESC LIMIT ?7"
     );
     auto& chosen = filter.owner ? of_owner : query;
@@ -209,10 +210,9 @@ Task<Result<std::vector<job::Record>>> SqliteJobs::waiting(
     std::string after, std::int64_t now_unix_ms, std::size_t limit
 ) {
     co_return co_await database_.read([&](Connection& connection) -> Result<std::vector<job::Record>> {
-        auto& query = connection.prepare(
-            "SELECT " FG_JOB_COLUMNS " FROM jobs INDEXED BY jobs_open WHERE state < 2"
-            " AND (state = 0 OR lease <= ?) AND id > ? ORDER BY id LIMIT ?"
-        );
+        auto& query = connection.prepare("SELECT " FG_JOB_COLUMNS
+                                         " FROM jobs INDEXED BY jobs_open WHERE state < 2"
+                                         " AND (state = 0 OR lease <= ?) AND id > ? ORDER BY id LIMIT ?");
         query.bind(1, now_unix_ms);
         query.bindNoCopy(2, after);
         query.bind(3, static_cast<std::int64_t>(limit));
@@ -298,7 +298,8 @@ Task<Result<std::vector<job::Delivery>>> SqliteJobs::take_due(
 Task<Result<void>> SqliteJobs::update_delivery(job::Delivery delivery) {
     co_return co_await database_.write([&](Connection& connection) -> Result<void> {
         auto& update = connection.prepare(
-            "UPDATE deliveries SET attempts = ?, done = ?, given_up = ?, next = ?, last_outcome = ? WHERE id = ?"
+            "UPDATE deliveries SET attempts = ?, done = ?, given_up = ?, next = ?, last_outcome = ? WHERE id "
+            "= ?"
         );
         update.bind(1, delivery.attempts);
         update.bind(2, delivery.done ? 1 : 0);

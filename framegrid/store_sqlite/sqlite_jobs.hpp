@@ -15,9 +15,8 @@ class SqliteJobs final : public api::JobStore {
     Task<Result<api::Submitted>> submit(job::Record record, job::Event queued) override;
     Task<Result<job::Record>> get(std::string id) override;
     Task<Result<std::vector<job::Record>>> list(api::JobFilter filter) override;
-    Task<Result<std::vector<job::Event>>> events(
-        std::string id, std::uint64_t after, std::size_t limit
-    ) override;
+    Task<Result<std::vector<job::Event>>> events(std::string id, std::uint64_t after, std::size_t limit)
+        override;
     Task<Result<std::vector<job::Record>>> waiting(
         std::string after, std::int64_t now_unix_ms, std::size_t limit
     ) override;

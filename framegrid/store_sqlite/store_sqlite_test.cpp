@@ -35,10 +35,9 @@ class SqliteBench final : public api::JobStoreBench {
 }  // namespace framegrid::store_sqlite
 
 namespace framegrid::api {
-INSTANTIATE_TEST_SUITE_P(
-    Sqlite, JobStoreContract,
-    testing::Values(JobStoreFactory([] { return std::make_unique<store_sqlite::SqliteBench>(); }))
-);
+INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreContract, testing::Values(JobStoreFactory([] {
+                             return std::make_unique<store_sqlite::SqliteBench>();
+                         })));
 }  // namespace framegrid::api
 
 namespace framegrid::store_sqlite {
@@ -69,7 +68,9 @@ TEST(SqliteArtifacts, BytesGoWithTheirLastRecord) {
     EXPECT_TRUE(bench.run(artifacts.expired(49, 10)).empty());
     EXPECT_EQ(bench.run(artifacts.expired(50, 10)).size(), 2U);
     EXPECT_FALSE(bench.run(artifacts.remove("art_1")));
+    EXPECT_TRUE(bench.run(artifacts.is_used("x")));
     EXPECT_TRUE(bench.run(artifacts.remove("art_2")));
+    EXPECT_FALSE(bench.run(artifacts.is_used("x")));
     const auto gone = bench.try_run(artifacts.remove("art_2"));
     ASSERT_FALSE(gone);
     EXPECT_EQ(gone.error().code, Errc::kNotFound);
@@ -79,7 +80,8 @@ TEST(SqliteDatabase, OneFailureInABatchLeavesTheOthers) {
     SqliteBench bench;
     const auto insert = [&bench](const char* id, bool fails) -> Task<Result<int>> {
         return bench.database().write([id, fails](Connection& connection) -> Result<int> {
-            auto& statement = connection.prepare("INSERT INTO deliveries VALUES (?, 'j', '', '', 0, 0, 0, 0, '')");
+            auto& statement =
+                connection.prepare("INSERT INTO deliveries VALUES (?, 'j', '', '', 0, 0, 0, 0, '')");
             statement.bind(1, id);
             statement.exec();
             if (fails) {
@@ -122,8 +124,7 @@ TEST(SqliteDatabase, AFileThatIsNoneIsRefused) {
     EXPECT_NE(opened.error().message.find("damaged"), std::string::npos) << opened.error().message;
     const auto nowhere = Database::open({.file = directory->path() / "none" / "jobs.sqlite"});
     ASSERT_FALSE(nowhere);
-    EXPECT_NE(nowhere.error().message.find("cannot be opened"), std::string::npos)
-        << nowhere.error().message;
+    EXPECT_NE(nowhere.error().message.find("cannot be opened"), std::string::npos) << nowhere.error().message;
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ Result<api::Progress> read_progress(std::string_view text) {
     const auto& object = parsed.get_object();
     const auto number = [&](std::string_view name) {
         const auto* value = object.if_contains(name);
-        const bool fits = value != nullptr && value->is_int64() && value->get_int64() <= api::kProgressStepsMax;
+        const bool fits =
+            value != nullptr && value->is_int64() && value->get_int64() <= api::kProgressStepsMax;
         return fits ? static_cast<int>(value->get_int64()) : -1;
     };
     api::Progress progress;

@@ -107,6 +107,7 @@ class Network:
                  worker_args=(), extra_orchestrators=(), log_level="info"):
         self.common = ["--log-level", log_level]
         self.env = {"FRAMEGRID_SECRET": self.SECRET}
+        self.data = tempfile.TemporaryDirectory(prefix="framegrid-data-")
         self.capacity, self.ai_capacity, self.preset = capacity, ai_capacity, preset
         self.worker_args = list(worker_args)
         self.orchestrators, self.workers, self.uris = [], [], []
@@ -128,8 +129,8 @@ class Network:
         return Process([*self.common, "orchestrator", "--listen", listen, *args], self.env, f"orchestrator-{i}")
 
     def _gateway(self, listen):
-        args = [*self.common, "gateway", "--listen", listen, "--orchestrators", ",".join(self.all_uris),
-                *self.gateway_args]
+        args = [*self.common, "gateway", "--listen", listen, "--data", self.data.name, "--orchestrators",
+                ",".join(self.all_uris), *self.gateway_args]
         return Process(args, self.env, "gateway")
 
     def start_worker(self, order, name="worker", secret=None):
@@ -187,6 +188,7 @@ class Network:
     def __exit__(self, *_):
         for process in [self.gateway, *self.workers, *self.orchestrators]:
             process.stop()
+        self.data.cleanup()
 
 
 def request(url, method="GET", body=None, headers=None, timeout=60):

@@ -107,6 +107,7 @@ class CommandsTest(unittest.TestCase):
 
     def test_up_serves_and_stops_on_ctrl_c(self):
         up = harness.Process(["--json", "up", "--orchestrators", "2", "--workers", "2", "--gateway-port", "0",
+                              "--data", self.enterContext(tempfile.TemporaryDirectory()),
                               "--worker-arg=--x264-preset", "--worker-arg=ultrafast"], name="up")
         started = json.loads(up.line("{"))
         self.assertEqual(len(started["children"]), 5)

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import signal
+import tempfile
 import time
 import unittest
 
@@ -165,7 +166,9 @@ class Impostors(unittest.TestCase):
 
     def test_nobody_there(self):
         port = harness.free_port()
-        gateway = harness.Process(["gateway", "--listen", "127.0.0.1:0", "--orchestrators",
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        gateway = harness.Process(["gateway", "--listen", "127.0.0.1:0", "--data", folder.name, "--orchestrators",
                                    f"https://127.0.0.1:{port}"], name="lonely")
         try:
             url = gateway.line("ready ").split()[1]

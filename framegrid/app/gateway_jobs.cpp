@@ -1,0 +1,179 @@
+#include <framegrid/app/gateway_jobs.hpp>
+
+#include <sys/file.h>
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include <framegrid/app/keys.hpp>
+#include <framegrid/crypto/hash.hpp>
+#include <framegrid/objects_fs/fs_objects.hpp>
+#include <framegrid/rest/outgoing.hpp>
+#include <framegrid/store_sqlite/sqlite_artifacts.hpp>
+#include <framegrid/store_sqlite/sqlite_jobs.hpp>
+
+namespace framegrid::app {
+
+namespace {
+
+constexpr unsigned kOwnerOnly = 0600;
+constexpr std::size_t kSecretBytes = 24;
+constexpr std::string_view kSecretPrefix = "whsec_";
+
+// One process at a time: two desks would take each other's jobs for left ones.
+Result<host::UniqueFd> lock_directory(const host::Path& directory) {
+    const auto file = directory / "lock";
+    host::UniqueFd fd(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kOwnerOnly));
+    if (!fd) {
+        return fail(host::system_error("cannot open " + file.string(), errno));
+    }
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        return fail(
+            Errc::kCapacity,
+            "another gateway uses " + directory.string() +
+                ": give this one a directory of its own with --data",
+            "data"
+        );
+    }
+    return fd;
+}
+
+// The secret as Standard Webhooks write it: "whsec_" and base64. Made on the first start.
+Result<Bytes> webhook_secret(const host::Path& directory, const std::string& chosen, Random& random) {
+    const auto file = chosen.empty() ? directory / "webhook.secret" : host::Path(chosen);
+    if (chosen.empty() && !std::filesystem::exists(file)) {
+        Bytes fresh(kSecretBytes);
+        random.fill(fresh);
+        const auto text = std::string(kSecretPrefix) + crypto::base64(fresh) + "\n";
+        FG_CHECK(host::write_file_atomic(file, as_bytes(text), host::Durability::kSynced, kOwnerOnly));
+    }
+    FG_TRY(text, read_secret_file(file.string()));
+    if (!text.starts_with(kSecretPrefix)) {
+        return fail(
+            Errc::kInvalidArgument, file.string() + " does not hold a webhook secret (whsec_ and base64)",
+            "webhook-secret-file"
+        );
+    }
+    return crypto::parse_base64(text.substr(kSecretPrefix.size()));
+}
+
+gateway::DeskSettings desk_settings(const JobOptions& options, std::string public_url) {
+    gateway::DeskSettings out;
+    out.holder = "gateway";
+    out.public_url = std::move(public_url);
+    out.running_max = static_cast<std::size_t>(options.running_max);
+    out.running_of_owner_max = out.running_max;
+    out.queued_max = static_cast<std::size_t>(options.queued_max);
+    out.queued_of_owner_max = out.queued_max;
+    out.retention = std::chrono::hours(options.retention_hours);
+    return out;
+}
+
+gateway::WorkSettings work_settings(const JobOptions& options) {
+    gateway::WorkSettings out;
+    out.artifact_life = std::chrono::hours(options.retention_hours);
+    return out;
+}
+
+struct Opened {
+    host::UniqueFd lock;
+    std::unique_ptr<store_sqlite::Database> database;
+    std::unique_ptr<objects_fs::FsObjects> objects;
+    Bytes secret;
+};
+
+Result<Opened> open_all(Session& session, const JobOptions& options) {
+    const auto directory =
+        options.data.empty() ? host::data_dir() / "gateway" : host::expand_home(options.data);
+    FG_CHECK(host::make_dirs(directory, 0700));
+    FG_TRY(lock, lock_directory(directory));
+    FG_TRY(database, store_sqlite::Database::open({.file = directory / "jobs.sqlite"}));
+    FG_TRY(objects, objects_fs::FsObjects::open(directory / "objects", session.pool, session.random));
+    FG_TRY(secret, webhook_secret(directory, options.webhook_secret_file, session.random));
+    return Opened{std::move(lock), std::move(database), std::move(objects), std::move(secret)};
+}
+
+class LocalJobs final : public GatewayJobs {
+  public:
+    LocalJobs(
+        Session& session, gateway::Gateway& gateway, const JobOptions& options, std::string public_url,
+        Opened opened
+    )
+        : opened_(std::move(opened)),
+          client_(
+              session.loop.executor(), session.clock, rest::stranger_client_settings(options.fetch_anywhere),
+              session.log
+          ),
+          jobs_(*opened_.database, session.clock),
+          artifacts_(*opened_.database),
+          fetcher_(client_, session.clock),
+          sender_(client_, session.clock, opened_.secret),
+          work_settings_(work_settings(options)),
+          work_(gateway::make_job_work(
+              {session.clock, session.random, session.log, gateway, *opened_.objects, artifacts_, fetcher_},
+              work_settings_
+          )),
+          desk_(gateway::make_job_desk(
+              {session.loop.executor(), session.clock, session.random, session.log, jobs_, *work_, sender_},
+              desk_settings(options, std::move(public_url))
+          )) {}
+
+    rest::JobPorts ports() override { return {*desk_, jobs_, *opened_.objects, artifacts_, work_settings_}; }
+    Task<Result<bool>> serve() override { return desk_->serve(); }
+    void drain() override { desk_->drain(); }
+    Task<void> stop() override { return client_.stop(); }
+    void dump(MetricsWriter& out) const override {
+        gateway::dump(out, desk_->stats());
+        store_sqlite::dump(out, opened_.database->stats());
+    }
+
+  private:
+    Opened opened_;
+    http::Client client_;
+    store_sqlite::SqliteJobs jobs_;
+    store_sqlite::SqliteArtifacts artifacts_;
+    rest::HttpFetcher fetcher_;
+    rest::WebhookSender sender_;
+    gateway::WorkSettings work_settings_;
+    std::unique_ptr<gateway::JobRunner> work_;
+    std::unique_ptr<gateway::JobDesk> desk_;
+};
+
+}  // namespace
+
+void add_job_options(CLI::App& command, JobOptions& options) {
+    command
+        .add_option(
+            "--data", options.data, "directory of jobs and files; default: $XDG_DATA_HOME/framegrid/gateway"
+        )
+        ->envname("FRAMEGRID_DATA");
+    command.add_option("--jobs-running", options.running_max, "durable jobs at once; others queue")
+        ->check(CLI::Range(1, 10'000))
+        ->capture_default_str();
+    command
+        .add_option("--jobs-queued", options.queued_max, "durable jobs that wait; more are refused with 429")
+        ->check(CLI::Range(1, 1'000'000))
+        ->capture_default_str();
+    command
+        .add_option("--retention-hours", options.retention_hours, "finished jobs and files are kept so long")
+        ->check(CLI::Range(1, 24 * 3650))
+        ->capture_default_str();
+    command.add_option(
+        "--webhook-secret-file", options.webhook_secret_file,
+        "signs messages to webhooks (whsec_...); default: made in the data directory"
+    );
+    command.add_flag(
+        "--fetch-anywhere", options.fetch_anywhere,
+        "inputs by URL and webhooks may have private addresses (for networks that you trust)"
+    );
+}
+
+Result<std::unique_ptr<GatewayJobs>> GatewayJobs::open(
+    Session& session, gateway::Gateway& gateway, const JobOptions& options, std::string public_url
+) {
+    FG_TRY(opened, open_all(session, options));
+    return std::make_unique<LocalJobs>(session, gateway, options, std::move(public_url), std::move(opened));
+}
+
+}  // namespace framegrid::app

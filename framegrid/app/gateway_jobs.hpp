@@ -1,0 +1,41 @@
+// What a gateway's durable jobs are made of: stores, the desk and the calls it makes.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include <framegrid/app/session.hpp>
+#include <framegrid/gateway/gateway.hpp>
+#include <framegrid/host/files.hpp>
+#include <framegrid/rest/jobs_api.hpp>
+
+namespace framegrid::app {
+
+struct JobOptions {
+    std::string data;             // directory; empty: host::data_dir()/gateway
+    bool fetch_anywhere = false;  // inputs and webhooks may have private addresses
+    std::string webhook_secret_file;
+    int running_max = 256;
+    int queued_max = 20'000;
+    int retention_hours = 24 * 7;
+};
+void add_job_options(CLI::App& command, JobOptions& options);
+
+// Session and gateway outlive it.
+class GatewayJobs {
+  public:
+    // Opens or makes everything below the data directory. Blocking. kIo, kForbidden; kCapacity: another
+    // gateway uses the directory.
+    static Result<std::unique_ptr<GatewayJobs>> open(
+        Session& session, gateway::Gateway& gateway, const JobOptions& options, std::string public_url
+    );
+    virtual ~GatewayJobs() = default;
+    virtual rest::JobPorts ports() = 0;
+    // Until cancelled.
+    virtual Task<Result<bool>> serve() = 0;
+    virtual void drain() = 0;
+    virtual Task<void> stop() = 0;
+    virtual void dump(MetricsWriter& out) const = 0;
+};
+
+}  // namespace framegrid::app

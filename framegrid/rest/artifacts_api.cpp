@@ -1,0 +1,327 @@
+#include <framegrid/rest/artifacts_api.hpp>
+
+#include <boost/json.hpp>
+
+#include <framegrid/base/utf8.hpp>
+#include <framegrid/http/text.hpp>
+#include <framegrid/job/record.hpp>
+#include <framegrid/job/record_json.hpp>
+#include <framegrid/media/file_types.hpp>
+#include <framegrid/rest/byte_range.hpp>
+#include <framegrid/rest/problem.hpp>
+#include <framegrid/rest/request_text.hpp>
+
+namespace framegrid::rest {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kHeadBytes = 4'096;  // enough to recognise a file by
+constexpr std::size_t kNameBytesMax = 200;
+constexpr std::size_t kPageMax = 200;
+constexpr std::size_t kSweepMax = 100;
+constexpr std::uint64_t kPieceBytes = 1 << 20;
+constexpr Duration kUnusedLife = std::chrono::minutes(10);
+
+// What was uploaded as, for downloads: no path, nothing that a header or a terminal could trip over.
+std::string safe_name(std::string_view name) {
+    name = name.substr(name.find_last_of("/\\") + 1).substr(0, kNameBytesMax);
+    std::string out = valid_utf8(name);
+    std::erase_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    return out;
+}
+
+}  // namespace
+
+ArtifactsApi::ArtifactsApi(
+    api::Objects& objects, api::ArtifactIndex& index, Clock& clock, Random& random, Logger log,
+    ArtifactsSettings settings
+)
+    : objects_(objects),
+      index_(index),
+      clock_(clock),
+      random_(random),
+      log_(std::move(log)),
+      settings_(std::move(settings)) {}
+
+void ArtifactsApi::add_routes(Router& router) {
+    using Method = Task<Answer> (ArtifactsApi::*)(Call&);
+    const auto add = [this, &router](std::string method, std::string pattern, RouteKind kind, Method serve) {
+        router.add({std::move(method), std::move(pattern), kind, [this, serve](Call& call) {
+                        return (this->*serve)(call);
+                    }});
+    };
+    add("POST", "/v1/artifacts", RouteKind::kJob, &ArtifactsApi::upload);
+    add("GET", "/v1/artifacts", RouteKind::kPage, &ArtifactsApi::list);
+    add("GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show);
+    add("DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase);
+    add("GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content);
+}
+
+std::string ArtifactsApi::described(const Call& call, const job::ArtifactRecord& record) const {
+    json::object out{
+        {"id", record.id},
+        {"object", "artifact"},
+        {"content_type", record.content_type},
+        {"bytes", record.bytes},
+        {"sha256", record.digest},
+        {"created_at", job::utc_text(record.created_unix_ms)},
+        {"expires_at", job::utc_text(record.expires_unix_ms)},
+        {"url", origin_of(call.exchange.head, settings_.public_url) + job::artifact_path(record.id)}
+    };
+    if (!record.name.empty()) {
+        out["name"] = record.name;
+    }
+    if (!record.job_id.empty()) {
+        out["job"] = record.job_id;
+    }
+    return json::serialize(out);
+}
+
+Task<Result<void>> ArtifactsApi::check_quota(std::string owner) {
+    const auto usage = co_await index_.usage(std::move(owner));
+    if (!usage) {
+        co_return fail(usage.error());
+    }
+    if (usage->bytes >= settings_.owner_bytes_max) {
+        co_return fail(
+            Errc::kTooLarge, "you keep as many bytes as you may; delete some files first", "quota"
+        );
+    }
+    co_return Result<void>{};
+}
+
+Task<Result<job::ArtifactRecord>> ArtifactsApi::receive(Call& call) {
+    FG_CO_CHECK(co_await check_quota(call.owner));
+    const auto deadline = Deadline::after(clock_, settings_.upload_time_max);
+    auto writer = co_await objects_.create(soon());
+    if (!writer) {
+        co_return fail(std::move(writer.error()));
+    }
+    Bytes head;
+    std::uint64_t bytes = 0;
+    for (;;) {
+        auto piece = co_await call.exchange.body.read();
+        if (!piece) {
+            co_return fail(std::move(piece.error()));
+        }
+        if (piece->empty()) {
+            break;
+        }
+        bytes += piece->size();
+        if (bytes > settings_.file_bytes_max) {
+            co_return fail(
+                Errc::kTooLarge, "a file has at most " + std::to_string(settings_.file_bytes_max) + " bytes"
+            );
+        }
+        if (deadline.passed(clock_)) {
+            co_return fail(Errc::kDeadline, "the upload took too long");
+        }
+        const auto view = piece->view().first(std::min(piece->size(), kHeadBytes - head.size()));
+        head.insert(head.end(), view.begin(), view.end());
+        FG_CO_CHECK(co_await (*writer)->append(std::move(*piece), soon()));
+    }
+    call.bytes_in = bytes;
+    const auto object = co_await (*writer)->finish(soon());
+    if (!object) {
+        co_return fail(object.error());
+    }
+    job::ArtifactRecord record;
+    record.created_unix_ms = clock_.unix_ms();
+    record.id = job::make_id("art", record.created_unix_ms, random_);
+    record.owner = call.owner;
+    record.digest = object->digest;
+    record.bytes = object->bytes;
+    record.content_type = std::string(media::recognise(head).value_or("application/octet-stream"));
+    const auto life = std::chrono::duration_cast<std::chrono::milliseconds>(settings_.life);
+    record.expires_unix_ms = record.created_unix_ms + life.count();
+    for (const auto& [name, value] : query_of(call.exchange.head.query())) {
+        if (name == "name") {
+            record.name = safe_name(value);
+        }
+    }
+    FG_CO_CHECK(co_await index_.add(record));
+    co_return record;
+}
+
+Task<Answer> ArtifactsApi::upload(Call& call) {
+    if (call.headers().get("content-type").value_or("").starts_with("multipart/")) {
+        co_return problem_answer(
+            make_error(
+                Errc::kInvalidArgument, "send the file itself as the body (curl --data-binary @FILE)",
+                "content-type"
+            ),
+            call.trace_id
+        );
+    }
+    const auto record = co_await receive(call);
+    if (!record) {
+        co_return problem_answer(record.error(), call.trace_id);
+    }
+    Answer answer = json_answer(described(call, *record));
+    answer.status = 201;
+    answer.headers.add("location", "/v1/artifacts/" + record->id);
+    co_return answer;
+}
+
+Task<Result<job::ArtifactRecord>> ArtifactsApi::find(Call& call) {
+    auto record = co_await index_.find(call.parameters.front());
+    if (record && record->owner != call.owner) {
+        co_return fail(Errc::kNotFound, "there is no such file", "id");
+    }
+    co_return record;
+}
+
+Task<Answer> ArtifactsApi::show(Call& call) {
+    const auto record = co_await find(call);
+    if (!record) {
+        co_return problem_answer(record.error(), call.trace_id);
+    }
+    co_return json_answer(described(call, *record));
+}
+
+Task<Answer> ArtifactsApi::list(Call& call) {
+    std::string before;
+    for (const auto& [name, value] : query_of(call.exchange.head.query())) {
+        if (name == "before") {
+            before = value;
+        }
+    }
+    const auto records = co_await index_.list(call.owner, before, kPageMax);
+    if (!records) {
+        co_return problem_answer(records.error(), call.trace_id);
+    }
+    std::string text = R"({"object":"list","data":[)";
+    for (const auto& record : *records) {
+        text += (&record == &records->front() ? "" : ",") + described(call, record);
+    }
+    text += "]";
+    if (records->size() == kPageMax) {
+        text += R"(,"next_before":")" + records->back().id + "\"";
+    }
+    co_return json_answer(text + "}");
+}
+
+Task<Result<void>> ArtifactsApi::send(
+    Call& call, job::ArtifactRecord record, std::uint64_t offset, std::uint64_t bytes
+) {
+    while (bytes > 0) {
+        auto piece = co_await objects_.read(record.digest, offset, std::min(bytes, kPieceBytes), soon());
+        if (!piece) {
+            co_return fail(std::move(piece.error()));
+        }
+        if (piece->empty()) {
+            co_return fail(Errc::kIo, "a stored file is shorter than it was");
+        }
+        offset += piece->size();
+        bytes -= piece->size();
+        call.bytes_out += piece->size();
+        FG_CO_CHECK(co_await call.exchange.response.write(std::move(*piece)));
+    }
+    co_return Result<void>{};
+}
+
+Task<Answer> ArtifactsApi::content(Call& call) {
+    const auto record = co_await find(call);
+    if (!record) {
+        co_return problem_answer(record.error(), call.trace_id);
+    }
+    const std::string tag = "\"" + record->digest + "\"";
+    if (call.headers().get("if-none-match") == tag) {
+        Answer unchanged;
+        unchanged.status = 304;
+        unchanged.headers.add("etag", tag);
+        co_return unchanged;
+    }
+    const bool whole = call.headers().get("if-range").value_or(tag) != tag;
+    const auto range = parse_range(whole ? "" : call.headers().get("range").value_or(""), record->bytes);
+    if (!range) {
+        auto none = problem_answer(range.error(), call.trace_id, 416);
+        none.headers.add("content-range", "bytes */" + std::to_string(record->bytes));
+        co_return none;
+    }
+    http::ResponseHead head;
+    head.status = range->is_part ? 206 : 200;
+    head.headers.add("content-type", record->content_type);
+    head.headers.add("content-length", std::to_string(range->bytes));
+    head.headers.add("accept-ranges", "bytes");
+    head.headers.add("etag", tag);
+    head.headers.add("x-content-type-options", "nosniff");
+    head.headers.add("cache-control", "private, max-age=86400, immutable");
+    if (!record->name.empty()) {
+        head.headers.add(
+            "content-disposition", "inline; filename=\"" + http::escape_quoted(record->name) + "\""
+        );
+    }
+    if (range->is_part) {
+        head.headers.add(
+            "content-range", "bytes " + std::to_string(range->offset) + "-" +
+                                 std::to_string(range->offset + range->bytes - 1) + "/" +
+                                 std::to_string(record->bytes)
+        );
+    }
+    Answer rest;
+    if (call.exchange.head.method == "HEAD") {
+        rest.status = head.status;
+        rest.headers = std::move(head.headers);
+        co_return rest;
+    }
+    const auto begun = co_await call.start(std::move(head));
+    if (!begun || !co_await send(call, *record, range->offset, range->bytes)) {
+        rest.status = 499;
+    }
+    co_return rest;
+}
+
+Task<Result<void>> ArtifactsApi::remove(job::ArtifactRecord record) {
+    const auto last = co_await index_.remove(record.id);
+    if (!last) {
+        co_return fail(last.error());
+    }
+    if (*last) {
+        unused_.emplace_back(record.digest, clock_.now());
+    }
+    co_return Result<void>{};
+}
+
+Task<Answer> ArtifactsApi::erase(Call& call) {
+    auto record = co_await find(call);
+    if (!record) {
+        co_return problem_answer(record.error(), call.trace_id);
+    }
+    const auto removed = co_await remove(*std::move(record));
+    if (!removed) {
+        co_return problem_answer(removed.error(), call.trace_id);
+    }
+    Answer answer;
+    answer.status = 204;
+    co_return answer;
+}
+
+Task<void> ArtifactsApi::sweep_objects() {
+    while (!unused_.empty() && unused_.front().second + kUnusedLife <= clock_.now()) {
+        const std::string digest = std::move(unused_.front().first);
+        unused_.pop_front();
+        const auto used = co_await index_.is_used(digest);
+        if (used && !*used) {
+            (void)co_await objects_.remove(digest, soon());
+        }
+    }
+}
+
+Task<void> ArtifactsApi::sweep() {
+    co_await sweep_objects();
+    const auto expired = co_await index_.expired(clock_.unix_ms(), kSweepMax);
+    for (const auto& record : expired ? *expired : std::vector<job::ArtifactRecord>{}) {
+        const auto removed = co_await remove(record);
+        if (!removed) {
+            log_.warn(
+                "rest.artifact_not_removed", {{"artifact", record.id}, {"error", removed.error().message}}
+            );
+            co_return;
+        }
+    }
+}
+
+}  // namespace framegrid::rest

@@ -1,0 +1,63 @@
+// /v1/artifacts: stored files over HTTP, streamed both ways.
+#pragma once
+
+#include <deque>
+
+#include <framegrid/api/artifact_index.hpp>
+#include <framegrid/api/objects.hpp>
+#include <framegrid/base/log.hpp>
+#include <framegrid/rest/router.hpp>
+#include <framegrid/runtime/random.hpp>
+
+namespace framegrid::rest {
+
+struct ArtifactsSettings {
+    std::uint64_t file_bytes_max = std::uint64_t{16} << 30;
+    std::uint64_t owner_bytes_max = std::uint64_t{256} << 30;  // of all files that an owner keeps
+    Duration upload_time_max = std::chrono::hours(1);
+    Duration life = std::chrono::hours(24 * 7);
+    Duration store_time_max = std::chrono::minutes(2);  // for each access to the store
+    std::string public_url;                             // as RestSettings
+};
+
+// Lives as long as the Rest.
+class ArtifactsApi {
+  public:
+    ArtifactsApi(
+        api::Objects& objects, api::ArtifactIndex& index, Clock& clock, Random& random, Logger log,
+        ArtifactsSettings settings
+    );
+    void add_routes(Router& router);
+    // Removes some of what has expired.
+    Task<void> sweep();
+
+  private:
+    Task<Answer> upload(Call& call);
+    Task<Answer> list(Call& call);
+    Task<Answer> show(Call& call);
+    Task<Answer> content(Call& call);
+    Task<Answer> erase(Call& call);
+
+    Task<Result<job::ArtifactRecord>> receive(Call& call);
+    Task<Result<void>> check_quota(std::string owner);
+    Task<Result<job::ArtifactRecord>> find(Call& call);
+    Task<Result<void>> remove(job::ArtifactRecord record);
+    Task<Result<void>> send(
+        Call& call, job::ArtifactRecord record, std::uint64_t offset, std::uint64_t bytes
+    );
+    std::string described(const Call& call, const job::ArtifactRecord& record) const;
+    Task<void> sweep_objects();
+    Deadline soon() const { return Deadline::after(clock_, settings_.store_time_max); }
+
+    api::Objects& objects_;
+    api::ArtifactIndex& index_;
+    Clock& clock_;
+    Random& random_;
+    Logger log_;
+    const ArtifactsSettings settings_;
+    // Bytes that had no record any more, and since when. They stay a while: somebody may be storing the same
+    // ones right now, and has not written the record yet.
+    std::deque<std::pair<std::string, TimePoint>> unused_;
+};
+
+}  // namespace framegrid::rest

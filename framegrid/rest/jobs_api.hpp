@@ -1,0 +1,60 @@
+// /v1/jobs: durable jobs over HTTP (docs/jobs.md).
+#pragma once
+
+#include <framegrid/api/artifact_index.hpp>
+#include <framegrid/api/job_store.hpp>
+#include <framegrid/api/objects.hpp>
+#include <framegrid/gateway/job_desk.hpp>
+#include <framegrid/gateway/job_work.hpp>
+#include <framegrid/rest/router.hpp>
+
+namespace framegrid::rest {
+
+// What durable jobs need. The references outlive whoever has them.
+struct JobPorts {
+    gateway::JobDesk& desk;
+    api::JobStore& store;
+    api::Objects& objects;
+    api::ArtifactIndex& artifacts;
+    gateway::WorkSettings work;
+};
+
+struct JobsApiSettings {
+    std::size_t body_bytes_max = 310'000'000;      // of a submission with its files
+    std::size_t listeners_max = 20'000;            // open event streams
+    Duration wait_max = std::chrono::minutes(10);  // of Prefer: wait
+    Duration upload_time_max = std::chrono::minutes(5);
+    std::string public_url;  // as RestSettings
+};
+
+// Lives as long as the Rest.
+class JobsApi {
+  public:
+    JobsApi(JobPorts ports, Clock& clock, Random& random, JobsApiSettings settings);
+    void add_routes(Router& router);
+
+  private:
+    Task<Answer> submit(Call& call);
+    Task<Answer> list(Call& call);
+    Task<Answer> show(Call& call);
+    Task<Answer> cancel(Call& call);
+    Task<Answer> events(Call& call);
+    Task<Answer> deliveries(Call& call);
+
+    Task<Result<gateway::NewJob>> read_submission(Call& call);
+    Task<Result<std::string>> read_form(Call& call, std::string boundary);
+    Task<Result<std::string>> keep_file(Call& call, std::string name, Blob bytes);
+    Task<Result<job::Record>> find(Call& call, std::string id);
+    Task<Result<job::Record>> wait_for(std::string id, TimePoint until);
+    Task<Result<void>> tell(Call& call, job::Record record, std::uint64_t number);
+    Answer job_answer(const Call& call, const job::Record& record, int status) const;
+    std::string described(const Call& call, const job::Record& record) const;
+
+    JobPorts ports_;
+    Clock& clock_;
+    Random& random_;
+    const JobsApiSettings settings_;
+    std::size_t listeners_ = 0;
+};
+
+}  // namespace framegrid::rest
