@@ -24,10 +24,3 @@ endif()
 if(FG_BENCH)
   find_package(benchmark REQUIRED)
 endif()
-
-# CLI11 is a header library whose functions every user would compile again, which was two fifths of a clean build.
-# Its own switch for that leaves declarations; cmake/cli11.cpp holds the rest.
-add_library(fg_cli11 STATIC ${CMAKE_CURRENT_LIST_DIR}/cli11.cpp)
-target_compile_definitions(fg_cli11 PUBLIC CLI11_COMPILE)
-target_link_libraries(fg_cli11 PUBLIC CLI11::CLI11)
-add_library(framegrid::cli11 ALIAS fg_cli11)

@@ -100,6 +100,22 @@ Result<std::unique_ptr<gateway::OrchestratorSource>> make_source(
     return std::make_unique<rest::StaticSource>(std::move(fixed));
 }
 
+Task<Result<bool>> run_services(gateway::Gateway& role, rest::Rest& api, GatewayJobs& jobs) {
+    std::vector<Task<Result<bool>>> services;
+    services.push_back(role.serve());
+    services.push_back(api.serve());
+    services.push_back(jobs.serve());
+    auto results = co_await all_of(std::move(services));
+    co_return std::move(results.front());
+}
+
+Task<void> shut_down(http::Server& server, http::Client& client, GatewayJobs& jobs, Probe& probe) {
+    co_await server.stop(std::chrono::seconds(1));
+    co_await client.stop();
+    co_await jobs.stop();
+    co_await probe.stop();
+}
+
 Task<Result<int>> serve(Session& session, GatewayOptions options) {
     auto listen = server_settings(options.listen);
     auto source = make_source(session, options);
@@ -159,24 +175,9 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     const std::string uri = local_uri(*listen, server.port());
     session.log.info("gateway.listening", {{"uri", uri}});
     announce_ready(uri);
-    struct Life {
-        static Task<Result<bool>> all(gateway::Gateway& role, rest::Rest& api, GatewayJobs& jobs) {
-            std::vector<Task<Result<bool>>> services;
-            services.push_back(role.serve());
-            services.push_back(api.serve());
-            services.push_back(jobs.serve());
-            auto results = co_await all_of(std::move(services));
-            co_return std::move(results.front());
-        }
-        static Task<void> shut(http::Server& server, http::Client& client, GatewayJobs& jobs, Probe& probe) {
-            co_await server.stop(std::chrono::seconds(1));
-            co_await client.stop();
-            co_await jobs.stop();
-            co_await probe.stop();
-        }
-    };
-    (void
-    )co_await with_cleanup<bool>(Life::all(*role, api, **jobs), Life::shut(server, client, **jobs, probe));
+    (void)co_await with_cleanup<bool>(
+        run_services(*role, api, **jobs), shut_down(server, client, **jobs, probe)
+    );
     co_return kExitOk;
 }
 

@@ -34,7 +34,7 @@ class Desk final : public JobDesk {
     Task<Result<api::Submitted>> submit(NewJob job) override;
     Task<Result<job::Record>> cancel(std::string id) override;
     std::optional<QueuePlace> place_of(const std::string& id) const override;
-    std::shared_ptr<JobChannel> listen(const std::string& id) override { return feed_.open(id); }
+    std::shared_ptr<JobChannel> listen(const std::string& id) override { return feed_.channel_of(id); }
     Task<Result<std::vector<ToldEvent>>> events_after(
         std::string id, std::shared_ptr<JobChannel> channel, std::uint64_t number, TimePoint until
     ) override;
@@ -191,7 +191,7 @@ Task<Result<bool>> Desk::dispatch(TaskGroup& running) {
 
 Task<RunEnd> Desk::run_claimed(job::Record record) {
     const std::string id = record.id;
-    const auto channel = feed_.open(id);
+    const auto channel = feed_.channel_of(id);
     const auto started = "{\"attempt\":" + std::to_string(record.attempt) + "}";
     channel->publish({{record.events, ports_.clock.unix_ms(), "started", started}, {}}, false);
     JobRun run(ports_, settings_, std::move(record), channel);

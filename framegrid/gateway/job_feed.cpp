@@ -23,7 +23,7 @@ bool JobChannel::after(std::uint64_t number, std::vector<ToldEvent>& out) const 
     return true;
 }
 
-std::shared_ptr<JobChannel> JobFeed::open(const std::string& job_id) {
+std::shared_ptr<JobChannel> JobFeed::channel_of(const std::string& job_id) {
     auto& known = channels_[job_id];
     if (auto channel = known.lock()) {
         return channel;

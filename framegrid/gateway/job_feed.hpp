@@ -46,7 +46,7 @@ class JobChannel {
 class JobFeed {
   public:
     // The same channel for all who ask while somebody holds it.
-    std::shared_ptr<JobChannel> open(const std::string& job_id);
+    std::shared_ptr<JobChannel> channel_of(const std::string& job_id);
     // Null when nobody holds it.
     std::shared_ptr<JobChannel> find(const std::string& job_id) const;
     std::vector<std::string> ids() const;

@@ -17,7 +17,8 @@ std::string error_of(std::string_view json) {
 
 TEST(Document, ReadsEverything) {
     constexpr std::string_view kText =
-        R"({"pipeline":"image-to-image","model":"a/b","inputs":{"image":"art_01jdkq3z8m4v7c2x9b5n6w0rth"},"parameters":{"prompt":"a cat","seed":7,"strength":0.5},
+        R"({"pipeline":"image-to-image","model":"a/b","inputs":{"image":"art_01jdkq3z8m4v7c2x9b5n6w0rth"},
+        "parameters":{"prompt":"a cat","seed":7,"strength":0.5},
         "max_price":"1200","deadline_ms":60000,"priority":"high","preview_steps":5,
         "webhook":"https://example.com/hook","idempotency_key":"order-7","metadata":{"user":[1,null]}})";
     const auto document = parse_document(kText);

@@ -1,5 +1,8 @@
 #include <framegrid/job/fair_queue.hpp>
 
+#include <map>
+#include <vector>
+
 #include <framegrid/runtime/seeded_random.hpp>
 
 #include <gtest/gtest.h>

@@ -12,7 +12,8 @@ constexpr int kSchemaVersion = 1;
 // Job and artifact ids sort by time, so rows are appended at the end of their tables.
 constexpr const char* kSchema = R"sql(
 CREATE TABLE jobs (
-  id TEXT PRIMARY KEY, owner TEXT NOT NULL, request TEXT NOT NULL, kind TEXT NOT NULL, state INTEGER NOT NULL,
+  id TEXT PRIMARY KEY, owner TEXT NOT NULL, request TEXT NOT NULL, kind TEXT NOT NULL,
+  state INTEGER NOT NULL,
   priority INTEGER NOT NULL, created INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL,
   deadline INTEGER NOT NULL, attempt INTEGER NOT NULL, holder TEXT NOT NULL, lease INTEGER NOT NULL,
   cancel_wanted INTEGER NOT NULL, result TEXT NOT NULL, events INTEGER NOT NULL, idempotency_key TEXT NOT NULL,
@@ -34,7 +35,8 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (next) WHERE done = 0;
 CREATE INDEX deliveries_of_job ON deliveries (job);
 CREATE TABLE artifacts (
-  id TEXT PRIMARY KEY, owner TEXT NOT NULL, digest TEXT NOT NULL, bytes INTEGER NOT NULL, content_type TEXT NOT NULL,
+  id TEXT PRIMARY KEY, owner TEXT NOT NULL, digest TEXT NOT NULL, bytes INTEGER NOT NULL,
+  content_type TEXT NOT NULL,
   name TEXT NOT NULL, job TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX artifacts_of_owner ON artifacts (owner, id);
@@ -55,6 +57,11 @@ void migrate(SQLite::Database& database) {
     transaction.commit();
 }
 
+int note_log_pages(void* into, sqlite3* /*database*/, const char* /*name*/, int pages) {
+    *static_cast<int*>(into) = pages;
+    return SQLITE_OK;
+}
+
 }  // namespace
 
 Connection::Connection(const std::filesystem::path& file, Mode mode)
@@ -67,7 +74,9 @@ Connection::Connection(const std::filesystem::path& file, Mode mode)
         database_.exec("PRAGMA journal_mode = WAL");
         // Each commit reaches the disk: an accepted job survives a loss of power.
         database_.exec("PRAGMA synchronous = FULL");
-        database_.exec("PRAGMA wal_autocheckpoint = 4000");
+        // Checkpoints sync the file, which would hold up whoever waits for a commit: the database has a
+        // thread for them.
+        sqlite3_wal_hook(database_.getHandle(), note_log_pages, log_pages_.get());
         migrate(database_);
     }
     database_.exec("PRAGMA cache_size = -16000");  // 16 MB
@@ -90,6 +99,12 @@ void Connection::settle() {
         (void)statement->tryReset();
     }
     used_.clear();
+}
+
+void Connection::checkpoint() {
+    (void)sqlite3_wal_checkpoint_v2(
+        database_.getHandle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr
+    );
 }
 
 bool Connection::in_transaction() const {

@@ -27,11 +27,16 @@ class Connection {
     // Ends the statements that were used since the last call: an open one would hold back a commit, or show
     // later readers an old state.
     void settle();
+    // Pages of the write-ahead log that the last commit of this connection saw.
+    int log_pages() const { return *log_pages_; }
+    // Moves the log's pages into the file, as far as nobody reads old ones. Writers go on meanwhile.
+    void checkpoint();
     // Whether a transaction is open: a full disk ends one by itself.
     bool in_transaction() const;
 
   private:
     SQLite::Database database_;
+    std::unique_ptr<int> log_pages_ = std::make_unique<int>(0);  // written by a callback of the library
     std::unordered_map<const char*, std::unique_ptr<SQLite::Statement>> statements_;
     std::vector<SQLite::Statement*> used_;
 };

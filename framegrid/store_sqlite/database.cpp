@@ -6,6 +6,8 @@ namespace framegrid::store_sqlite {
 
 namespace {
 
+constexpr int kLogPagesMax = 2'000;  // 8 MB
+
 // Runs `fn` and says what the library threw.
 template <class F>
 std::optional<Error> attempt(F fn) {
@@ -26,11 +28,15 @@ void dump(MetricsWriter& out, const DatabaseStats& stats) {
     out.gauge("framegrid_store_changes_waiting", static_cast<double>(stats.waiting));
 }
 
-Lane::Lane(std::unique_ptr<Connection> connection, bool writes, const DatabaseSettings& settings)
+Lane::Lane(
+    std::unique_ptr<Connection> connection, bool writes, const DatabaseSettings& settings,
+    std::function<void(int log_pages)> committed
+)
     : connection_(std::move(connection)),
       writes_(writes),
       queue_max_(settings.queue_max),
       batch_max_(settings.batch_max),
+      committed_(std::move(committed)),
       thread_([this] { serve(); }) {}
 
 Lane::~Lane() {
@@ -137,15 +143,39 @@ void Lane::write_all(std::deque<Work>& batch) {
             connection_->settle();
         }
         finish(batch, std::max<std::size_t>(count, 1), broken ? &*broken : nullptr);
+        committed_(connection_->log_pages());
+    }
+}
+
+Database::Database(Connections connections, const DatabaseSettings& settings)
+    : tidier_(std::move(connections.tidier), false, settings),
+      writer_(std::move(connections.writer), true, settings, [this](int log_pages) { tidy(log_pages); }),
+      reader_(std::move(connections.reader), false, settings) {}
+
+void Database::tidy(int log_pages) {
+    if (log_pages < kLogPagesMax || tidying_.exchange(true)) {
+        return;
+    }
+    Lane::Work work{
+        [](Connection& connection) {
+            connection.checkpoint();
+            return true;
+        },
+        [this](const Error*) { tidying_ = false; }
+    };
+    if (!tidier_.post(work)) {
+        tidying_ = false;
     }
 }
 
 Result<std::unique_ptr<Database>> Database::open(DatabaseSettings settings) {
     std::unique_ptr<Database> database;
     const auto error = attempt([&] {
-        auto writer = std::make_unique<Connection>(settings.file, Connection::Mode::kWrite);
-        auto reader = std::make_unique<Connection>(settings.file, Connection::Mode::kRead);
-        database.reset(new Database(std::move(writer), std::move(reader), settings));
+        Connections connections;
+        connections.writer = std::make_unique<Connection>(settings.file, Connection::Mode::kWrite);
+        connections.reader = std::make_unique<Connection>(settings.file, Connection::Mode::kRead);
+        connections.tidier = std::make_unique<Connection>(settings.file, Connection::Mode::kWrite);
+        database.reset(new Database(std::move(connections), settings));
     });
     if (error) {
         return fail(make_error(error->code, error->message + " (" + settings.file.string() + ")"));

@@ -1,6 +1,7 @@
-// A SQLite file behind two threads: one writes, many changes to a commit, the other one reads.
+// A SQLite file behind three threads: one writes, many changes to a commit, one reads, one tidies up.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -41,8 +42,12 @@ class Lane {
         std::move_only_function<void(const Error* failed)> done;
     };
 
-    // A writer puts what waits into one transaction.
-    Lane(std::unique_ptr<Connection> connection, bool writes, const DatabaseSettings& settings);
+    // A writer puts what waits into one transaction and calls `committed` afterwards, with the length of the
+    // log in pages.
+    Lane(
+        std::unique_ptr<Connection> connection, bool writes, const DatabaseSettings& settings,
+        std::function<void(int log_pages)> committed = nullptr
+    );
     // Does what is queued, then joins.
     ~Lane();
     Lane(const Lane&) = delete;
@@ -61,6 +66,7 @@ class Lane {
     bool writes_;
     std::size_t queue_max_;
     std::size_t batch_max_;
+    std::function<void(int)> committed_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<Work> queue_;
@@ -89,15 +95,19 @@ class Database {
     DatabaseStats stats() const { return writer_.stats(); }
 
   private:
-    Database(
-        std::unique_ptr<Connection> writer, std::unique_ptr<Connection> reader,
-        const DatabaseSettings& settings
-    )
-        : writer_(std::move(writer), true, settings), reader_(std::move(reader), false, settings) {}
+    struct Connections {
+        std::unique_ptr<Connection> writer;
+        std::unique_ptr<Connection> reader;
+        std::unique_ptr<Connection> tidier;
+    };
+    Database(Connections connections, const DatabaseSettings& settings);
+    void tidy(int log_pages);
 
     template <class F>
     static Task<std::invoke_result_t<F&, Connection&>> on(Lane& lane, F fn);
 
+    std::atomic<bool> tidying_ = false;
+    Lane tidier_;  // the writer uses it
     Lane writer_;
     Lane reader_;
 };
