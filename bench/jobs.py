@@ -47,7 +47,7 @@ def main():
         done = 2000
         for _ in range(3):
             began = time.monotonic()
-            rate, took, statuses = h2load(network.url, JOBS, 4, 10, body)
+            rate, took, statuses = h2load(network.url, JOBS, 4, 6, body)
             assert statuses.count("202") == JOBS, set(statuses)
             done += JOBS
             wait_done(network, done)
