@@ -1,6 +1,8 @@
 // The pure parts: error bodies, routes, paths, headers, the configuration JSON, the webhook's list.
 #include <framegrid/base/utf8.hpp>
 #include <framegrid/rest/answer.hpp>
+#include <framegrid/rest/byte_range.hpp>
+#include <framegrid/rest/problem.hpp>
 #include <framegrid/rest/push_request.hpp>
 #include <framegrid/rest/request_text.hpp>
 #include <framegrid/rest/router.hpp>
@@ -226,6 +228,57 @@ TEST(Sources, WebhookListDropsMalformedEntries) {
 TEST(Sources, StaticListIsCheckedOnce) {
     EXPECT_TRUE(StaticSource::make({"127.0.0.1:8935", "https://127.0.0.1:8935"}));
     EXPECT_EQ(field_of(StaticSource::make({"mailto://x"})), "invalid_argument:url");
+}
+
+TEST(ByteRanges, AreCutToTheFile) {
+    const auto of = [](std::string_view header) { return parse_range(header, 100).value_or(ByteRange{0, 0}); };
+    EXPECT_EQ(of("bytes=0-9"), (ByteRange{0, 10, true}));
+    EXPECT_EQ(of("bytes=90-"), (ByteRange{90, 10, true}));
+    EXPECT_EQ(of("bytes=90-1000"), (ByteRange{90, 10, true}));
+    EXPECT_EQ(of("bytes=-10"), (ByteRange{90, 10, true}));
+    EXPECT_EQ(of("bytes=-1000"), (ByteRange{0, 100, true}));
+    EXPECT_EQ(of("bytes=0-99"), (ByteRange{0, 100, true}));
+    const ByteRange all{0, 100, false};
+    for (const char* header :
+         {"", "bytes", "bytes=", "bytes=a-b", "bytes=1-2,5-6", "lines=0-1", "bytes=9-1", "bytes=1-b", "bytes=--1",
+          "bytes=99999999999999999999-"}) {
+        EXPECT_EQ(of(header), all) << header;
+    }
+    for (const char* header : {"bytes=100-", "bytes=500-600", "bytes=-0"}) {
+        const auto none = parse_range(header, 100);
+        ASSERT_FALSE(none) << header;
+        EXPECT_EQ(none.error().field, "range");
+    }
+    EXPECT_EQ(parse_range("bytes=0-", 0).error().field, "range");
+    EXPECT_EQ(*parse_range("", 0), (ByteRange{0, 0, false}));
+}
+
+TEST(Query, IsDecodedInOrder) {
+    using Fields = std::vector<std::pair<std::string, std::string>>;
+    EXPECT_EQ(query_of("a=1&b=x%20y&&c&=2&d=%zz"), (Fields{{"a", "1"}, {"b", "x y"}, {"c", ""}}));
+    EXPECT_TRUE(query_of("").empty());
+}
+
+TEST(Origin, IsWhatTheClientUsedUnlessThereIsAPublicUrl) {
+    http::RequestHead head;
+    head.scheme = "https";
+    head.authority = "gw:8443";
+    EXPECT_EQ(origin_of(head, ""), "https://gw:8443");
+    EXPECT_EQ(origin_of(head, "https://media.example/"), "https://media.example");
+    EXPECT_EQ(origin_of({}, ""), "");
+}
+
+TEST(Problem, SaysWhatToDo) {
+    const auto answer = problem_answer(make_error(Errc::kCapacity, "the queue is full"), "abc", 429);
+    EXPECT_EQ(answer.status, 429);
+    EXPECT_EQ(answer.headers.get("content-type"), "application/problem+json");
+    EXPECT_EQ(answer.headers.get("retry-after"), "5");
+    EXPECT_EQ(
+        answer.body.front().text(),
+        R"({"type":"urn:framegrid:problem:capacity","title":"Too much at once","status":429,)"
+        R"("detail":"the queue is full","code":"capacity",)"
+        R"("what_to_do":"try again after the time in Retry-After","trace_id":"abc"})"
+    );
 }
 
 }  // namespace
