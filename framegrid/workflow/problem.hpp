@@ -1,0 +1,54 @@
+// What is wrong with a workflow document, and where.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include <framegrid/base/result.hpp>
+
+namespace framegrid::workflow {
+
+// A position in the document's text, both from 1. 0: the document as a whole.
+struct Place {
+    int line = 0;
+    int column = 0;
+    friend auto operator<=>(const Place&, const Place&) = default;
+};
+
+struct Problem {
+    Place place;
+    std::string path;    // "steps[1].parameters.width"; empty: the document
+    std::string cause;   // one sentence
+    std::string advice;  // what to do about it; may be empty
+    bool warning = false;
+};
+
+// "3:5: steps[0].model: the cause; the advice", with "warning: " in front of the cause of a warning.
+std::string to_string(const Problem& problem);
+
+inline constexpr std::size_t kProblemsMax = 100;
+
+// Collects problems; keeps the first kProblemsMax.
+class Problems {
+  public:
+    void add(Place place, std::string path, std::string cause, std::string advice = {});
+    void warn(Place place, std::string path, std::string cause, std::string advice = {});
+    bool has_errors() const { return errors_ > 0; }
+    // Errors so far, those that were not kept included.
+    std::size_t errors() const { return errors_; }
+    // In the order of the text.
+    std::vector<Problem> sorted() const;
+
+  private:
+    std::vector<Problem> all_;
+    std::size_t errors_ = 0;
+};
+
+// The first error as kInvalidArgument, with the number of the others. There must be one.
+Error to_error(const std::vector<Problem>& problems);
+
+// ", did you mean \"width\"?" if one of `known` is close to `name`, else nothing.
+std::string suggestion(std::string_view name, const std::vector<std::string>& known);
+
+}  // namespace framegrid::workflow
