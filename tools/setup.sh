@@ -5,10 +5,10 @@ set -euo pipefail
 
 build=(g++-14 cmake ninja-build ccache mold pkg-config make git
   libboost1.88-dev libboost-json1.88-dev libnghttp2-dev protobuf-compiler libprotobuf-dev libssl-dev libsecp256k1-dev
-  libsqlite3-dev libsqlitecpp-dev libpq-dev libyaml-cpp-dev libonnxruntime-dev libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev
+  libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libonnxruntime-dev libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev
   libswresample-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev libgtest-dev libgmock-dev libbenchmark-dev
   libutf8proc-dev)
-check=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev python3 curl nghttp2-client ffmpeg procps postgresql-17)
+check=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev python3 curl nghttp2-client ffmpeg procps)
 train=(python3-torch python3-numpy python3-onnx libopenblas0-pthread)
 
 packages=("${build[@]}" "${check[@]}")

@@ -175,9 +175,8 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     const std::string uri = local_uri(*listen, server.port());
     session.log.info("gateway.listening", {{"uri", uri}});
     announce_ready(uri);
-    (void)co_await with_cleanup<bool>(
-        run_services(*role, api, **jobs), shut_down(server, client, **jobs, probe)
-    );
+    (void
+    )co_await with_cleanup<bool>(run_services(*role, api, **jobs), shut_down(server, client, **jobs, probe));
     co_return kExitOk;
 }
 

@@ -16,7 +16,8 @@ CREATE TABLE jobs (
   state INTEGER NOT NULL,
   priority INTEGER NOT NULL, created INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL,
   deadline INTEGER NOT NULL, attempt INTEGER NOT NULL, holder TEXT NOT NULL, lease INTEGER NOT NULL,
-  cancel_wanted INTEGER NOT NULL, result TEXT NOT NULL, events INTEGER NOT NULL, idempotency_key TEXT NOT NULL,
+  cancel_wanted INTEGER NOT NULL, result TEXT NOT NULL, events INTEGER NOT NULL,
+  idempotency_key TEXT NOT NULL,
   request_digest TEXT NOT NULL, parent TEXT NOT NULL, trace_id TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX jobs_open ON jobs (id) WHERE state < 2;
@@ -102,9 +103,8 @@ void Connection::settle() {
 }
 
 void Connection::checkpoint() {
-    (void)sqlite3_wal_checkpoint_v2(
-        database_.getHandle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr
-    );
+    (void
+    )sqlite3_wal_checkpoint_v2(database_.getHandle(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
 }
 
 bool Connection::in_transaction() const {
