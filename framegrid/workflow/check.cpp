@@ -209,12 +209,9 @@ class Checker {
         for (const auto& binding : step.inputs) {
             const auto slot = std::ranges::find(action.inputs, binding.name, &Slot::name);
             if (slot == action.inputs.end()) {
-                auto advice = suggestion(binding.name, known);
                 problems_.add(
                     binding.place, binding.path, action.name + " has no input \"" + binding.name + "\"",
-                    !advice.empty() ? advice
-                    : known.empty() ? "it takes no files"
-                                    : "it takes " + all
+                    known.empty() ? "it takes no files" : advice_for(binding.name, known)
                 );
             } else if (binding.type) {
                 check_flow(step, *slot, binding);
@@ -265,18 +262,10 @@ class Checker {
         for (const auto& binding : step.parameters) {
             const auto* spec = find_parameter(action, binding.name);
             if (spec == nullptr) {
-                auto advice = binding.name == "model_id" || binding.name == "model"
-                                  ? "write model: beside pipeline:"
-                                  : suggestion(binding.name, known);
-                if (advice.empty()) {
-                    advice = "framegrid " + action.name + " --help lists its parameters";
-                    for (std::size_t i = 0; i < known.size(); ++i) {
-                        advice = (i == 0 ? "known are " : advice + ", ") + known[i];
-                    }
-                }
+                const bool model = binding.name == "model_id" || binding.name == "model";
                 problems_.add(
                     binding.place, binding.path, action.name + " has no parameter \"" + binding.name + "\"",
-                    std::move(advice)
+                    model ? "write model: beside pipeline:" : advice_for(binding.name, known)
                 );
             } else if (binding.type) {
                 check_value(*spec, binding);

@@ -47,15 +47,9 @@ class Fields {
             }
             seen.emplace_back(entry.name);
             if (std::ranges::find(known, entry.name) == known.end()) {
-                std::string advice = suggestion(entry.name, known);
-                if (advice.empty()) {
-                    advice = "known are";
-                    for (const auto& name : known) {
-                        advice += (advice.back() == 'e' && advice.size() == 9 ? " " : ", ") + name;
-                    }
-                }
                 problems.add(
-                    entry.place, below(path_, printable(entry.name, 64)), "unknown field", std::move(advice)
+                    entry.place, below(path_, printable(entry.name, 64)), "unknown field",
+                    advice_for(entry.name, known)
                 );
             }
         }
@@ -177,12 +171,10 @@ class FormReader {
     bool read_type(const Node& node, const std::string& path, InputDecl& input) {
         const auto type = node.kind == NodeKind::kScalar ? parse_type(node.text) : std::nullopt;
         if (!type) {
-            std::string all;
-            for (const auto& name : type_names()) {
-                all += (all.empty() ? "" : ", ") + name;
-            }
-            const auto near = node.kind == NodeKind::kScalar ? suggestion(node.text, type_names()) : "";
-            problems_.add(node.place, path, "unknown type", near.empty() ? "known are " + all : near);
+            problems_.add(
+                node.place, path, "unknown type",
+                advice_for(node.kind == NodeKind::kScalar ? node.text : "", type_names())
+            );
             return false;
         }
         input.type = *type;
@@ -344,25 +336,22 @@ class FormReader {
             return;
         }
         std::vector<std::string> known;
-        std::string all = "known are";
         for (const auto& action : actions()) {
             if (action.local == local) {
-                all += (known.empty() ? " " : ", ") + action.name;
                 known.push_back(action.name);
             }
         }
+        std::string advice = advice_for(*name, known);
         if (found != nullptr) {
-            all = *name +
-                  (local ? " is a pipeline: write pipeline: " : " is an operation: write operation: ") +
-                  *name;
-        } else if (auto near = suggestion(*name, known); !near.empty()) {
-            all = std::move(near);
+            advice = *name +
+                     (local ? " is a pipeline: write pipeline: " : " is an operation: write operation: ") +
+                     *name;
         }
         problems_.add(
             entry.value.place, field,
             std::string("unknown ") + (local ? "operation" : "pipeline") + " \"" + printable(*name, 64) +
                 "\"",
-            std::move(all)
+            std::move(advice)
         );
     }
 

@@ -263,6 +263,17 @@ TEST(Document, TooManyStepsAndProblems) {
     EXPECT_EQ(problems_of(odd).size(), kProblemsMax);
 }
 
+TEST(Document, WarningsNeverHideAnError) {
+    std::string text = "workflow: w\ninputs: {v: video}\noutputs: {o: \"${steps.x.output}\"}\nsteps:\n";
+    for (std::size_t i = 0; i < 2 * kProblemsMax; ++i) {
+        text += "  - {id: s" + std::to_string(i) +
+                ", operation: loop, inputs: {video: \"${inputs.v}\"}, max_price: {wei: 1}}\n";
+    }
+    const auto parsed = parse(text);
+    ASSERT_FALSE(parsed);
+    EXPECT_THAT(parsed.error().message, HasSubstr("there is no step \"x\""));
+}
+
 TEST(Document, ParseGivesTheFirstError) {
     const auto parsed = parse(with("num_frames: 16", "num_frames: 1000"));
     ASSERT_FALSE(parsed);

@@ -11,21 +11,6 @@ bool is_number(Type type) {
     return !type.list && (type.kind == Kind::kInteger || type.kind == Kind::kNumber);
 }
 
-std::string quoted_list(const std::vector<std::string>& names) {
-    std::string out;
-    for (const auto& name : names) {
-        out += (out.empty() ? "" : ", ") + name;
-    }
-    return out;
-}
-
-std::string advice_for(std::string_view name, const std::vector<std::string>& known) {
-    if (auto near = suggestion(name, known); !near.empty()) {
-        return near;
-    }
-    return known.empty() ? "there are none" : "known are " + quoted_list(known);
-}
-
 // One walk over a tree that says what does not fit.
 class Typer {
   public:

@@ -244,7 +244,10 @@ class Reader {
             }
         } else if (root == "inputs" || root == "steps") {
             to.root = root == "inputs" ? Reference::Root::kInput : Reference::Root::kStep;
-            if (!take(".") || (to.name = take_name()).empty()) {
+            if (take(".")) {
+                to.name = take_name();
+            }
+            if (to.name.empty()) {
                 return mistake(
                     "a name is missing after " + std::string(root), "write " + std::string(root) + ".NAME"
                 );

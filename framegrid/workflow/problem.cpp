@@ -49,14 +49,13 @@ std::string to_string(const Problem& problem) {
 }
 
 void Problems::add(Place place, std::string path, std::string cause, std::string advice) {
-    ++errors_;
-    if (all_.size() < kProblemsMax) {
+    if (errors_++ < kProblemsMax) {
         all_.push_back({place, std::move(path), std::move(cause), std::move(advice), false});
     }
 }
 
 void Problems::warn(Place place, std::string path, std::string cause, std::string advice) {
-    if (all_.size() < kProblemsMax) {
+    if (warnings_++ < kWarningsMax) {
         all_.push_back({place, std::move(path), std::move(cause), std::move(advice), true});
     }
 }
@@ -79,7 +78,7 @@ Error to_error(const std::vector<Problem>& problems) {
     return make_error(Errc::kInvalidArgument, std::move(message), first->path);
 }
 
-std::string suggestion(std::string_view name, const std::vector<std::string>& known) {
+std::string advice_for(std::string_view name, const std::vector<std::string>& known) {
     const std::string* best = nullptr;
     std::size_t best_distance = std::max<std::size_t>(name.size() > 2 ? 2 : 1, name.size() / 3) + 1;
     for (const auto& candidate : known) {
@@ -91,7 +90,14 @@ std::string suggestion(std::string_view name, const std::vector<std::string>& kn
             best_distance = d;
         }
     }
-    return best == nullptr ? "" : "did you mean \"" + *best + "\"?";
+    if (best != nullptr) {
+        return "did you mean \"" + *best + "\"?";
+    }
+    std::string all;
+    for (const auto& candidate : known) {
+        all += (all.empty() ? "known are " : ", ") + candidate;
+    }
+    return all.empty() ? "there are none" : all;
 }
 
 }  // namespace framegrid::workflow

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <framegrid/base/result.hpp>
@@ -27,9 +28,10 @@ struct Problem {
 // "3:5: steps[0].model: the cause; the advice", with "warning: " in front of the cause of a warning.
 std::string to_string(const Problem& problem);
 
-inline constexpr std::size_t kProblemsMax = 100;
+inline constexpr std::size_t kProblemsMax = 100;  // errors
+inline constexpr std::size_t kWarningsMax = 50;
 
-// Collects problems; keeps the first kProblemsMax.
+// Collects problems; keeps the first ones of each kind.
 class Problems {
   public:
     void add(Place place, std::string path, std::string cause, std::string advice = {});
@@ -43,12 +45,13 @@ class Problems {
   private:
     std::vector<Problem> all_;
     std::size_t errors_ = 0;
+    std::size_t warnings_ = 0;
 };
 
 // The first error as kInvalidArgument, with the number of the others. There must be one.
 Error to_error(const std::vector<Problem>& problems);
 
-// ", did you mean \"width\"?" if one of `known` is close to `name`, else nothing.
-std::string suggestion(std::string_view name, const std::vector<std::string>& known);
+// What to write instead of the unknown `name`: the one of `known` that is close to it, else all of them.
+std::string advice_for(std::string_view name, const std::vector<std::string>& known);
 
 }  // namespace framegrid::workflow

@@ -173,7 +173,6 @@ void Run::advance_step(std::size_t step, std::vector<Command>& out) {
                 {decl.id, kItemsMax}, out);
             return;
         }
-        // A part of a list may become known after what follows it: items never disappear.
         state.items.resize(std::max(state.items.size(), each.entries.size()));
         state.closed = each.closed;
     } else {
@@ -185,9 +184,13 @@ void Run::advance_step(std::size_t step, std::vector<Command>& out) {
             state.items[state.first_open].state == ItemState::kSkipped)) {
         ++state.first_open;
     }
-    for (std::size_t item = state.first_open; item < state.items.size(); ++item) {
+    const std::size_t known = decl.foreach_list ? each.entries.size() : 1;
+    for (std::size_t item = state.first_open; item < known; ++item) {
         if (running_ >= settings_.running_max) {
             return;
+        }
+        if (decl.foreach_list && each.entries[item].state == Outcome::State::kPending) {
+            continue;
         }
         if (state.items[item].state == ItemState::kWaiting &&
             !try_item(
