@@ -68,7 +68,8 @@ class JobStore {
     virtual Task<Result<std::vector<job::Record>>> waiting(
         std::string after, std::int64_t now_unix_ms, std::size_t limit
     ) = 0;
-    // Takes a waiting job: it is running then, its attempt one higher, and `started` is its next event (the
+    // Takes a waiting job: it is running then, its attempt one higher (its crashes, too, when it was running
+    // already), and `started` is its next event (the
     // store gives the number). nullopt: somebody else has it, or it is over.
     virtual Task<Result<std::optional<job::Record>>> claim(
         std::string id, std::string holder, job::Event started, std::int64_t until_unix_ms

@@ -203,6 +203,7 @@ TEST_P(JobStoreContract, AnEndedLeaseCanBeTaken) {
     const auto second = claim(queued.id, "b", kNow + 50'000);
     ASSERT_TRUE(second);
     EXPECT_EQ(second->attempt, 2);
+    EXPECT_EQ(second->crashes, 1);
     EXPECT_EQ(second->started_unix_ms, first->started_unix_ms);
     EXPECT_EQ(bench->run(store().renew({queued.id, "a", 1}, kNow + 90'000)), LeaseState::kLost);
     EXPECT_FALSE(bench->run(store().apply(change(*first, job::State::kSucceeded))));
@@ -235,7 +236,10 @@ TEST_P(JobStoreContract, AJobGoesBackToTheQueue) {
     EXPECT_EQ(found.state, job::State::kQueued);
     EXPECT_EQ(found.finished_unix_ms, 0);
     EXPECT_EQ(found.attempt, 1);
-    EXPECT_TRUE(claim(queued.id, "b"));
+    const auto again = claim(queued.id, "b");
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again->attempt, 2);
+    EXPECT_EQ(again->crashes, 0) << "that is no crash";
 }
 
 TEST_P(JobStoreContract, WaitingJobsComeInOrderPageByPage) {

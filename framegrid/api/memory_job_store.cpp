@@ -135,6 +135,7 @@ Task<Result<std::optional<job::Record>>> MemoryJobStore::claim(
     }
     record.state = State::kRunning;
     ++record.attempt;
+    record.crashes += left ? 1 : 0;
     record.lease_holder = std::move(holder);
     record.lease_until_unix_ms = until_unix_ms;
     if (record.started_unix_ms == 0) {

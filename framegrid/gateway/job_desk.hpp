@@ -53,7 +53,7 @@ struct DeskSettings {
     bool shared_store = false;                  // other gateways use it: look for jobs that they left
     Duration look_period = std::chrono::seconds(2);
     Duration progress_period = std::chrono::milliseconds(100);  // between kept progress events of a job
-    int attempts_max = 5;                            // of a job during which the gateway went away each time
+    int crashes_max = 5;                             // of a job during which the gateway went away each time
     Duration retry_first = std::chrono::seconds(1);  // when nobody could do a job; doubles up to retry_max
     Duration retry_max = std::chrono::seconds(30);
     Duration retention = std::chrono::hours(24 * 7);  // of jobs that are over

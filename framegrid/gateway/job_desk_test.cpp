@@ -195,7 +195,7 @@ TEST_F(DeskTest, ARestartContinues) {
 TEST_F(DeskTest, AJobThatKillsItsGatewayIsGivenUp) {
     runner_.time = 10s;
     const auto id = submit(new_job("1"));
-    for (int i = 0; i < settings_.attempts_max; ++i) {
+    for (int i = 0; i < settings_.crashes_max; ++i) {
         pass(1s);
         stop();
         start();
@@ -217,6 +217,16 @@ TEST_F(DeskTest, WaitsWhileNobodyCanDoIt) {
     EXPECT_EQ(
         kinds_of(id), "queued started progress waiting started progress waiting started progress succeeded"
     );
+}
+
+TEST_F(DeskTest, WaitingIsNoCrash) {
+    for (int i = 0; i < 20; ++i) {
+        runner_.failures.push_back(make_error(Errc::kUnavailable, "all away"));
+    }
+    const auto id = submit(new_job("1"));
+    pass(15min);
+    EXPECT_EQ(state_of(id), State::kSucceeded);
+    EXPECT_EQ(runner_.started, 21U);
 }
 
 TEST_F(DeskTest, FailsWithTheReason) {

@@ -110,9 +110,9 @@ Task<RunEnd> JobRun::run() {
     if (record_.cancel_wanted) {
         canceller_.cancel();
     }
-    if (record_.attempt > settings_.attempts_max) {
+    if (record_.crashes >= settings_.crashes_max) {
         co_return co_await end(fail(make_error(
-            Errc::kInternal, "the gateway went away " + std::to_string(record_.attempt - 1) +
+            Errc::kInternal, "the gateway went away " + std::to_string(record_.crashes) +
                                  " times while it ran this job, so it is not tried again"
         )));
     }

@@ -38,6 +38,7 @@ struct Record {
     std::int64_t finished_unix_ms = 0;
     std::int64_t deadline_unix_ms = 0;
     int attempt = 0;           // claims so far; the fencing token of whoever runs it
+    int crashes = 0;           // claims that ended without a word
     std::string lease_holder;  // the gateway that runs it
     std::int64_t lease_until_unix_ms = 0;
     bool cancel_wanted = false;

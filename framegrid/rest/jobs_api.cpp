@@ -102,8 +102,8 @@ Result<api::JobFilter> read_filter(const http::RequestHead& head) {
 
 }  // namespace
 
-JobsApi::JobsApi(JobPorts ports, Clock& clock, Random& random, JobsApiSettings settings)
-    : ports_(std::move(ports)), clock_(clock), random_(random), settings_(std::move(settings)) {}
+JobsApi::JobsApi(JobPorts ports, WorkPool& pool, Clock& clock, Random& random, JobsApiSettings settings)
+    : ports_(std::move(ports)), pool_(pool), clock_(clock), random_(random), settings_(std::move(settings)) {}
 
 void JobsApi::add_routes(Router& router) {
     using Method = Task<Answer> (JobsApi::*)(Call&);
@@ -150,7 +150,8 @@ Task<Result<std::string>> JobsApi::read_form(Call& call, std::string boundary) {
         co_return fail(std::move(body.error()));
     }
     call.bytes_in = body->size();
-    auto parts = http::parse_multipart(*body, boundary);
+    auto parse = [&body, &boundary] { return http::parse_multipart(*body, boundary); };
+    auto parts = co_await offload(pool_, std::move(parse));
     if (!parts) {
         co_return fail(std::move(parts.error()));
     }

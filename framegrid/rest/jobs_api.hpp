@@ -7,6 +7,7 @@
 #include <framegrid/gateway/job_desk.hpp>
 #include <framegrid/gateway/job_work.hpp>
 #include <framegrid/rest/router.hpp>
+#include <framegrid/runtime/offload.hpp>
 
 namespace framegrid::rest {
 
@@ -30,7 +31,7 @@ struct JobsApiSettings {
 // Lives as long as the Rest.
 class JobsApi {
   public:
-    JobsApi(JobPorts ports, Clock& clock, Random& random, JobsApiSettings settings);
+    JobsApi(JobPorts ports, WorkPool& pool, Clock& clock, Random& random, JobsApiSettings settings);
     void add_routes(Router& router);
 
   private:
@@ -51,6 +52,7 @@ class JobsApi {
     std::string described(const Call& call, const job::Record& record) const;
 
     JobPorts ports_;
+    WorkPool& pool_;
     Clock& clock_;
     Random& random_;
     const JobsApiSettings settings_;

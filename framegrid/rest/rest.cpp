@@ -137,7 +137,7 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
         jobs_settings.body_bytes_max = settings_.ai.body_bytes_max;
         jobs_settings.upload_time_max = settings_.upload_time_max;
         jobs_settings.public_url = settings_.public_url;
-        jobs_.emplace(*jobs, ports_.clock, ports_.random, std::move(jobs_settings));
+        jobs_.emplace(*jobs, ports_.pool, ports_.clock, ports_.random, std::move(jobs_settings));
         ArtifactsSettings files;
         files.life = jobs->work.artifact_life;
         files.store_time_max = jobs->work.store_time_max;

@@ -15,7 +15,8 @@ CREATE TABLE jobs (
   id TEXT PRIMARY KEY, owner TEXT NOT NULL, request TEXT NOT NULL, kind TEXT NOT NULL,
   state INTEGER NOT NULL,
   priority INTEGER NOT NULL, created INTEGER NOT NULL, started INTEGER NOT NULL, finished INTEGER NOT NULL,
-  deadline INTEGER NOT NULL, attempt INTEGER NOT NULL, holder TEXT NOT NULL, lease INTEGER NOT NULL,
+  deadline INTEGER NOT NULL, attempt INTEGER NOT NULL, crashes INTEGER NOT NULL,
+  holder TEXT NOT NULL, lease INTEGER NOT NULL,
   cancel_wanted INTEGER NOT NULL, result TEXT NOT NULL, events INTEGER NOT NULL,
   idempotency_key TEXT NOT NULL,
   request_digest TEXT NOT NULL, parent TEXT NOT NULL, trace_id TEXT NOT NULL

@@ -18,6 +18,7 @@ job::Record record_at(SQLite::Statement& row) {
     out.finished_unix_ms = number();
     out.deadline_unix_ms = number();
     out.attempt = static_cast<int>(number());
+    out.crashes = static_cast<int>(number());
     out.lease_holder = text();
     out.lease_until_unix_ms = number();
     out.cancel_wanted = number() != 0;
@@ -55,7 +56,7 @@ Result<job::Record> find_record(Connection& connection, const std::string& id) {
 
 void insert_record(Connection& connection, const job::Record& record) {
     auto& insert = connection.prepare("INSERT INTO jobs (" FG_JOB_COLUMNS
-                                      ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
+                                      ") VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)");
     int at = 1;
     const auto text = [&insert, &at](const std::string& value) { insert.bindNoCopy(at++, value); };
     const auto number = [&insert, &at](std::int64_t value) { insert.bind(at++, value); };
@@ -70,6 +71,7 @@ void insert_record(Connection& connection, const job::Record& record) {
     number(record.finished_unix_ms);
     number(record.deadline_unix_ms);
     number(record.attempt);
+    number(record.crashes);
     text(record.lease_holder);
     number(record.lease_until_unix_ms);
     number(record.cancel_wanted ? 1 : 0);

@@ -10,8 +10,9 @@
 namespace framegrid::store_sqlite {
 
 // The columns of a whole record, in the order that record_at() reads.
-#define FG_JOB_COLUMNS                                                                                   \
-    "id, owner, request, kind, state, priority, created, started, finished, deadline, attempt, holder, " \
+#define FG_JOB_COLUMNS                                                                                    \
+    "id, owner, request, kind, state, priority, created, started, finished, deadline, attempt, crashes, " \
+    "holder, "                                                                                            \
     "lease, cancel_wanted, result, events, idempotency_key, request_digest, parent, trace_id"
 
 job::Record record_at(SQLite::Statement& row);

@@ -81,20 +81,23 @@ Result<std::optional<job::Record>> claim_in(
     }
     record.state = State::kRunning;
     record.attempt += 1;
+    record.crashes += abandoned ? 1 : 0;
     record.lease_holder = holder;
     record.lease_until_unix_ms = until;
     record.started_unix_ms = record.started_unix_ms == 0 ? now : record.started_unix_ms;
     started.number = ++record.events;
     insert_event(connection, record.id, started);
     auto& update = connection.prepare(
-        "UPDATE jobs SET state = 1, attempt = ?, holder = ?, lease = ?, started = ?, events = ? WHERE id = ?"
+        "UPDATE jobs SET state = 1, attempt = ?, holder = ?, lease = ?, started = ?, events = ?, crashes = ?"
+        " WHERE id = ?"
     );
     update.bind(1, record.attempt);
     update.bindNoCopy(2, record.lease_holder);
     update.bind(3, record.lease_until_unix_ms);
     update.bind(4, record.started_unix_ms);
     update.bind(5, static_cast<std::int64_t>(record.events));
-    update.bindNoCopy(6, record.id);
+    update.bind(6, record.crashes);
+    update.bindNoCopy(7, record.id);
     update.exec();
     return std::optional<job::Record>(std::move(record));
 }
