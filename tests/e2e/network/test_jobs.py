@@ -292,7 +292,7 @@ class KillTest(unittest.TestCase):
             self.assertTrue(all(count == 1 for _, count in rows), "no job ended twice")
             ended = {job_id for job_id, _ in rows}
             self.assertLessEqual(set(accepted), ended)
-            end = time.monotonic() + 40
+            end = time.monotonic() + 90
             while time.monotonic() < end:
                 told = {json.loads(body)["data"]["id"]: headers["webhook-id"] for headers, body in hook.messages}
                 if ended <= set(told):
