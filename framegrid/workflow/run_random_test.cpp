@@ -191,7 +191,7 @@ TEST(RunRandom, AlwaysTheSameResultEachItemOnceNeverAboveTheQuote) {
         }
         items += quiet.accepted.size();
     }
-    EXPECT_GT(items, 1000U);  // it did test something
+    EXPECT_GT(items, 500U);  // it did test something
 }
 
 }  // namespace
