@@ -336,7 +336,11 @@ class Checker {
         std::set<std::string, std::less<>> inputs;
         const auto note = [&](const Binding& binding) {
             for_each_reference(binding.expression, [&](const Reference& to, Place) {
-                (to.root == Reference::Root::kStep ? steps : inputs).insert(to.name);
+                if (to.root == Reference::Root::kStep) {
+                    steps.insert(to.name);
+                } else if (to.root == Reference::Root::kInput) {
+                    inputs.insert(to.name);
+                }
             });
         };
         for (const auto& step : workflow_.steps) {
@@ -345,8 +349,14 @@ class Checker {
         for (const auto& output : workflow_.outputs) {
             note(output);
         }
+        // A misspelt name was said already; whom it means is not told to be unused as well.
+        const bool steps_known =
+            std::ranges::all_of(steps, [&](const auto& id) { return workflow_.find_step(id) != nullptr; });
+        const bool inputs_known = std::ranges::all_of(inputs, [&](const auto& name) {
+            return workflow_.find_input(name) != nullptr;
+        });
         for (const auto& step : workflow_.steps) {
-            if (!steps.contains(step.id)) {
+            if (steps_known && !steps.contains(step.id)) {
                 problems_.add(
                     step.place, step.path, "nobody uses what step " + step.id + " makes",
                     "name it under outputs, or remove the step"
@@ -354,7 +364,7 @@ class Checker {
             }
         }
         for (const auto& input : workflow_.inputs) {
-            if (!inputs.contains(input.name)) {
+            if (inputs_known && !inputs.contains(input.name)) {
                 problems_.warn(input.place, "inputs." + input.name, "nobody uses this input", "remove it");
             }
         }

@@ -47,7 +47,7 @@ class WorkflowTest(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             lines = done.stderr.splitlines()
             self.assertEqual(len(lines), 3, done.stderr)
-            self.assertTrue(lines[0].startswith(f"{file}:7:22: steps[0].inputs.image: "), lines[0])
+            self.assertTrue(lines[0].startswith(f"{file}:7:24: steps[0].inputs.image: "), lines[0])
             self.assertTrue(lines[1].startswith(f"{file}:8:23: steps[0].parameters.fps: "), lines[1])
             self.assertTrue(lines[2].startswith(f"{file}:10:11: outputs.film: "), lines[2])
             self.assertIn('did you mean "move"?', lines[2])
