@@ -50,7 +50,7 @@ class SharingTest(unittest.TestCase):
 
     def open_events(self, pipeline, fields, **headers):
         parts = urllib.parse.urlsplit(self.network.url)
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=180)
         connection.request("POST", f"/{pipeline}", json.dumps(fields).encode(), {
             "Content-Type": "application/json", "Accept": "text/event-stream",
             **{name.replace("_", "-"): value for name, value in headers.items()}})
@@ -125,13 +125,13 @@ class SharingTest(unittest.TestCase):
         connections = []
         for seed in range(6):  # all slots
             connection, response = self.open_events(
-                "text-to-video", {"prompt": "a ball", "seed": seed, "num_inference_steps": 900})
+                "text-to-image", {"prompt": "a ball", "seed": seed, "num_inference_steps": 900})
             next(read_events(response))
             connections.append(connection)
         for connection in connections[1:]:
             connection.close()
         took = self.timed(lambda: self.picture(1, 2))
-        self.assertLess(took, 8)
+        self.assertLess(took, 20)
         connections[0].close()
         end = time.monotonic() + 10
         while self.network.status()["jobs"]["in_flight"] > 0 and time.monotonic() < end:
