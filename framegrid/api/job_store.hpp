@@ -26,6 +26,16 @@ struct Claim {
     int attempt = 0;
 };
 
+// Whether it is the claim under which the job runs now: nobody else's change is taken.
+inline bool is_current(const Claim& claim, const job::Record& record) {
+    return record.state == job::State::kRunning && record.attempt == claim.attempt &&
+           record.lease_holder == claim.holder;
+}
+// Whether whoever ran the job has gone away without a word.
+inline bool is_left(const job::Record& record, std::int64_t now_unix_ms) {
+    return record.state == job::State::kRunning && record.lease_until_unix_ms <= now_unix_ms;
+}
+
 struct JobChange {
     Claim claim;
     std::vector<job::Event> events;         // appended in order, numbered on from the record's last one

@@ -8,11 +8,6 @@ namespace {
 
 using job::State;
 
-bool holds(const job::Record& record, const Claim& claim) {
-    return record.state == State::kRunning && record.attempt == claim.attempt &&
-           record.lease_holder == claim.holder;
-}
-
 bool matches(const job::Record& record, const JobFilter& filter) {
     return (!filter.owner || record.owner == *filter.owner) &&
            (!filter.state || record.state == *filter.state) &&
@@ -112,8 +107,7 @@ Task<Result<std::vector<job::Record>>> MemoryJobStore::waiting(
     std::vector<job::Record> out;
     for (auto at = jobs_.upper_bound(after); at != jobs_.end() && out.size() < limit; ++at) {
         const auto& record = at->second.record;
-        if (record.state == State::kQueued ||
-            (record.state == State::kRunning && record.lease_until_unix_ms <= now_unix_ms)) {
+        if (record.state == State::kQueued || is_left(record, now_unix_ms)) {
             out.push_back(record);
         }
     }
@@ -129,7 +123,7 @@ Task<Result<std::optional<job::Record>>> MemoryJobStore::claim(
         co_return std::nullopt;
     }
     auto& record = found->second.record;
-    const bool left = record.state == State::kRunning && record.lease_until_unix_ms <= started.at_unix_ms;
+    const bool left = is_left(record, started.at_unix_ms);
     if (record.state != State::kQueued && !left) {
         co_return std::nullopt;
     }
@@ -161,7 +155,7 @@ Task<Result<std::size_t>> MemoryJobStore::reclaim(std::string holder) {
 Task<Result<LeaseState>> MemoryJobStore::renew(Claim claim, std::int64_t until_unix_ms) {
     FG_CO_CHECK(co_await reach());
     const auto found = jobs_.find(claim.job_id);
-    if (found == jobs_.end() || !holds(found->second.record, claim)) {
+    if (found == jobs_.end() || !is_current(claim, found->second.record)) {
         co_return LeaseState::kLost;
     }
     found->second.record.lease_until_unix_ms = until_unix_ms;
@@ -171,7 +165,7 @@ Task<Result<LeaseState>> MemoryJobStore::renew(Claim claim, std::int64_t until_u
 Task<Result<bool>> MemoryJobStore::apply(JobChange change) {
     FG_CO_CHECK(co_await reach());
     const auto found = jobs_.find(change.claim.job_id);
-    if (found == jobs_.end() || !holds(found->second.record, change.claim)) {
+    if (found == jobs_.end() || !is_current(change.claim, found->second.record)) {
         co_return false;
     }
     put(found->second, change);

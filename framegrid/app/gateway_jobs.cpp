@@ -121,7 +121,6 @@ class LocalJobs final : public GatewayJobs {
 
     rest::JobPorts ports() override { return {*desk_, jobs_, *opened_.objects, artifacts_, work_settings_}; }
     Task<Result<bool>> serve() override { return desk_->serve(); }
-    void drain() override { desk_->drain(); }
     Task<void> stop() override { return client_.stop(); }
     void dump(MetricsWriter& out) const override {
         gateway::dump(out, desk_->stats());

@@ -33,7 +33,6 @@ class GatewayJobs {
     virtual rest::JobPorts ports() = 0;
     // Until cancelled.
     virtual Task<Result<bool>> serve() = 0;
-    virtual void drain() = 0;
     virtual Task<void> stop() = 0;
     virtual void dump(MetricsWriter& out) const = 0;
 };

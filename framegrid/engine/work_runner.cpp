@@ -80,7 +80,7 @@ Result<api::WorkOutput> WorkRunner::run_ai(
     api::AiRun run = out.ai.value_or(api::AiRun{});
     run.model_id = model_id;
     run.model_digest = lease->digest();
-    run.runtime_ms = std::chrono::duration_cast<std::chrono::milliseconds>(now_() - began).count();
+    run.runtime_ms = milliseconds(now_() - began);
     out.ai = std::move(run);
     return out;
 }

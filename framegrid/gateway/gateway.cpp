@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <framegrid/api/early_artifacts.hpp>
+#include <framegrid/base/counted.hpp>
 #include <framegrid/gateway/discovery.hpp>
 #include <framegrid/gateway/result_check.hpp>
 #include <framegrid/gateway/stream_sessions.hpp>
@@ -101,17 +102,6 @@ class InFlight {
     market::Pool& pool_;
     market::Slot slot_;
     bool settled_ = false;
-};
-
-class Counted {
-  public:
-    explicit Counted(std::size_t& count) : count_(count) { ++count_; }
-    ~Counted() { --count_; }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-
-  private:
-    std::size_t& count_;
 };
 
 Task<Result<bool>> Role::serve() {

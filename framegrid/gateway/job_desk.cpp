@@ -20,17 +20,12 @@ constexpr Duration kForgetPeriod = std::chrono::minutes(1);
 constexpr Duration kForeignWait = std::chrono::seconds(30);
 constexpr Duration kStoreRetry = std::chrono::seconds(1);
 
-std::int64_t milliseconds(Duration duration) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-}
-
 class Desk final : public JobDesk {
   public:
     Desk(DeskPorts ports, DeskSettings settings)
         : ports_(std::move(ports)), settings_(std::move(settings)), messages_(ports_, settings_) {}
 
     Task<Result<bool>> serve() override;
-    void drain() override { draining_ = true; }
     Task<Result<api::Submitted>> submit(NewJob job) override;
     Task<Result<job::Record>> cancel(std::string id) override;
     std::optional<QueuePlace> place_of(const std::string& id) const override;
@@ -41,12 +36,6 @@ class Desk final : public JobDesk {
     DeskStats stats() const override;
 
   private:
-    // A job that waits for its turn, or until it may be tried again.
-    struct Waiting {
-        job::FairQueue::Entry entry;
-        Duration retry{};  // after the next failure to find anybody
-    };
-
     QueuePlace place(std::size_t ahead) const;
     Result<void> admit(const NewJob& job, std::int64_t deadline_ms) const;
     job::Record record_of(NewJob job) const;
@@ -69,12 +58,10 @@ class Desk final : public JobDesk {
     JobMessages messages_;
     job::FairQueue queue_;
     job::ServiceRate rate_;
-    std::multimap<TimePoint, Waiting> later_;
-    std::unordered_map<std::string, Duration> retries_;  // of jobs that nobody could do so far
-    std::unordered_map<std::string, double> weights_;    // of owners, as last told
+    std::multimap<TimePoint, job::FairQueue::Entry> later_;  // until they may be tried again
+    std::unordered_map<std::string, Duration> retries_;      // of jobs that nobody could do so far
     std::unordered_map<std::string, JobRun*> running_;
     Notifier changed_;
-    bool draining_ = false;
     DeskStats stats_;
 };
 
@@ -88,16 +75,13 @@ std::optional<QueuePlace> Desk::place_of(const std::string& id) const {
 }
 
 Result<void> Desk::admit(const NewJob& job, std::int64_t deadline_ms) const {
-    if (draining_) {
-        return fail(Errc::kUnavailable, "the gateway is shutting down; try again in a moment");
-    }
     if (queue_.size() + later_.size() >= settings_.queued_max) {
         return fail(Errc::kCapacity, "the queue is full; try again later");
     }
     if (queue_.size_of(job.owner) >= settings_.queued_of_owner_max) {
         return fail(Errc::kCapacity, "you have as many jobs in the queue as you may; wait for some to end");
     }
-    const auto ahead = queue_.ahead_of_new(job.owner, job.priority, job.weight);
+    const auto ahead = queue_.ahead_of_new(job.owner, job.priority, 1);
     const auto wait = rate_.time_for(ahead);
     if (ahead > 0 && wait && milliseconds(*wait) > deadline_ms) {
         return fail(
@@ -134,7 +118,6 @@ Task<Result<api::Submitted>> Desk::submit(NewJob job) {
         ++stats_.refused;
         co_return fail(std::move(admitted.error()));
     }
-    weights_[job.owner] = job.weight;
     auto record = record_of(std::move(job));
     job::Event queued{1, record.created_unix_ms, "queued", "{}"};
     auto submitted = co_await ports_.store.submit(std::move(record), std::move(queued));
@@ -150,8 +133,7 @@ Task<Result<api::Submitted>> Desk::submit(NewJob job) {
 }
 
 void Desk::enqueue(const job::Record& record) {
-    const auto weight = weights_.find(record.owner);
-    queue_.push({record.id, record.owner, record.priority, weight == weights_.end() ? 1 : weight->second});
+    queue_.push({record.id, record.owner, record.priority});
     changed_.notify_all();
 }
 
@@ -159,17 +141,17 @@ void Desk::enqueue(const job::Record& record) {
 void Desk::put_back(job::FairQueue::Entry entry) {
     auto& wait = retries_[entry.id];
     wait = wait == Duration{} ? settings_.retry_first : std::min(wait * 2, settings_.retry_max);
-    later_.emplace(ports_.clock.now() + wait, Waiting{std::move(entry), wait});
+    later_.emplace(ports_.clock.now() + wait, std::move(entry));
     changed_.notify_all();
 }
 
 void Desk::begin(TaskGroup& running) {
     const TimePoint now = ports_.clock.now();
     while (!later_.empty() && later_.begin()->first <= now) {
-        queue_.push(std::move(later_.begin()->second.entry));
+        queue_.push(std::move(later_.begin()->second));
         later_.erase(later_.begin());
     }
-    while (!draining_ && running.size() < running.max()) {
+    while (running.size() < running.max()) {
         auto next = queue_.pop(settings_.running_of_owner_max);
         if (!next) {
             break;
@@ -397,7 +379,7 @@ Task<Result<job::Record>> Desk::cancel(std::string id) {
         ++stats_.cancelled;
         queue_.remove(id);
         retries_.erase(id);
-        std::erase_if(later_, [&id](const auto& waiting) { return waiting.second.entry.id == id; });
+        std::erase_if(later_, [&id](const auto& waiting) { return waiting.second.id == id; });
         if (const auto channel = feed_.find(id)) {
             channel->publish({cancelled, {}}, true);
         }

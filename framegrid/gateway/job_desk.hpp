@@ -75,14 +75,12 @@ struct DeskPorts {
 
 struct NewJob {
     std::string owner;
-    double weight = 1;  // of the owner's share
     std::string kind;
     std::string request;  // JSON, as the runner reads it
     int priority = 0;
     std::int64_t deadline_ms = 0;  // 0: the default
     std::string idempotency_key;
     std::string request_digest;
-    std::string webhook;  // empty: none
     std::string parent;
     std::string trace_id;
 };
@@ -117,8 +115,6 @@ class JobDesk {
     // Takes up what an earlier process left, then runs jobs until cancelled. What runs then is continued by
     // the next process.
     virtual Task<Result<bool>> serve() = 0;
-    // No new jobs are begun, and those that run may end. For a shutdown without losing work.
-    virtual void drain() = 0;
 
     // Durable when it returns. kCapacity: the queue is full, or the job would not be done by its deadline;
     // kInvalidArgument: the idempotency key belongs to another request; kIo.

@@ -360,7 +360,6 @@ TEST_F(DeskTest, ListenersMissNothing) {
 TEST_F(DeskTest, AWebhookHearsOfTheEndUntilItAnswers) {
     sender_.answers = {500, fail(Errc::kUnavailable, "refused"), 204};
     auto job = new_job(R"("webhook":"https://example.com/hook")");
-    job.webhook = "https://example.com/hook";
     const auto id = submit(std::move(job));
     pass(60s);
     ASSERT_EQ(sender_.sent.size(), 3U);

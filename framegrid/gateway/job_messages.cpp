@@ -15,10 +15,6 @@ namespace json = boost::json;
 constexpr int kGone = 410;
 constexpr double kBackOff = 3;
 
-std::int64_t milliseconds(Duration duration) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
-}
-
 }  // namespace
 
 std::optional<job::Delivery> message_of(

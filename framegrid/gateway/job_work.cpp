@@ -2,18 +2,18 @@
 
 #include <boost/json.hpp>
 
+#include <framegrid/api/stored_files.hpp>
 #include <framegrid/base/utf8.hpp>
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/gateway/ai_request.hpp>
+#include <framegrid/job/input_files.hpp>
 #include <framegrid/media/file_types.hpp>
-#include <framegrid/media/sniff.hpp>
 
 namespace framegrid::gateway {
 
 namespace {
 
 namespace json = boost::json;
-
-constexpr std::int64_t kSeedMax = 0xFFFF'FFFF;  // what drawn seeds stay below, as peers do
 
 std::unexpected<Error> bad_input(Errc code, std::string message, const std::string& name) {
     return fail(code, std::move(message), "inputs." + name);
@@ -27,31 +27,15 @@ Result<Blob> read_data_url(std::string_view text, const std::string& name) {
     return Blob(std::move(*bytes));
 }
 
-// Its size if it is a picture, as its header says; zero for a video.
-Result<media::Size> check_file(const job::FileSpec& kind, const Blob& file, std::int64_t pixels_max) {
-    const std::string name(kind.name);
-    if (kind.kind == job::FileKind::kVideo) {
-        if (!media::looks_like_video(file.view())) {
-            return bad_input(Errc::kUnprocessable, "not a video file", name);
-        }
-        return media::Size{};
-    }
-    if (!media::still_format(file.view())) {
-        return bad_input(Errc::kUnprocessable, "not a PNG, JPEG, WebP, GIF or BMP picture", name);
-    }
-    const auto size = media::picture_size(file.view());
-    if (!size) {
-        return bad_input(Errc::kUnprocessable, "the picture's header is damaged", name);
-    }
-    if (std::int64_t{size->width} * size->height > pixels_max) {
-        return bad_input(Errc::kTooLarge, "the picture has too many pixels", name);
-    }
-    return *size;
-}
-
 class Work final : public JobRunner {
   public:
-    Work(WorkPorts ports, WorkSettings settings) : ports_(std::move(ports)), settings_(std::move(settings)) {}
+    Work(WorkPorts ports, WorkSettings settings)
+        : ports_(std::move(ports)),
+          settings_(std::move(settings)),
+          files_(
+              ports_.objects, ports_.artifacts, ports_.clock, ports_.random, settings_.artifact_life,
+              settings_.store_time_max
+          ) {}
     Task<Result<std::string>> run(job::Record record, JobTeller tell, Deadline deadline) override;
 
   private:
@@ -65,6 +49,7 @@ class Work final : public JobRunner {
 
     WorkPorts ports_;
     WorkSettings settings_;
+    api::StoredFiles files_;
 };
 
 Task<Result<Blob>> Work::load(std::string owner, std::string name, std::string text, Deadline deadline) {
@@ -101,7 +86,6 @@ Task<Result<Pixels>> Work::add_files(
     const job::Record& record, const job::Document& document, JobRequest& request, Deadline deadline
 ) {
     const auto* spec = job::find_pipeline(document.pipeline);
-    auto parameters = job::Parameters::from_json(*spec, document.parameters);
     media::Size size;
     std::optional<std::string> mask;
     for (const auto& [name, text] : document.inputs) {
@@ -110,19 +94,15 @@ Task<Result<Pixels>> Work::add_files(
             co_return fail(std::move(file.error()));
         }
         const auto kind = std::ranges::find(spec->files, name, &job::FileSpec::name);
-        const job::FileSpec as{name, job::FileKind::kPicture};
-        FG_CO_TRY(
-            found, check_file(kind == spec->files.end() ? as : *kind, *file, settings_.image_pixels_max)
-        );
+        const std::string field = "inputs." + name;
         if (kind != spec->files.end()) {
+            FG_CO_TRY(found, job::check_file(*kind, *file, settings_.image_pixels_max, field));
             size = found;
             request.work.input = std::move(*file);
-        } else if (file->size() > job::kMaskBytesMax) {
-            co_return bad_input(
-                Errc::kTooLarge, "the mask's file is too large; a PNG of two colours is small", name
-            );
         } else {
-            mask = "data:image/png;base64," + crypto::base64(file->view());
+            FG_CO_CHECK(job::check_picture(*file, settings_.image_pixels_max, field));
+            FG_CO_TRY(value, job::mask_parameter(*file, field));
+            mask = std::move(value);
         }
     }
     // A required mask joins only now, so the whole is checked now.
@@ -131,9 +111,9 @@ Task<Result<Pixels>> Work::add_files(
         object[job::kMaskParameter] = *mask;
     }
     object["model_id"] = document.model;
-    parameters = job::Parameters::from_json(*spec, json::serialize(object));
+    const auto parameters = job::Parameters::from_json(*spec, json::serialize(object));
     if (!parameters) {
-        co_return fail(std::move(parameters.error()));
+        co_return fail(parameters.error());
     }
     auto& work = std::get<api::AiWork>(request.work.kind);
     work.parameters = parameters->to_json();
@@ -141,23 +121,24 @@ Task<Result<Pixels>> Work::add_files(
 }
 
 Task<Result<JobRequest>> Work::prepare(job::Record record, job::Document document, Deadline deadline) {
-    JobRequest request;
-    request.work.priority = static_cast<api::Priority>(document.priority);
-    request.work.input_content_type = "application/octet-stream";
-    request.work.kind = api::AiWork{document.pipeline, document.model, {}, true, document.preview_steps};
-    if (document.pipeline == job::kEcho) {
-        request.manifest_id = "echo";
-        if (const auto input = document.inputs.find("data"); input != document.inputs.end()) {
-            auto data = co_await load(record.owner, "data", input->second, deadline);
-            if (!data) {
-                co_return fail(std::move(data.error()));
-            }
-            request.work.input = std::move(*data);
-        }
+    if (document.pipeline != job::kEcho) {
+        auto request = make_ai_request(*job::find_pipeline(document.pipeline), document.model);
+        request.work.priority = static_cast<api::Priority>(document.priority);
+        std::get<api::AiWork>(request.work.kind).preview_steps = document.preview_steps;
         co_return request;
     }
-    request.manifest_id = document.pipeline + "_" + document.model;
-    request.needs = job::ai_needs(job::find_pipeline(document.pipeline)->capability, document.model);
+    JobRequest request;
+    request.manifest_id = std::string(job::kEcho);
+    request.work.priority = static_cast<api::Priority>(document.priority);
+    request.work.kind = api::AiWork{document.pipeline, {}, {}};
+    request.work.input_content_type = "application/octet-stream";
+    if (const auto input = document.inputs.find("data"); input != document.inputs.end()) {
+        auto data = co_await load(record.owner, "data", input->second, deadline);
+        if (!data) {
+            co_return fail(std::move(data.error()));
+        }
+        request.work.input = std::move(*data);
+    }
     co_return request;
 }
 
@@ -197,33 +178,25 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
 }
 
 Task<Result<json::object>> Work::keep_one(job::Record record, api::Artifact artifact) {
-    job::ArtifactRecord kept;
-    kept.content_type =
+    job::ArtifactRecord about;
+    about.owner = record.owner;
+    about.job_id = record.id;
+    about.content_type =
         std::string(media::recognise(artifact.bytes.view()).value_or("application/octet-stream"));
-    kept.created_unix_ms = ports_.clock.unix_ms();
-    kept.id = job::make_id("art", kept.created_unix_ms, ports_.random);
-    kept.owner = record.owner;
-    kept.job_id = record.id;
-    const auto life = std::chrono::duration_cast<std::chrono::milliseconds>(settings_.artifact_life);
-    kept.expires_unix_ms = kept.created_unix_ms + life.count();
-    kept.name = record.kind + std::string(media::extension_of(kept.content_type));
-    const auto deadline = Deadline::after(ports_.clock, settings_.store_time_max);
-    const auto object = co_await api::put_object(ports_.objects, std::move(artifact.bytes), deadline);
-    if (!object) {
-        co_return fail(object.error());
+    about.name = record.kind + std::string(media::extension_of(about.content_type));
+    const auto kept = co_await files_.keep(std::move(about), std::move(artifact.bytes));
+    if (!kept) {
+        co_return fail(kept.error());
     }
-    kept.digest = object->digest;
-    kept.bytes = object->bytes;
     json::object out{
-        {"artifact", kept.id},
-        {"content_type", kept.content_type},
-        {"bytes", kept.bytes},
-        {"sha256", kept.digest}
+        {"artifact", kept->id},
+        {"content_type", kept->content_type},
+        {"bytes", kept->bytes},
+        {"sha256", kept->digest}
     };
     if (artifact.seed) {
         out["seed"] = *artifact.seed;
     }
-    FG_CO_CHECK(co_await ports_.artifacts.add(std::move(kept)));
     co_return out;
 }
 
@@ -260,16 +233,12 @@ void settle_document(job::Document& document, const WorkSettings& settings, Rand
     if (spec == nullptr) {
         return;
     }
-    if (document.model.empty()) {
-        const auto chosen = settings.default_models.find(document.pipeline);
-        document.model =
-            chosen == settings.default_models.end() ? std::string(spec->default_model) : chosen->second;
-    }
+    document.model = model_for(*spec, std::move(document.model), settings.default_models);
     auto parameters = json::parse(document.parameters).get_object();
     parameters.erase("model_id");
     const auto* seed = parameters.if_contains("seed");
     if (std::ranges::contains(spec->parameters, "seed", &job::ParameterSpec::name) && seed == nullptr) {
-        parameters["seed"] = 1 + static_cast<std::int64_t>(random.below(kSeedMax));
+        parameters["seed"] = draw_seed(random);
     }
     document.parameters = json::serialize(parameters);
 }

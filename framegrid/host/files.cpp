@@ -43,20 +43,6 @@ std::string text_of(int errno_value) {
     return ::strerror_r(errno_value, buffer, sizeof buffer);
 }
 
-Result<void> write_all(int fd, BytesView content, const std::string& what) {
-    while (!content.empty()) {
-        const ssize_t put = ::write(fd, content.data(), content.size());
-        if (put < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            return fail(system_error(what, errno));
-        }
-        content = content.subspan(static_cast<std::size_t>(put));
-    }
-    return {};
-}
-
 // The name stays in the file's own directory, so that rename() is atomic.
 Result<UniqueFd> open_beside(const Path& path, unsigned mode, std::string& temp, const std::string& what) {
     temp = (path.parent_path() / ("." + path.filename().string() + ".XXXXXX")).string();
@@ -70,15 +56,6 @@ Result<UniqueFd> open_beside(const Path& path, unsigned mode, std::string& temp,
         return fail(system_error(what, error));
     }
     return fd;
-}
-
-Result<void> sync_parent(const Path& path, const std::string& what) {
-    const Path parent = path.has_parent_path() ? path.parent_path() : Path(".");
-    const UniqueFd dir(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!dir || ::fsync(dir.get()) != 0) {
-        return fail(system_error(what, errno));
-    }
-    return {};
 }
 
 }  // namespace
@@ -97,6 +74,28 @@ void UniqueFd::reset() {
     if (fd_ >= 0) {
         ::close(std::exchange(fd_, -1));
     }
+}
+
+Result<void> write_all(int fd, BytesView content, const std::string& what) {
+    while (!content.empty()) {
+        const ssize_t put = ::write(fd, content.data(), content.size());
+        if (put < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            return fail(system_error(what, errno));
+        }
+        content = content.subspan(static_cast<std::size_t>(put));
+    }
+    return {};
+}
+
+Result<void> sync_directory(const Path& directory, const std::string& what) {
+    const UniqueFd dir(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!dir || ::fsync(dir.get()) != 0) {
+        return fail(system_error(what, errno));
+    }
+    return {};
 }
 
 Result<Bytes> read_head(const Path& path, std::size_t count) {
@@ -178,7 +177,9 @@ Result<void> write_file_atomic(const Path& path, BytesView content, Durability d
         ::unlink(temp.c_str());
         return done;
     }
-    return durability == Durability::kSynced ? sync_parent(path, what) : Result<void>{};
+    return durability == Durability::kSynced
+               ? sync_directory(path.has_parent_path() ? path.parent_path() : Path("."), what)
+               : Result<void>{};
 }
 
 Result<void> make_dirs(const Path& path, unsigned mode) {

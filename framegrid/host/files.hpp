@@ -39,6 +39,11 @@ class UniqueFd {
     int fd_ = -1;
 };
 
+// All of `content`, however many calls that takes. Errors say `what` was being done.
+Result<void> write_all(int fd, BytesView content, const std::string& what);
+// Names that were made or changed in the directory survive a crash of the machine afterwards.
+Result<void> sync_directory(const Path& directory, const std::string& what);
+
 // The whole file. kTooLarge over `limit` bytes (sizes that grow while reading included).
 Result<Bytes> read_file(const Path& path, std::size_t limit);
 

@@ -6,6 +6,7 @@
 
 #include <framegrid/base/log.hpp>
 #include <framegrid/base/utf8.hpp>
+#include <framegrid/job/input_files.hpp>
 #include <framegrid/job/record.hpp>
 
 namespace framegrid::job {
@@ -88,10 +89,7 @@ std::string input_names(const PipelineSpec* spec) {
     if (spec == nullptr) {
         return "data";
     }
-    std::string names;
-    for (const auto& file : spec->files) {
-        names += (names.empty() ? "" : " or ") + std::string(file.name);
-    }
+    const std::string names = file_names(*spec);
     return names.empty() ? "none" : names + (spec->wants_mask ? ", and mask" : "");
 }
 

@@ -41,7 +41,10 @@ std::optional<FairQueue::Entry> FairQueue::pop(std::size_t running_max) {
         }
         turns_.erase(turn);
         auto& flow = flows_.at(key);
-        Entry out{std::move(flow.jobs.begin()->second), key.first, key.second, 1};
+        Entry out{
+            std::move(flow.jobs.begin()->second), key.first, key.second,
+            flow.weight / flow_weight(key.second, 1)
+        };
         flow.jobs.erase(flow.jobs.begin());
         places_.erase(out.id);
         now_ = std::max(now_, flow.start);

@@ -54,7 +54,7 @@ struct Record {
 struct Event {
     std::uint64_t number = 0;
     std::int64_t at_unix_ms = 0;
-    std::string kind;  // "queued", "started", "progress", "retried", "succeeded", "failed", "cancelled"
+    std::string kind;  // "queued", "started", "node", "progress", "waiting", or the final state
     std::string data;  // JSON object
     friend bool operator==(const Event&, const Event&) = default;
 };

@@ -33,28 +33,6 @@ std::unexpected<Error> no_such_file() {
     return fail(Errc::kNotFound, "there is no such stored file");
 }
 
-Result<void> write_all(int fd, BytesView bytes) {
-    while (!bytes.empty()) {
-        const auto written = ::write(fd, bytes.data(), bytes.size());
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written < 0) {
-            return failed("cannot write a stored file");
-        }
-        bytes = bytes.subspan(static_cast<std::size_t>(written));
-    }
-    return {};
-}
-
-Result<void> sync_directory(const host::Path& directory) {
-    const host::UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) {
-        return failed("cannot write to " + directory.string());
-    }
-    return {};
-}
-
 // A file without a name yet. Used by one piece of pool work at a time.
 class NewFile {
   public:
@@ -72,7 +50,7 @@ class NewFile {
         return fd_ ? Result<void>{} : failed("cannot make a file in " + path_.parent_path().string());
     }
     Result<void> append(BytesView bytes) {
-        FG_CHECK(write_all(fd_.get(), bytes));
+        FG_CHECK(host::write_all(fd_.get(), bytes, "cannot write a stored file"));
         digest_.update(bytes);
         bytes_ += bytes.size();
         return {};
@@ -92,9 +70,9 @@ class NewFile {
             return failed("cannot name a stored file");
         }
         fd_.reset();
-        FG_CHECK(sync_directory(target.parent_path()));
-        FG_CHECK(sync_directory(target.parent_path().parent_path()));
-        FG_CHECK(sync_directory(root_));
+        for (const auto& directory : {target.parent_path(), target.parent_path().parent_path(), root_}) {
+            FG_CHECK(host::sync_directory(directory, "cannot write to " + directory.string()));
+        }
         return api::ObjectInfo{digest, bytes_};
     }
 

@@ -7,6 +7,7 @@
 
 #include <framegrid/base/utf8.hpp>
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/gateway/ai_request.hpp>
 #include <framegrid/http/event_stream.hpp>
 #include <framegrid/media/file_types.hpp>
 #include <framegrid/media/sniff.hpp>
@@ -147,20 +148,13 @@ Task<Result<AiRequest>> AiJobs::read_request(Call& call, const job::PipelineSpec
 
 gateway::JobRequest AiJobs::make_job(const job::PipelineSpec& spec, AiRequest request, std::int64_t seed)
     const {
-    std::string model_id = request.parameters.text("model_id");
-    if (model_id.empty()) {
-        const auto chosen = settings_.default_models.find(std::string(spec.name));
-        model_id =
-            chosen == settings_.default_models.end() ? std::string(spec.default_model) : chosen->second;
-    }
+    const std::string model_id =
+        gateway::model_for(spec, request.parameters.text("model_id"), settings_.default_models);
     request.parameters.set("model_id", model_id);
     request.parameters.set("seed", seed);
-    gateway::JobRequest job;
-    job.manifest_id = std::string(spec.name) + "_" + model_id;
-    job.needs = job::ai_needs(spec.capability, model_id);
-    job.work.kind = api::AiWork{std::string(spec.name), model_id, request.parameters.to_json()};
+    gateway::JobRequest job = gateway::make_ai_request(spec, model_id);
+    std::get<api::AiWork>(job.work.kind).parameters = request.parameters.to_json();
     job.work.input = std::move(request.file);
-    job.work.input_content_type = "application/octet-stream";
     return job;
 }
 
@@ -169,14 +163,14 @@ void AiJobs::log_done(
     Pixels units
 ) const {
     if (log_.enabled(LogLevel::kInfo)) {
-        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - began);
+        const auto took = milliseconds(clock_.now() - began);
         log_.info(
             "rest.ai_done", {{"pipeline", std::string(spec.name)},
                              {"model", result.output.ai ? result.output.ai->model_id : ""},
                              {"orchestrator", result.orchestrator},
                              {"attempts", result.attempts},
                              {"units", units.value},
-                             {"took_ms", took.count()},
+                             {"took_ms", took},
                              {"request", call.request_id}}
         );
     }
@@ -187,9 +181,8 @@ Task<Answer> AiJobs::post(Call& call, const job::PipelineSpec& spec) {
     if (!request) {
         co_return error_answer(request.error(), request.error().code == Errc::kDeadline ? 408 : 0);
     }
-    const std::int64_t seed = has_seed(spec, request->parameters)
-                                  ? *request->parameters.integer("seed")
-                                  : 1 + static_cast<std::int64_t>(random_.below(0xFFFF'FFFF));
+    const std::int64_t seed = has_seed(spec, request->parameters) ? *request->parameters.integer("seed")
+                                                                  : gateway::draw_seed(random_);
     const Pixels units = job::payable_units(spec, request->parameters, request->size);
     gateway::JobRequest job = make_job(spec, *std::move(request), seed);
     if (auto urgency = read_urgency(call.headers(), job); !urgency) {

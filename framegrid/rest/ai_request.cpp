@@ -2,10 +2,7 @@
 
 #include <algorithm>
 
-#include <fmt/format.h>
-
-#include <framegrid/crypto/hash.hpp>
-#include <framegrid/media/sniff.hpp>
+#include <framegrid/job/input_files.hpp>
 
 namespace framegrid::rest {
 
@@ -15,67 +12,26 @@ std::unexpected<Error> invalid(std::string message, std::string field) {
     return fail(Errc::kInvalidArgument, std::move(message), std::move(field));
 }
 
-Result<media::Size> check_picture(const Blob& file, std::int64_t pixels_max, const std::string& field) {
-    if (file.empty()) {
-        return invalid("the picture is empty", field);
-    }
-    if (!media::still_format(file.view())) {
-        return fail(Errc::kUnprocessable, "not a PNG, JPEG, WebP, GIF or BMP picture", field);
-    }
-    const auto size = media::picture_size(file.view());
-    if (!size) {
-        return fail(Errc::kUnprocessable, "the picture's header is damaged", field);
-    }
-    if (std::int64_t{size->width} * size->height > pixels_max) {
-        return fail(
-            Errc::kTooLarge,
-            fmt::format(
-                "the picture is {}x{}; {} pixels is the limit", size->width, size->height, pixels_max
-            ),
-            field
-        );
-    }
-    return *size;
-}
-
 // The mask travels with the parameters.
 Result<std::pair<std::string, std::string>> mask_field(const Blob& file, std::int64_t pixels_max) {
-    FG_CHECK(check_picture(file, pixels_max, "mask"));
-    if (file.size() > job::kMaskBytesMax) {
-        return fail(
-            Errc::kTooLarge,
-            fmt::format(
-                "the mask's file has over {} bytes; a PNG with two colours is small", job::kMaskBytesMax
-            ),
-            "mask"
-        );
+    if (file.empty()) {
+        return invalid("the picture is empty", "mask");
     }
-    return std::pair{
-        std::string(job::kMaskParameter), "data:image/png;base64," + crypto::base64(file.view())
-    };
+    FG_CHECK(job::check_picture(file, pixels_max, "mask"));
+    FG_TRY(mask, job::mask_parameter(file, "mask"));
+    return std::pair{std::string(job::kMaskParameter), std::move(mask)};
 }
 
 bool is_mask(std::string_view name) {
     return name == "mask" || name == job::kMaskParameter;
 }
 
-std::string file_names(const job::PipelineSpec& spec) {
-    std::string names;
-    for (const auto& file : spec.files) {
-        names += (names.empty() ? "" : " or ") + std::string(file.name);
-    }
-    return names;
-}
-
 Result<void> check_file(const job::FileSpec& kind, std::int64_t image_pixels_max, AiRequest& request) {
     const std::string field(kind.name);
-    if (kind.kind == job::FileKind::kVideo) {
-        if (!media::looks_like_video(request.file.view())) {
-            return fail(Errc::kUnprocessable, "not a video file", field);
-        }
-        return {};
+    if (kind.kind == job::FileKind::kPicture && request.file.empty()) {
+        return invalid("the picture is empty", field);
     }
-    FG_TRY(size, check_picture(request.file, image_pixels_max, field));
+    FG_TRY(size, job::check_file(kind, request.file, image_pixels_max, field));
     request.size = size;
     return {};
 }
@@ -106,7 +62,7 @@ Result<AiRequest> read_ai_form(
         }
     }
     if (file == nullptr && !spec.files.empty()) {
-        return invalid(file_names(spec) + " is missing", std::string(spec.files.front().name));
+        return invalid(job::file_names(spec) + " is missing", std::string(spec.files.front().name));
     }
     if (file != nullptr) {
         FG_CHECK(check_file(*file, image_pixels_max, request));
@@ -119,7 +75,7 @@ Result<AiRequest> read_ai_form(
 Result<AiRequest> read_ai_json(const job::PipelineSpec& spec, std::string_view body) {
     if (!spec.files.empty()) {
         return invalid(
-            "the body must be multipart/form-data with the file " + file_names(spec),
+            "the body must be multipart/form-data with the file " + job::file_names(spec),
             std::string(spec.files.front().name)
         );
     }

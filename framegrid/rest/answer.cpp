@@ -17,6 +17,18 @@ Answer json_answer(std::string_view json) {
     return text_answer("application/json", json);
 }
 
+Answer list_answer(const std::vector<std::string>& items, std::string_view next_before) {
+    std::string text = R"({"object":"list","data":[)";
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        text += (i == 0 ? "" : ",") + items[i];
+    }
+    text += "]";
+    if (!next_before.empty()) {
+        text += R"(,"next_before":")" + std::string(next_before) + "\"";
+    }
+    return json_answer(text + "}");
+}
+
 int status_of(Errc code) {
     switch (code) {
         case Errc::kUnavailable:

@@ -23,6 +23,9 @@ struct Answer {
 Answer text_answer(std::string content_type, std::string_view text);
 Answer json_answer(std::string_view json);
 
+// {"object":"list","data":[...]}, each item a JSON text. `next_before`, if not empty, asks for the next page.
+Answer list_answer(const std::vector<std::string>& items, std::string_view next_before);
+
 // The status that tells a client of this API about an error. Differs from http::status_of() where the error
 // is about the network behind the gateway: no orchestrator (503), the gateway's own disk (500).
 int status_of(Errc code);

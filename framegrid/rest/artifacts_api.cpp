@@ -2,11 +2,8 @@
 
 #include <boost/json.hpp>
 
-#include <framegrid/base/utf8.hpp>
 #include <framegrid/http/text.hpp>
-#include <framegrid/job/record.hpp>
 #include <framegrid/job/record_json.hpp>
-#include <framegrid/media/file_types.hpp>
 #include <framegrid/rest/byte_range.hpp>
 #include <framegrid/rest/problem.hpp>
 #include <framegrid/rest/request_text.hpp>
@@ -18,19 +15,10 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kHeadBytes = 4'096;  // enough to recognise a file by
-constexpr std::size_t kNameBytesMax = 200;
 constexpr std::size_t kPageMax = 200;
 constexpr std::size_t kSweepMax = 100;
 constexpr std::uint64_t kPieceBytes = 1 << 20;
 constexpr Duration kUnusedLife = std::chrono::minutes(10);
-
-// What was uploaded as, for downloads: no path, nothing that a header or a terminal could trip over.
-std::string safe_name(std::string_view name) {
-    name = name.substr(name.find_last_of("/\\") + 1).substr(0, kNameBytesMax);
-    std::string out = valid_utf8(name);
-    std::erase_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-    return out;
-}
 
 }  // namespace
 
@@ -41,22 +29,21 @@ ArtifactsApi::ArtifactsApi(
     : objects_(objects),
       index_(index),
       clock_(clock),
-      random_(random),
       log_(std::move(log)),
-      settings_(std::move(settings)) {}
+      settings_(std::move(settings)),
+      files_(objects_, index_, clock_, random, settings_.life, settings_.store_time_max) {}
 
 void ArtifactsApi::add_routes(Router& router) {
-    using Method = Task<Answer> (ArtifactsApi::*)(Call&);
-    const auto add = [this, &router](std::string method, std::string pattern, RouteKind kind, Method serve) {
-        router.add({std::move(method), std::move(pattern), kind, [this, serve](Call& call) {
-                        return (this->*serve)(call);
-                    }});
-    };
-    add("POST", "/v1/artifacts", RouteKind::kJob, &ArtifactsApi::upload);
-    add("GET", "/v1/artifacts", RouteKind::kPage, &ArtifactsApi::list);
-    add("GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show);
-    add("DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase);
-    add("GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content);
+    router.add<ArtifactsApi>(
+        *this,
+        {
+            {"POST", "/v1/artifacts", RouteKind::kJob, &ArtifactsApi::upload},
+            {"GET", "/v1/artifacts", RouteKind::kPage, &ArtifactsApi::list},
+            {"GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show},
+            {"DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase},
+            {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content},
+        }
+    );
 }
 
 std::string ArtifactsApi::described(const Call& call, const job::ArtifactRecord& record) const {
@@ -95,7 +82,7 @@ Task<Result<void>> ArtifactsApi::check_quota(std::string owner) {
 Task<Result<job::ArtifactRecord>> ArtifactsApi::receive(Call& call) {
     FG_CO_CHECK(co_await check_quota(call.owner));
     const auto deadline = Deadline::after(clock_, settings_.upload_time_max);
-    auto writer = co_await objects_.create(soon());
+    auto writer = co_await objects_.create(files_.soon());
     if (!writer) {
         co_return fail(std::move(writer.error()));
     }
@@ -120,29 +107,21 @@ Task<Result<job::ArtifactRecord>> ArtifactsApi::receive(Call& call) {
         }
         const auto view = piece->view().first(std::min(piece->size(), kHeadBytes - head.size()));
         head.insert(head.end(), view.begin(), view.end());
-        FG_CO_CHECK(co_await (*writer)->append(std::move(*piece), soon()));
+        FG_CO_CHECK(co_await (*writer)->append(std::move(*piece), files_.soon()));
     }
     call.bytes_in = bytes;
-    const auto object = co_await (*writer)->finish(soon());
+    const auto object = co_await (*writer)->finish(files_.soon());
     if (!object) {
         co_return fail(object.error());
     }
-    job::ArtifactRecord record;
-    record.created_unix_ms = clock_.unix_ms();
-    record.id = job::make_id("art", record.created_unix_ms, random_);
-    record.owner = call.owner;
-    record.digest = object->digest;
-    record.bytes = object->bytes;
-    record.content_type = std::string(media::recognise(head).value_or("application/octet-stream"));
-    const auto life = std::chrono::duration_cast<std::chrono::milliseconds>(settings_.life);
-    record.expires_unix_ms = record.created_unix_ms + life.count();
+    job::ArtifactRecord about;
+    about.owner = call.owner;
     for (const auto& [name, value] : query_of(call.exchange.head.query())) {
         if (name == "name") {
-            record.name = safe_name(value);
+            about.name = safe_file_name(value);
         }
     }
-    FG_CO_CHECK(co_await index_.add(record));
-    co_return record;
+    co_return co_await files_.add_record(std::move(about), *object, Blob(std::move(head)));
 }
 
 Task<Answer> ArtifactsApi::upload(Call& call) {
@@ -192,22 +171,20 @@ Task<Answer> ArtifactsApi::list(Call& call) {
     if (!records) {
         co_return problem_answer(records.error(), call.trace_id);
     }
-    std::string text = R"({"object":"list","data":[)";
+    std::vector<std::string> items;
     for (const auto& record : *records) {
-        text += (&record == &records->front() ? "" : ",") + described(call, record);
+        items.push_back(described(call, record));
     }
-    text += "]";
-    if (records->size() == kPageMax) {
-        text += R"(,"next_before":")" + records->back().id + "\"";
-    }
-    co_return json_answer(text + "}");
+    const bool full = records->size() == kPageMax;
+    co_return list_answer(items, full ? records->back().id : "");
 }
 
 Task<Result<void>> ArtifactsApi::send(
     Call& call, job::ArtifactRecord record, std::uint64_t offset, std::uint64_t bytes
 ) {
     while (bytes > 0) {
-        auto piece = co_await objects_.read(record.digest, offset, std::min(bytes, kPieceBytes), soon());
+        auto piece =
+            co_await objects_.read(record.digest, offset, std::min(bytes, kPieceBytes), files_.soon());
         if (!piece) {
             co_return fail(std::move(piece.error()));
         }
@@ -305,7 +282,7 @@ Task<void> ArtifactsApi::sweep_objects() {
         unused_.pop_front();
         const auto used = co_await index_.is_used(digest);
         if (used && !*used) {
-            (void)co_await objects_.remove(digest, soon());
+            (void)co_await objects_.remove(digest, files_.soon());
         }
     }
 }

@@ -5,6 +5,7 @@
 
 #include <framegrid/api/artifact_index.hpp>
 #include <framegrid/api/objects.hpp>
+#include <framegrid/api/stored_files.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/runtime/random.hpp>
@@ -47,14 +48,13 @@ class ArtifactsApi {
     );
     std::string described(const Call& call, const job::ArtifactRecord& record) const;
     Task<void> sweep_objects();
-    Deadline soon() const { return Deadline::after(clock_, settings_.store_time_max); }
 
     api::Objects& objects_;
     api::ArtifactIndex& index_;
     Clock& clock_;
-    Random& random_;
     Logger log_;
     const ArtifactsSettings settings_;
+    api::StoredFiles files_;
     // Bytes that had no record any more, and since when. They stay a while: somebody may be storing the same
     // ones right now, and has not written the record yet.
     std::deque<std::pair<std::string, TimePoint>> unused_;

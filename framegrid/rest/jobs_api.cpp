@@ -2,12 +2,12 @@
 
 #include <boost/json.hpp>
 
+#include <framegrid/base/counted.hpp>
 #include <framegrid/crypto/hash.hpp>
 #include <framegrid/http/event_stream.hpp>
 #include <framegrid/http/multipart.hpp>
 #include <framegrid/job/document.hpp>
 #include <framegrid/job/record_json.hpp>
-#include <framegrid/media/file_types.hpp>
 #include <framegrid/rest/problem.hpp>
 #include <framegrid/rest/request_text.hpp>
 
@@ -42,7 +42,7 @@ std::optional<std::int64_t> preferred_wait(const http::Headers& headers) {
 json::object place_json(const gateway::QueuePlace& place) {
     json::object out{{"ahead", place.ahead}};
     if (place.wait) {
-        out["eta_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(*place.wait).count();
+        out["eta_ms"] = milliseconds(*place.wait);
     }
     return out;
 }
@@ -56,17 +56,6 @@ http::Event event_of(const gateway::ToldEvent& told) {
     }
     return {event.kind, json::serialize(data), std::to_string(event.number)};
 }
-
-class Counted {
-  public:
-    explicit Counted(std::size_t& count) : count_(count) { ++count_; }
-    ~Counted() { --count_; }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-
-  private:
-    std::size_t& count_;
-};
 
 Result<api::JobFilter> read_filter(const http::RequestHead& head) {
     api::JobFilter filter;
@@ -103,43 +92,29 @@ Result<api::JobFilter> read_filter(const http::RequestHead& head) {
 }  // namespace
 
 JobsApi::JobsApi(JobPorts ports, WorkPool& pool, Clock& clock, Random& random, JobsApiSettings settings)
-    : ports_(std::move(ports)), pool_(pool), clock_(clock), random_(random), settings_(std::move(settings)) {}
+    : ports_(std::move(ports)),
+      pool_(pool),
+      clock_(clock),
+      random_(random),
+      settings_(std::move(settings)),
+      files_(
+          ports_.objects, ports_.artifacts, clock_, random_, ports_.work.artifact_life,
+          ports_.work.store_time_max
+      ) {}
 
 void JobsApi::add_routes(Router& router) {
-    using Method = Task<Answer> (JobsApi::*)(Call&);
-    const auto add = [this, &router](std::string method, std::string pattern, RouteKind kind, Method serve) {
-        router.add({std::move(method), std::move(pattern), kind, [this, serve](Call& call) {
-                        return (this->*serve)(call);
-                    }});
-    };
-    add("POST", "/v1/jobs", RouteKind::kJob, &JobsApi::submit);
-    add("GET", "/v1/jobs", RouteKind::kPage, &JobsApi::list);
-    add("GET", "/v1/jobs/{}", RouteKind::kPage, &JobsApi::show);
-    add("DELETE", "/v1/jobs/{}", RouteKind::kPage, &JobsApi::cancel);
-    add("POST", "/v1/jobs/{}/cancel", RouteKind::kPage, &JobsApi::cancel);
-    add("GET", "/v1/jobs/{}/events", RouteKind::kPage, &JobsApi::events);
-    add("GET", "/v1/jobs/{}/deliveries", RouteKind::kPage, &JobsApi::deliveries);
-}
-
-Task<Result<std::string>> JobsApi::keep_file(Call& call, std::string name, Blob bytes) {
-    job::ArtifactRecord record;
-    record.content_type = std::string(media::recognise(bytes.view()).value_or("application/octet-stream"));
-    record.created_unix_ms = clock_.unix_ms();
-    record.id = job::make_id("art", record.created_unix_ms, random_);
-    record.owner = call.owner;
-    record.name = std::move(name);
-    const auto life = std::chrono::duration_cast<std::chrono::milliseconds>(ports_.work.artifact_life);
-    record.expires_unix_ms = record.created_unix_ms + life.count();
-    const auto deadline = Deadline::after(clock_, ports_.work.store_time_max);
-    const auto object = co_await api::put_object(ports_.objects, std::move(bytes), deadline);
-    if (!object) {
-        co_return fail(object.error());
-    }
-    record.digest = object->digest;
-    record.bytes = object->bytes;
-    std::string id = record.id;
-    FG_CO_CHECK(co_await ports_.artifacts.add(std::move(record)));
-    co_return id;
+    router.add<JobsApi>(
+        *this,
+        {
+            {"POST", "/v1/jobs", RouteKind::kJob, &JobsApi::submit},
+            {"GET", "/v1/jobs", RouteKind::kPage, &JobsApi::list},
+            {"GET", "/v1/jobs/{}", RouteKind::kPage, &JobsApi::show},
+            {"DELETE", "/v1/jobs/{}", RouteKind::kPage, &JobsApi::cancel},
+            {"POST", "/v1/jobs/{}/cancel", RouteKind::kPage, &JobsApi::cancel},
+            {"GET", "/v1/jobs/{}/events", RouteKind::kPage, &JobsApi::events},
+            {"GET", "/v1/jobs/{}/deliveries", RouteKind::kPage, &JobsApi::deliveries},
+        }
+    );
 }
 
 // A form whose part "job" is the document; files become its inputs.
@@ -169,11 +144,14 @@ Task<Result<std::string>> JobsApi::read_form(Call& call, std::string boundary) {
         if (part.name == "job") {
             continue;
         }
-        auto id = co_await keep_file(call, part.filename, std::move(part.body));
-        if (!id) {
-            co_return fail(std::move(id.error()));
+        job::ArtifactRecord about;
+        about.owner = call.owner;
+        about.name = safe_file_name(part.filename);
+        const auto kept = co_await files_.keep(std::move(about), std::move(part.body));
+        if (!kept) {
+            co_return fail(kept.error());
         }
-        inputs.get_object()[part.name] = *id;
+        inputs.get_object()[part.name] = kept->id;
     }
     co_return json::serialize(document);
 }
@@ -309,15 +287,12 @@ Task<Answer> JobsApi::list(Call& call) {
     if (!records) {
         co_return problem_answer(records.error(), call.trace_id);
     }
-    std::string text = R"({"object":"list","data":[)";
+    std::vector<std::string> items;
     for (const auto& record : *records) {
-        text += (&record == &records->front() ? "" : ",") + described(call, record);
+        items.push_back(described(call, record));
     }
-    text += "]";
-    if (records->size() == limit) {
-        text += R"(,"next_before":")" + records->back().id + "\"";
-    }
-    co_return json_answer(text + "}");
+    const bool full = records->size() == limit;
+    co_return list_answer(items, full ? records->back().id : "");
 }
 
 Task<Answer> JobsApi::cancel(Call& call) {

@@ -4,6 +4,7 @@
 #include <framegrid/api/artifact_index.hpp>
 #include <framegrid/api/job_store.hpp>
 #include <framegrid/api/objects.hpp>
+#include <framegrid/api/stored_files.hpp>
 #include <framegrid/gateway/job_desk.hpp>
 #include <framegrid/gateway/job_work.hpp>
 #include <framegrid/rest/router.hpp>
@@ -44,7 +45,6 @@ class JobsApi {
 
     Task<Result<gateway::NewJob>> read_submission(Call& call);
     Task<Result<std::string>> read_form(Call& call, std::string boundary);
-    Task<Result<std::string>> keep_file(Call& call, std::string name, Blob bytes);
     Task<Result<job::Record>> find(Call& call, std::string id);
     Task<Result<job::Record>> wait_for(std::string id, TimePoint until);
     Task<Result<void>> tell(Call& call, job::Record record, std::uint64_t number);
@@ -56,6 +56,7 @@ class JobsApi {
     Clock& clock_;
     Random& random_;
     const JobsApiSettings settings_;
+    api::StoredFiles files_;
     std::size_t listeners_ = 0;
 };
 

@@ -158,13 +158,13 @@ Task<Result<LiveIngest::Done>> LiveIngest::run_and_stream(Call& call, Job job) {
         call.memory.hold(part.bytes.size());
     }
     if (log_.enabled(LogLevel::kInfo)) {
-        const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now() - began);
+        const auto took = milliseconds(clock_.now() - began);
         log_.info(
             "rest.segment_transcoded", {{"stream", target.stream},
                                         {"seq", target.seq},
                                         {"orchestrator", done->orchestrator},
                                         {"attempts", done->attempts},
-                                        {"took_ms", took.count()},
+                                        {"took_ms", took},
                                         {"request", call.request_id}}
         );
     }

@@ -167,4 +167,12 @@ std::string origin_of(const http::RequestHead& head, std::string_view public_url
     return valid_utf8(origin);
 }
 
+std::string safe_file_name(std::string_view name) {
+    constexpr std::size_t kNameBytesMax = 200;
+    name = name.substr(name.find_last_of("/\\") + 1).substr(0, kNameBytesMax);
+    std::string out = valid_utf8(name);
+    std::erase_if(out, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
+    return out;
+}
+
 }  // namespace framegrid::rest

@@ -28,6 +28,9 @@ std::vector<std::pair<std::string, std::string>> query_of(std::string_view query
 // Where a client reaches this gateway: `public_url` if there is one, else as it addressed us; no final slash.
 std::string origin_of(const http::RequestHead& head, std::string_view public_url);
 
+// What a file was uploaded as, for downloads: no path, nothing that a header or a terminal could trip over.
+std::string safe_file_name(std::string_view name);
+
 // The media types of an Accept header, lower-case, without parameters; those with q=0 are left out.
 std::vector<std::string> accepted_types(std::string_view header);
 // True when the list names this type or its group ("image/*"). "*/*" is not a wish for anything special:

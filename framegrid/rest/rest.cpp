@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 
+#include <framegrid/base/counted.hpp>
 #include <framegrid/http/multipart.hpp>
 #include <framegrid/rest/ai_jobs.hpp>
 #include <framegrid/rest/artifacts_api.hpp>
@@ -62,17 +63,6 @@ class Outcome {
   private:
     RestStats& stats_;
     bool sent_ = false;
-};
-
-class JobCount {
-  public:
-    explicit JobCount(std::size_t& count) : count_(count) { ++count_; }
-    ~JobCount() { --count_; }
-    JobCount(const JobCount&) = delete;
-    JobCount& operator=(const JobCount&) = delete;
-
-  private:
-    std::size_t& count_;
 };
 
 }  // namespace
@@ -236,7 +226,7 @@ Task<Answer> Rest::Impl::run_job(const Route& route, Call& call) {
             make_error(Errc::kCapacity, "the gateway runs as many jobs as it may; try again later")
         );
     }
-    const JobCount count(stats_.jobs_in_flight);
+    const Counted counted(stats_.jobs_in_flight);
     Answer answer = co_await route.endpoint(call);
     co_return answer;
 }
@@ -305,10 +295,10 @@ void Rest::Impl::log_answer(const Call& call, int status, std::size_t bytes, Tim
         return;
     }
     const auto& head = call.exchange.head;
-    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(ports_.clock.now() - began);
+    const auto took = milliseconds(ports_.clock.now() - began);
     const std::initializer_list<LogField> fields{{"method", head.method}, {"path", head.path()},
                                                  {"status", status},      {"bytes_in", call.bytes_in},
-                                                 {"bytes_out", bytes},    {"took_ms", took.count()},
+                                                 {"bytes_out", bytes},    {"took_ms", took},
                                                  {"peer", head.peer},     {"request", call.request_id},
                                                  {"trace", call.trace_id}};
     if (level == LogLevel::kWarn) {

@@ -55,6 +55,23 @@ class Router {
     // One trailing slash is ignored.
     Match find(std::string_view method, std::string_view path) const;
 
+    // Routes that are methods of `api`, which outlives this.
+    template <class Api>
+    struct Method {
+        std::string method;
+        std::string pattern;
+        RouteKind kind = RouteKind::kPage;
+        Task<Answer> (Api::*serve)(Call&) = nullptr;
+    };
+    template <class Api>
+    void add(Api& api, std::initializer_list<Method<Api>> methods) {
+        for (const auto& one : methods) {
+            add({one.method, one.pattern, one.kind, [&api, serve = one.serve](Call& call) {
+                     return (api.*serve)(call);
+                 }});
+        }
+    }
+
   private:
     struct Entry {
         Route route;

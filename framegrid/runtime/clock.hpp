@@ -11,6 +11,11 @@ namespace framegrid {
 
 using Duration = std::chrono::nanoseconds;
 
+// Whole milliseconds, cut off: for JSON, logs and the store.
+constexpr std::int64_t milliseconds(Duration duration) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
 // Tag of the monotonic time line that a Clock reads; it has no now() of its own, so nobody can bypass the
 // port.
 struct MonotonicTime {

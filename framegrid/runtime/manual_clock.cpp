@@ -24,7 +24,7 @@ class ManualClock::Pending final : public Timer::Pending {
 };
 
 std::int64_t ManualClock::unix_ms() const {
-    return kEpochMs + std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch()).count();
+    return kEpochMs + milliseconds(now_.time_since_epoch());
 }
 
 Timer ManualClock::call_at(TimePoint at, std::move_only_function<void()> fn) {

@@ -8,12 +8,6 @@ namespace {
 
 using job::State;
 
-// A row whose claim is the given one; else nobody's change is taken.
-bool holds(const job::Record& record, const api::Claim& claim) {
-    return record.state == State::kRunning && record.attempt == claim.attempt &&
-           record.lease_holder == claim.holder;
-}
-
 void put_change(Connection& connection, const job::Record& record, const api::JobChange& change) {
     for (const auto& event : change.events) {
         insert_event(connection, record.id, event);
@@ -75,7 +69,7 @@ Result<std::optional<job::Record>> claim_in(
     }
     auto& record = *found;
     const auto now = started.at_unix_ms;
-    const bool abandoned = record.state == State::kRunning && record.lease_until_unix_ms <= now;
+    const bool abandoned = api::is_left(record, now);
     if (record.state != State::kQueued && !abandoned) {
         return std::optional<job::Record>{};
     }
@@ -103,29 +97,24 @@ Result<std::optional<job::Record>> claim_in(
 }
 
 Result<std::vector<job::Record>> list_in(Connection& connection, const api::JobFilter& filter) {
-    // One statement for each set of conditions would be more code than time saved: lists are for people.
-    auto& query = connection.prepare(
-        "SELECT " FG_JOB_COLUMNS
-        " FROM jobs WHERE (?1 = 0 OR owner = ?2) AND (?3 < 0 OR state = ?3)"
-        " AND (?4 = '' OR kind = ?4) AND parent = ?5 AND (?6 = '' OR id < ?6) ORDER BY id DESC LIMIT ?7"
-    );
-    auto& of_owner = connection.prepare(
-        "SELECT " FG_JOB_COLUMNS
-        " FROM jobs WHERE owner = ?2 AND ?1 = 1 AND (?3 < 0 OR state = ?3)"
-        " AND (?4 = '' OR kind = ?4) AND parent = ?5 AND (?6 = '' OR id < ?6) ORDER BY id DESC LIMIT ?7"
-    );
-    auto& chosen = filter.owner ? of_owner : query;
+    // One statement for each set of conditions would be more code than time saved: lists are for people. An
+    // owner's has its index.
+#define FG_LIST_JOBS(whose)                            \
+    "SELECT " FG_JOB_COLUMNS " FROM jobs WHERE " whose \
+    " AND (?2 < 0 OR state = ?2)"                      \
+    " AND (?3 = '' OR kind = ?3) AND parent = ?4 AND (?5 = '' OR id < ?5) ORDER BY id DESC LIMIT ?6"
+    auto& query = connection.prepare(filter.owner ? FG_LIST_JOBS("owner = ?1") : FG_LIST_JOBS("?1 = ''"));
+#undef FG_LIST_JOBS
     const std::string owner = filter.owner.value_or("");
-    chosen.bind(1, filter.owner ? 1 : 0);
-    chosen.bindNoCopy(2, owner);
-    chosen.bind(3, filter.state ? static_cast<int>(*filter.state) : -1);
-    chosen.bindNoCopy(4, filter.kind);
-    chosen.bindNoCopy(5, filter.parent);
-    chosen.bindNoCopy(6, filter.before);
-    chosen.bind(7, static_cast<std::int64_t>(filter.limit));
+    query.bindNoCopy(1, owner);
+    query.bind(2, filter.state ? static_cast<int>(*filter.state) : -1);
+    query.bindNoCopy(3, filter.kind);
+    query.bindNoCopy(4, filter.parent);
+    query.bindNoCopy(5, filter.before);
+    query.bind(6, static_cast<std::int64_t>(filter.limit));
     std::vector<job::Record> out;
-    while (chosen.executeStep()) {
-        out.push_back(record_at(chosen));
+    while (query.executeStep()) {
+        out.push_back(record_at(query));
     }
     return out;
 }
@@ -249,7 +238,7 @@ Task<Result<std::size_t>> SqliteJobs::reclaim(std::string holder) {
 Task<Result<api::LeaseState>> SqliteJobs::renew(api::Claim claim, std::int64_t until_unix_ms) {
     co_return co_await database_.write([&](Connection& connection) -> Result<api::LeaseState> {
         const auto record = find_record(connection, claim.job_id);
-        if (!record || !holds(*record, claim)) {
+        if (!record || !api::is_current(claim, *record)) {
             return api::LeaseState::kLost;
         }
         auto& update = connection.prepare("UPDATE jobs SET lease = ? WHERE id = ?");
@@ -263,7 +252,7 @@ Task<Result<api::LeaseState>> SqliteJobs::renew(api::Claim claim, std::int64_t u
 Task<Result<bool>> SqliteJobs::apply(api::JobChange change) {
     co_return co_await database_.write([&](Connection& connection) -> Result<bool> {
         const auto record = find_record(connection, change.claim.job_id);
-        if (!record || !holds(*record, change.claim)) {
+        if (!record || !api::is_current(change.claim, *record)) {
             return false;
         }
         put_change(connection, *record, change);

@@ -1,3 +1,4 @@
+#include <framegrid/base/counted.hpp>
 #include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/orchestrator_server_impl.hpp>
 #include <framegrid/wire/task_messages.hpp>
@@ -8,18 +9,6 @@ namespace framegrid::wire {
 namespace {
 
 constexpr Duration kCallTimeMax = std::chrono::seconds(8);
-
-// Counts an open registration as long as it lives: cancellation unwinds.
-class Counted {
-  public:
-    explicit Counted(std::size_t& count) : count_(count) { ++count_; }
-    ~Counted() { --count_; }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-
-  private:
-    std::size_t& count_;
-};
 
 std::unexpected<Refusal> refused(UploadRefusal refusal) {
     const Errc code = refusal.status == 401 ? Errc::kUnauthorized : Errc::kInvalidArgument;

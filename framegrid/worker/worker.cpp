@@ -1,6 +1,7 @@
 #include <framegrid/worker/worker.hpp>
 
 #include <framegrid/api/early_artifacts.hpp>
+#include <framegrid/base/counted.hpp>
 #include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::worker {
@@ -48,18 +49,6 @@ class Role final : public Worker {
     Ports ports_;
     Settings settings_;
     Stats stats_;
-};
-
-// Counts something as long as it lives: cancellation unwinds.
-class Counted {
-  public:
-    explicit Counted(std::size_t& count) : count_(count) { ++count_; }
-    ~Counted() { --count_; }
-    Counted(const Counted&) = delete;
-    Counted& operator=(const Counted&) = delete;
-
-  private:
-    std::size_t& count_;
 };
 
 bool is_final(const Error& error) {
@@ -121,9 +110,7 @@ Task<Result<bool>> Role::serve(api::WorkerKind kind) {
         )};
         ports_.log.info(
             "worker.reconnecting",
-            {{"orchestrator", uri},
-             {"why", ended.error().message},
-             {"in_ms", std::chrono::duration_cast<std::chrono::milliseconds>(jittered).count()}}
+            {{"orchestrator", uri}, {"why", ended.error().message}, {"in_ms", milliseconds(jittered)}}
         );
         co_await sleep_for(ports_.clock, jittered);
     }

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include <framegrid/media/profile.hpp>
+#include <framegrid/workflow/value_json.hpp>
 
 namespace framegrid::workflow {
 
@@ -141,22 +142,6 @@ const std::vector<Action>& table() {
     return all;
 }
 
-json::value to_value(const Value& value) {
-    if (const auto* truth = std::get_if<bool>(&value)) {
-        return *truth;
-    }
-    if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-        return *integer;
-    }
-    if (const auto* number = std::get_if<double>(&value)) {
-        return *number;
-    }
-    if (const auto* text = std::get_if<std::string>(&value)) {
-        return json::value(*text);
-    }
-    return nullptr;
-}
-
 // The action's parameters as the table's reader wants them.
 job::PipelineSpec spec_of(const Action& action) {
     job::PipelineSpec spec;
@@ -198,7 +183,7 @@ const job::ParameterSpec* find_parameter(const Action& action, std::string_view 
 Result<void> check_parameter(const job::ParameterSpec& spec, const Value& value) {
     job::PipelineSpec one;
     one.parameters = {spec};
-    const std::string text = json::serialize(json::object{{spec.name, to_value(value)}});
+    const std::string text = json::serialize(json::object{{spec.name, scalar_json(value)}});
     FG_TRY(read, job::Parameters::from_json(one, text));
     if (spec.name == kProfiles) {
         return check_profiles(read.text(kProfiles));
@@ -209,7 +194,7 @@ Result<void> check_parameter(const job::ParameterSpec& spec, const Value& value)
 Result<job::Parameters> read_parameters(const Action& action, const Values& values) {
     json::object object;
     for (const auto& [name, value] : values) {
-        object[name] = to_value(value);
+        object[name] = scalar_json(value);
     }
     FG_TRY(read, job::Parameters::from_json(spec_of(action), json::serialize(object)));
     if (action.name == kTranscode) {

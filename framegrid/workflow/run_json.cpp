@@ -6,6 +6,8 @@
 
 #include <boost/json.hpp>
 
+#include <framegrid/workflow/value_json.hpp>
+
 namespace framegrid::workflow {
 
 namespace {
@@ -22,18 +24,6 @@ json::object write(const Artifact& file) {
 }
 
 json::value write(const Value& value) {
-    if (const auto* truth = std::get_if<bool>(&value)) {
-        return *truth;
-    }
-    if (const auto* integer = std::get_if<std::int64_t>(&value)) {
-        return *integer;
-    }
-    if (const auto* number = std::get_if<double>(&value)) {
-        return *number;
-    }
-    if (const auto* text = std::get_if<std::string>(&value)) {
-        return json::value(*text);
-    }
     if (const auto* file = std::get_if<Artifact>(&value)) {
         return write(*file);
     }
@@ -44,7 +34,7 @@ json::value write(const Value& value) {
         }
         return out;
     }
-    return nullptr;
+    return scalar_json(value);
 }
 
 json::object write(const QuoteLine& line) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <charconv>
 
+#include <framegrid/workflow/value_json.hpp>
+
 namespace framegrid::workflow {
 
 namespace {
@@ -78,6 +80,22 @@ bool fits(const Value& value, Type type) {
     }
     const auto* artifact = std::get_if<Artifact>(&value);
     return artifact != nullptr && artifact->kind == type.kind;
+}
+
+boost::json::value scalar_json(const Value& value) {
+    if (const auto* truth = std::get_if<bool>(&value)) {
+        return *truth;
+    }
+    if (const auto* integer = std::get_if<std::int64_t>(&value)) {
+        return *integer;
+    }
+    if (const auto* number = std::get_if<double>(&value)) {
+        return *number;
+    }
+    if (const auto* text = std::get_if<std::string>(&value)) {
+        return boost::json::value(*text);
+    }
+    return nullptr;
 }
 
 }  // namespace framegrid::workflow

@@ -208,6 +208,21 @@ def request(url, method="GET", body=None, headers=None, timeout=60):
         connection.close()
 
 
+def read_events(response):
+    """Server-sent events of an answer as they come: their fields by name, the data as it was sent."""
+    fields = {}
+    for line in response:
+        text = line.decode().rstrip("\r\n")
+        name, colon, value = text.partition(":")
+        if not text:
+            if "data" in fields:
+                yield fields
+            fields = {}
+        elif name and colon:
+            value = value.removeprefix(" ")
+            fields[name] = f"{fields[name]}\n{value}" if name == "data" and "data" in fields else value
+
+
 def parse_multipart(headers, body):
     """[(headers, bytes)] of a multipart answer, strict about what existing clients rely on."""
     kind, _, boundary = headers["content-type"].partition("; boundary=")

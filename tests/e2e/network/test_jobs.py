@@ -10,11 +10,11 @@ import json
 import pathlib
 import random
 import signal
-import socket
 import sqlite3
 import threading
 import time
 import unittest
+import urllib.parse
 
 import harness
 
@@ -51,34 +51,20 @@ class Hook(http.server.ThreadingHTTPServer):
 
 
 class EventStream:
-    """Reads server-sent events as they come."""
+    """The events of a job as they come."""
 
     def __init__(self, url, last=None, timeout=30):
-        host, _, rest = url.removeprefix("http://").partition("/")
-        name, _, port = host.partition(":")
-        self.socket = socket.create_connection((name, int(port)), timeout)
-        resume = f"Last-Event-ID: {last}\r\n" if last is not None else ""
-        self.socket.sendall(f"GET /{rest} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{resume}\r\n".encode())
-        self.file = self.socket.makefile("rb")
-        self.status = int(self.file.readline().split()[1])
-        while self.file.readline().strip():
-            pass
+        parts = urllib.parse.urlsplit(url)
+        self.connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+        self.connection.request("GET", parts.path, headers={} if last is None else {"Last-Event-ID": str(last)})
+        self.response = self.connection.getresponse()
 
     def __iter__(self):
-        fields = {}
-        while size := int(self.file.readline() or b"0", 16):
-            for line in self.file.read(size + 2).decode().split("\n"):
-                line = line.rstrip("\r")
-                if line == "" and fields:
-                    yield fields
-                    fields = {}
-                elif ": " in line:
-                    name, value = line.split(": ", 1)
-                    fields[name] = value
+        return harness.read_events(self.response)
 
     def close(self):
-        self.file.close()
-        self.socket.close()
+        self.response.close()
+        self.connection.close()
 
 
 def call(network, method, path, body=None, headers=None):

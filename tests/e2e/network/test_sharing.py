@@ -18,16 +18,8 @@ CAPTIONS = ["a red circle on the left over blue", "a green star in the middle", 
 
 def read_events(response):
     """(name, data) of each event of an answer."""
-    name, data = "", []
-    for line in response:
-        text = line.decode().rstrip("\r\n")
-        if text.startswith("event:"):
-            name = text[6:].strip()
-        elif text.startswith("data:"):
-            data.append(text[5:].strip())
-        elif not text and data:
-            yield name, json.loads("\n".join(data))
-            name, data = "", []
+    for event in harness.read_events(response):
+        yield event["event"], json.loads(event["data"])
 
 
 class SharingTest(unittest.TestCase):

@@ -1,0 +1,36 @@
+// Port: work on media files that needs no model and no other node: cutting, joining, packaging.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <framegrid/api/work.hpp>
+#include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/task.hpp>
+
+namespace framegrid::api {
+
+// One input file. Several of one slot keep their order.
+struct OperationFile {
+    std::string slot;
+    Blob bytes;
+};
+
+// An operation of docs/workflows.md: "split", "join", "scene-cuts", "frames", "contact-sheet", "hls", "loop".
+struct MediaOperation {
+    std::string name;
+    std::string parameters = "{}";  // JSON object, checked against workflow's table
+    std::vector<OperationFile> files;
+};
+
+class MediaOperations {
+  public:
+    virtual ~MediaOperations() = default;
+    // Off the event loop and outside the caller's process. The results in their order; of "hls" each
+    // artifact's name is its path in the folder. kUnprocessable, kUnsupported, kInvalidArgument, kTooLarge:
+    // the files or parameters are at fault. kUnavailable: the process broke off; kCapacity: none could begin
+    // before the deadline; kDeadline.
+    virtual Task<Result<std::vector<Artifact>>> run(MediaOperation operation, Deadline deadline) = 0;
+};
+
+}  // namespace framegrid::api

@@ -1,0 +1,21 @@
+// An AI request as a job of the gateway, whichever door it came through.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include <framegrid/gateway/gateway.hpp>
+#include <framegrid/job/pipelines.hpp>
+
+namespace framegrid::gateway {
+
+// The model that a request uses: the one it names, else `defaults`' for the pipeline, else the table's.
+std::string model_for(
+    const job::PipelineSpec& spec, std::string wanted, const std::map<std::string, std::string>& defaults
+);
+// A seed for a request that names none: 1 to 2^32 - 1, as peers draw it.
+std::int64_t draw_seed(Random& random);
+// Without input and parameters.
+JobRequest make_ai_request(const job::PipelineSpec& spec, const std::string& model_id);
+
+}  // namespace framegrid::gateway
