@@ -37,6 +37,9 @@ class Broken final : public gateway::Gateway {
         }
         co_return result;
     }
+    std::optional<gateway::Offer> offer(const gateway::JobRequest& request) override {
+        return honest_->offer(request);
+    }
     Task<void> end_stream(std::string manifest_id) override {
         return honest_->end_stream(std::move(manifest_id));
     }

@@ -17,6 +17,8 @@ struct ProbeResult {
     std::string audio_codec;   // likewise
     std::string pixel_format;  // "yuv420p"; empty: a video stream is declared but has no frame
     media::Size size;          // of the video; 0x0 when unknown
+    std::int64_t duration_ms = 0;
+    std::int64_t frames = 0;  // of the video, counted
     friend bool operator==(const ProbeResult&, const ProbeResult&) = default;
 };
 

@@ -1,5 +1,11 @@
 #include <framegrid/gateway/ai_request.hpp>
 
+#include <algorithm>
+
+#include <boost/json.hpp>
+
+#include <framegrid/job/input_files.hpp>
+
 namespace framegrid::gateway {
 
 std::string model_for(
@@ -22,6 +28,34 @@ JobRequest make_ai_request(const job::PipelineSpec& spec, const std::string& mod
     out.needs = job::ai_needs(spec.capability, model_id);
     out.work.kind = api::AiWork{std::string(spec.name), model_id, {}};
     out.work.input_content_type = "application/octet-stream";
+    return out;
+}
+
+Result<AiJob> make_ai_job(
+    const job::PipelineSpec& spec, const std::string& model_id, std::string_view parameters,
+    std::map<std::string, Blob> files, std::int64_t pixels_max
+) {
+    AiJob out{make_ai_request(spec, model_id), {}};
+    auto object = boost::json::parse(parameters).get_object();
+    media::Size size;
+    for (auto& [name, file] : files) {
+        const auto kind = std::ranges::find(spec.files, name, &job::FileSpec::name);
+        const std::string field = "inputs." + name;
+        if (kind != spec.files.end()) {
+            FG_TRY(found, job::check_file(*kind, file, pixels_max, field));
+            size = found;
+            out.request.work.input = std::move(file);
+        } else {
+            FG_CHECK(job::check_picture(file, pixels_max, field));
+            FG_TRY(mask, job::mask_parameter(file, field));
+            object[job::kMaskParameter] = std::move(mask);
+        }
+    }
+    object["model_id"] = model_id;
+    // A required mask joins only now, so the whole is checked now.
+    FG_TRY(checked, job::Parameters::from_json(spec, boost::json::serialize(object)));
+    std::get<api::AiWork>(out.request.work.kind).parameters = checked.to_json();
+    out.units = job::payable_units(spec, checked, size);
     return out;
 }
 

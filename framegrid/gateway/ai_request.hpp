@@ -18,4 +18,17 @@ std::int64_t draw_seed(Random& random);
 // Without input and parameters.
 JobRequest make_ai_request(const job::PipelineSpec& spec, const std::string& model_id);
 
+// A request with its files, and what it is paid by; of videos the pixels of all their pictures are not known
+// here.
+struct AiJob {
+    JobRequest request;
+    Pixels units;
+};
+// `parameters`: a JSON object; `files` by the names of the pipeline's files, "mask" among them. Pictures over
+// `pixels_max` are kTooLarge. Errors name the field ("inputs.image").
+Result<AiJob> make_ai_job(
+    const job::PipelineSpec& spec, const std::string& model_id, std::string_view parameters,
+    std::map<std::string, Blob> files, std::int64_t pixels_max
+);
+
 }  // namespace framegrid::gateway

@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t kTokenLifeMinSeconds = 180;  // protocol section 6.6: refreshed in its last 3 minutes
 constexpr double kScoreSecondsMin = 1.5;            // protocol section 6.3
 constexpr Duration kSweepPeriod = std::chrono::seconds(10);
+constexpr std::size_t kDigestsMax = 10'000;
 constexpr Duration kRetryTick = std::chrono::milliseconds(20);
 
 // What one job has learned from its attempts so far.
@@ -51,6 +52,7 @@ class Role final : public Gateway {
 
     Task<Result<bool>> serve() override;
     Task<Result<JobResult>> run(JobRequest request, Deadline deadline) override;
+    std::optional<Offer> offer(const JobRequest& request) override;
     Task<void> end_stream(std::string manifest_id) override;
     std::vector<market::PoolEntryView> pool() const override { return pool_.view(ports_.clock.now()); }
     Stats stats() const override;
@@ -68,7 +70,9 @@ class Role final : public Gateway {
         const api::Artifact& artifact
     );
     Task<Result<api::AuthToken>> token_for(const JobRequest& request, market::Slot slot, Deadline deadline);
-    void learn(const JobRequest& request, market::Slot slot, Duration took);
+    void learn(
+        const JobRequest& request, market::Slot slot, const api::WorkOutput& output, Duration took
+    );
     void renew_token(const std::string& manifest_id, market::Slot slot, TimePoint now);
     bool nobody_can_confirm(Progress& progress);
     Error conclude(Progress& progress);
@@ -82,6 +86,7 @@ class Role final : public Gateway {
     Notifier changed_;
     Discovery discovery_;
     StreamSessions sessions_;
+    std::map<std::string, std::string> digests_;  // of models, by the manifest of their jobs
     Stats stats_;
 };
 
@@ -130,6 +135,15 @@ Task<void> Role::end_sessions(std::vector<SessionAt> sessions) {
         (void
         )co_await orchestrator->end_session(std::move(session.token), deadline);  // it expires there anyway
     }
+}
+
+std::optional<Offer> Role::offer(const JobRequest& request) {
+    const auto price = pool_.price_for(demand_of(request), ports_.clock.now());
+    if (!price) {
+        return std::nullopt;
+    }
+    const auto digest = digests_.find(request.manifest_id);
+    return Offer{*price, digest == digests_.end() ? std::string() : digest->second};
 }
 
 Task<void> Role::end_stream(std::string manifest_id) {
@@ -192,13 +206,14 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         auto output = co_await attempt(request, *slot, early, attempt_deadline(request.work, deadline));
         in_flight.settled();
         if (output) {
-            learn(request, *slot, ports_.clock.now() - started);
+            learn(request, *slot, output->output, ports_.clock.now() - started);
             for (const market::Slot liar : progress.rejected) {
                 // It called good input bad.
                 pool_.on_failed(liar, progress.demand.capability, ports_.clock.now(), ports_.random);
             }
             early.put_into(output->output);
-            co_return JobResult{std::move(output->output), uri, progress.attempts};
+            const Price price = pool_.price_of(*slot, progress.demand);
+            co_return JobResult{std::move(output->output), uri, progress.attempts, price};
         }
         ports_.log.warn(
             "gateway.attempt_failed", {{"manifest", request.manifest_id},
@@ -365,7 +380,9 @@ Task<Result<api::AuthToken>> Role::token_for(
     co_return info->auth_token;
 }
 
-void Role::learn(const JobRequest& request, market::Slot slot, Duration took) {
+void Role::learn(
+    const JobRequest& request, market::Slot slot, const api::WorkOutput& output, Duration took
+) {
     const double seconds = std::chrono::duration<double>(took).count();
     double score = seconds;
     std::optional<job::Capability> capability;
@@ -375,6 +392,10 @@ void Role::learn(const JobRequest& request, market::Slot slot, Duration took) {
         capability = job::capability_of_pipeline(std::get<api::AiWork>(request.work.kind).pipeline);
     }
     pool_.on_done(slot, capability, score);
+    if (output.ai && !output.ai->model_digest.empty() &&
+        (digests_.size() < kDigestsMax || digests_.contains(request.manifest_id))) {
+        digests_[request.manifest_id] = output.ai->model_digest;
+    }
     changed_.notify_all();
 }
 

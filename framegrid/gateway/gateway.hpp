@@ -79,6 +79,13 @@ struct JobResult {
     api::WorkOutput output;
     std::string orchestrator;  // who did it
     int attempts = 1;
+    Price price{};  // per unit, as that one asks for it
+};
+
+// What the network says about a kind of job now.
+struct Offer {
+    Price price;               // per unit, at most: see market::Pool::price_for
+    std::string model_digest;  // as the last result of the model said; empty: not known yet
 };
 
 struct Stats {
@@ -103,6 +110,9 @@ class Gateway {
     // One job, on as many orchestrators as it takes. kUnprocessable and other rejects: the job is at fault.
     // kUnavailable: nobody offers this; kCapacity: everybody is full; kDeadline.
     virtual Task<Result<JobResult>> run(JobRequest request, Deadline deadline) = 0;
+    // nullopt: nobody offers this, or only above the request's or the gateway's price. Of the request its
+    // needs, price and AI model count.
+    virtual std::optional<Offer> offer(const JobRequest& request) = 0;
     // The stream is over: its sessions are ended at the orchestrators.
     virtual Task<void> end_stream(std::string manifest_id) = 0;
     virtual std::vector<market::PoolEntryView> pool() const = 0;

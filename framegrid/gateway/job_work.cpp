@@ -4,9 +4,8 @@
 
 #include <framegrid/api/stored_files.hpp>
 #include <framegrid/base/utf8.hpp>
-#include <framegrid/crypto/hash.hpp>
 #include <framegrid/gateway/ai_request.hpp>
-#include <framegrid/job/input_files.hpp>
+#include <framegrid/gateway/input_loader.hpp>
 #include <framegrid/media/file_types.hpp>
 
 namespace framegrid::gateway {
@@ -15,23 +14,12 @@ namespace {
 
 namespace json = boost::json;
 
-std::unexpected<Error> bad_input(Errc code, std::string message, const std::string& name) {
-    return fail(code, std::move(message), "inputs." + name);
-}
-
-Result<Blob> read_data_url(std::string_view text, const std::string& name) {
-    auto bytes = crypto::parse_base64(text.substr(text.find(',') + 1));
-    if (!bytes) {
-        return bad_input(Errc::kInvalidArgument, "the data URL's base64 is damaged", name);
-    }
-    return Blob(std::move(*bytes));
-}
-
 class Work final : public JobRunner {
   public:
     Work(WorkPorts ports, WorkSettings settings)
         : ports_(std::move(ports)),
           settings_(std::move(settings)),
+          loader_(ports_, settings_),
           files_(
               ports_.objects, ports_.artifacts, ports_.clock, ports_.random, settings_.artifact_life,
               settings_.store_time_max
@@ -39,107 +27,47 @@ class Work final : public JobRunner {
     Task<Result<std::string>> run(job::Record record, JobTeller tell, Deadline deadline) override;
 
   private:
-    Task<Result<Blob>> load(std::string owner, std::string name, std::string text, Deadline deadline);
-    Task<Result<JobRequest>> prepare(job::Record record, job::Document document, Deadline deadline);
-    Task<Result<Pixels>> add_files(
-        const job::Record& record, const job::Document& document, JobRequest& request, Deadline deadline
-    );
+    Task<Result<AiJob>> prepare(job::Record record, job::Document document, Deadline deadline);
     Task<Result<std::string>> keep(job::Record record, JobResult result, Pixels units);
     Task<Result<json::object>> keep_one(job::Record record, api::Artifact artifact);
 
     WorkPorts ports_;
     WorkSettings settings_;
+    InputLoader loader_;
     api::StoredFiles files_;
 };
 
-Task<Result<Blob>> Work::load(std::string owner, std::string name, std::string text, Deadline deadline) {
-    const auto kind = job::input_kind(text);
-    if (kind == job::InputKind::kData) {
-        co_return read_data_url(text, name);
-    }
-    if (kind == job::InputKind::kUrl) {
-        auto fetched = co_await ports_.fetcher.fetch(text, settings_.input_bytes_max, deadline);
-        if (!fetched) {
-            // Waiting would not bring it: whoever keeps the file is not of this network.
-            const auto code = fetched.error().code;
-            const bool away = code == Errc::kUnavailable || code == Errc::kCapacity;
-            co_return bad_input(away ? Errc::kUnprocessable : code, fetched.error().message, name);
-        }
-        co_return fetched;
-    }
-    auto record = co_await ports_.artifacts.find(text);
-    if (record && record->owner != owner) {
-        co_return bad_input(Errc::kNotFound, "there is no such file", name);
-    }
-    if (!record) {
-        record.error().field = "inputs." + name;
-        co_return fail(std::move(record.error()));
-    }
-    co_return co_await api::get_object(
-        ports_.objects, record->digest, settings_.input_bytes_max,
-        deadline.at_most(ports_.clock, settings_.store_time_max)
-    );
-}
-
-// Reads the files into the request. Returns what the job is paid by.
-Task<Result<Pixels>> Work::add_files(
-    const job::Record& record, const job::Document& document, JobRequest& request, Deadline deadline
-) {
-    const auto* spec = job::find_pipeline(document.pipeline);
-    media::Size size;
-    std::optional<std::string> mask;
+Task<Result<AiJob>> Work::prepare(job::Record record, job::Document document, Deadline deadline) {
+    std::map<std::string, Blob> files;
     for (const auto& [name, text] : document.inputs) {
-        auto file = co_await load(record.owner, name, text, deadline);
+        auto file = co_await loader_.load(record.owner, name, text, deadline);
         if (!file) {
             co_return fail(std::move(file.error()));
         }
-        const auto kind = std::ranges::find(spec->files, name, &job::FileSpec::name);
-        const std::string field = "inputs." + name;
-        if (kind != spec->files.end()) {
-            FG_CO_TRY(found, job::check_file(*kind, *file, settings_.image_pixels_max, field));
-            size = found;
-            request.work.input = std::move(*file);
-        } else {
-            FG_CO_CHECK(job::check_picture(*file, settings_.image_pixels_max, field));
-            FG_CO_TRY(value, job::mask_parameter(*file, field));
-            mask = std::move(value);
+        files.emplace(name, std::move(*file));
+    }
+    AiJob out;
+    if (const auto* spec = job::find_pipeline(document.pipeline)) {
+        auto made = make_ai_job(
+            *spec, document.model, document.parameters, std::move(files), settings_.image_pixels_max
+        );
+        if (!made) {
+            co_return fail(std::move(made.error()));
         }
-    }
-    // A required mask joins only now, so the whole is checked now.
-    auto object = json::parse(document.parameters).get_object();
-    if (mask) {
-        object[job::kMaskParameter] = *mask;
-    }
-    object["model_id"] = document.model;
-    const auto parameters = job::Parameters::from_json(*spec, json::serialize(object));
-    if (!parameters) {
-        co_return fail(parameters.error());
-    }
-    auto& work = std::get<api::AiWork>(request.work.kind);
-    work.parameters = parameters->to_json();
-    co_return job::payable_units(*spec, *parameters, size);
-}
-
-Task<Result<JobRequest>> Work::prepare(job::Record record, job::Document document, Deadline deadline) {
-    if (document.pipeline != job::kEcho) {
-        auto request = make_ai_request(*job::find_pipeline(document.pipeline), document.model);
-        request.work.priority = static_cast<api::Priority>(document.priority);
-        std::get<api::AiWork>(request.work.kind).preview_steps = document.preview_steps;
-        co_return request;
-    }
-    JobRequest request;
-    request.manifest_id = std::string(job::kEcho);
-    request.work.priority = static_cast<api::Priority>(document.priority);
-    request.work.kind = api::AiWork{document.pipeline, {}, {}};
-    request.work.input_content_type = "application/octet-stream";
-    if (const auto input = document.inputs.find("data"); input != document.inputs.end()) {
-        auto data = co_await load(record.owner, "data", input->second, deadline);
-        if (!data) {
-            co_return fail(std::move(data.error()));
+        out = std::move(*made);
+        std::get<api::AiWork>(out.request.work.kind).preview_steps = document.preview_steps;
+        if (document.max_price_wei) {
+            out.request.price_max =
+                Price{*document.max_price_wei, std::max<std::int64_t>(out.units.value, 1)};
         }
-        request.work.input = std::move(*data);
+    } else {
+        out.request.manifest_id = std::string(job::kEcho);
+        out.request.work.kind = api::AiWork{document.pipeline, {}, {}};
+        out.request.work.input_content_type = "application/octet-stream";
+        out.request.work.input = files.empty() ? Blob() : std::move(files.begin()->second);
     }
-    co_return request;
+    out.request.work.priority = static_cast<api::Priority>(document.priority);
+    co_return out;
 }
 
 Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline deadline) {
@@ -147,34 +75,25 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
     if (!document) {
         co_return fail(std::move(document.error()));
     }
-    auto request = co_await prepare(record, *document, deadline);
-    if (!request) {
-        co_return fail(std::move(request.error()));
+    auto job = co_await prepare(record, *document, deadline);
+    if (!job) {
+        co_return fail(std::move(job.error()));
     }
-    Pixels units;
     if (document->pipeline != job::kEcho) {
-        auto counted = co_await add_files(record, *document, *request, deadline);
-        if (!counted) {
-            co_return fail(std::move(counted.error()));
-        }
-        units = *counted;
-        if (document->max_price_wei) {
-            request->price_max = Price{*document->max_price_wei, std::max<std::int64_t>(units.value, 1)};
-        }
-        request->progress = [&tell](const api::Progress& progress) {
+        job->request.progress = [&tell](const api::Progress& progress) {
             json::object data{{"step", progress.done}, {"steps", progress.total}};
             tell("progress", json::serialize(data), progress.preview);
         };
-        request->attempt = [&tell](const std::string& orchestrator, int attempt) {
+        job->request.attempt = [&tell](const std::string& orchestrator, int attempt) {
             json::object data{{"orchestrator", valid_utf8(orchestrator)}, {"attempt", attempt}};
             tell("node", json::serialize(data), {});
         };
     }
-    auto result = co_await ports_.gateway.run(*std::move(request), deadline);
+    auto result = co_await ports_.gateway.run(std::move(job->request), deadline);
     if (!result) {
         co_return fail(std::move(result.error()));
     }
-    co_return co_await keep(std::move(record), std::move(*result), units);
+    co_return co_await keep(std::move(record), std::move(*result), job->units);
 }
 
 Task<Result<json::object>> Work::keep_one(job::Record record, api::Artifact artifact) {

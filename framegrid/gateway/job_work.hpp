@@ -6,7 +6,10 @@
 #include <string>
 
 #include <framegrid/api/artifact_index.hpp>
+#include <framegrid/api/media_operations.hpp>
+#include <framegrid/api/media_probe.hpp>
 #include <framegrid/api/objects.hpp>
+#include <framegrid/api/result_index.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/gateway/job_desk.hpp>
 #include <framegrid/job/document.hpp>
@@ -27,6 +30,10 @@ struct WorkSettings {
     std::int64_t image_pixels_max = 100'000'000;  // as declared by the picture's header
     Duration artifact_life = std::chrono::hours(24 * 7);
     Duration store_time_max = std::chrono::minutes(2);  // for each access to a stored file
+    std::size_t items_max = 16;                         // of one workflow at once
+    std::size_t segments_max = 8;                       // of one video that is transcoded at once
+    Duration wait_first = std::chrono::seconds(1);      // when nobody could do a step; doubles up to wait_max
+    Duration wait_max = std::chrono::seconds(15);
 };
 
 struct WorkPorts {
@@ -36,7 +43,10 @@ struct WorkPorts {
     Gateway& gateway;
     api::Objects& objects;
     api::ArtifactIndex& artifacts;
+    api::ResultIndex& results;
     InputFetcher& fetcher;
+    api::MediaProbe& probe;
+    api::MediaOperations& operations;
 };
 
 // Chooses what a document leaves open, so that a job that is run again does the same: model and seed.

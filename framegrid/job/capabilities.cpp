@@ -288,6 +288,19 @@ Capabilities default_capabilities() {
     return result;
 }
 
+std::optional<SourceCodec> source_codec(std::string_view name) {
+    constexpr std::pair<std::string_view, SourceCodec> kKnown[]{
+        {"h264", SourceCodec::kH264}, {"hevc", SourceCodec::kHevc}, {"vp8", SourceCodec::kVp8},
+        {"vp9", SourceCodec::kVp9},   {"av1", SourceCodec::kAv1},
+    };
+    for (const auto& [known, codec] : kKnown) {
+        if (known == name) {
+            return codec;
+        }
+    }
+    return std::nullopt;
+}
+
 Capabilities transcode_needs(
     const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced
 ) {

@@ -111,6 +111,8 @@ Capabilities default_capabilities();  // 0-12, 14, 26 with capacity 1 each
 
 // The video codec of a source as far as capabilities care.
 enum class SourceCodec : std::uint8_t { kUnknown, kH264, kHevc, kVp8, kVp9, kAv1 };
+// By libavcodec's name ("h264"); nothing: one that the network does not take.
+std::optional<SourceCodec> source_codec(std::string_view name);
 // What a transcode job needs (section 4.3, last paragraph). AV1 has no number on the network: it adds none.
 Capabilities transcode_needs(
     const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced

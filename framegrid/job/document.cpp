@@ -205,11 +205,87 @@ Result<void> keep(Result<T> value, U& into) {
     return {};
 }
 
+// What every kind of job has. False: it is none of these.
+Result<bool> read_common_field(std::string_view name, const json::value& value, Document& out) {
+    const auto known = [](Result<void> read) -> Result<bool> {
+        if (!read) {
+            return fail(std::move(read.error()));
+        }
+        return true;
+    };
+    if (name == "max_price") {
+        return known(keep(read_wei(value), out.max_price_wei));
+    }
+    if (name == "deadline_ms") {
+        return known(keep(read_whole(value, name, 1, kDeadlineMsMax), out.deadline_ms));
+    }
+    if (name == "priority") {
+        return known(keep(read_priority(value), out.priority));
+    }
+    if (name == "webhook") {
+        return known(read_webhook(value, out));
+    }
+    if (name == "idempotency_key") {
+        return known(read_key(value, out));
+    }
+    if (name == "metadata") {
+        return known(read_metadata(value, out));
+    }
+    return false;
+}
+
+bool is_workflow_value(const json::value& value) {
+    const auto file = [](const json::value& one) { return one.is_string() && input_kind(one.get_string()); };
+    return value.is_string() || value.is_number() || value.is_bool() ||
+           (value.is_array() && std::ranges::all_of(value.get_array(), file));
+}
+
+Result<void> read_values(const json::value& value, Document& out) {
+    if (!value.is_object()) {
+        return invalid("inputs is an object", "inputs");
+    }
+    for (const auto& [name, one] : value.get_object()) {
+        if (!is_workflow_value(one)) {
+            return invalid(
+                "an input is text, a number, true or false, or a file: the id of a stored one (art_...), an "
+                "http(s) URL, a base64 data URL, or a list of these",
+                "inputs." + printable(std::string(name), 64)
+            );
+        }
+    }
+    out.values = json::serialize(value);
+    return {};
+}
+
+Result<void> read_workflow_field(std::string_view name, const json::value& value, Document& out) {
+    FG_TRY(common, read_common_field(name, value, out));
+    if (common || name == "pipeline") {
+        return {};
+    }
+    if (name == "workflow") {
+        // JSON is YAML: a document inside the document is the same text.
+        out.workflow = value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+        return {};
+    }
+    if (name == "inputs") {
+        return read_values(value, out);
+    }
+    if (name == "seed") {
+        return keep(read_whole(value, name, 0, (std::int64_t{1} << 53) - 1), out.seed);
+    }
+    return invalid(
+        "there is no such field; a workflow has: workflow, inputs, seed, max_price, deadline_ms, priority, "
+        "webhook, idempotency_key, metadata",
+        printable(std::string(name), 64)
+    );
+}
+
 Result<void> read_field(
     std::string_view name, const json::value& value, const PipelineSpec* spec, Document& out
 ) {
-    if (name == "pipeline" || name == "parameters") {
-        return {};  // read apart
+    FG_TRY(common, read_common_field(name, value, out));
+    if (common || name == "pipeline" || name == "parameters") {
+        return {};  // pipeline and parameters are read apart
     }
     if (name == "model") {
         return keep(read_text(value, name, 128), out.model);
@@ -217,32 +293,28 @@ Result<void> read_field(
     if (name == "inputs") {
         return read_inputs(value, spec, out);
     }
-    if (name == "max_price") {
-        return keep(read_wei(value), out.max_price_wei);
-    }
-    if (name == "deadline_ms") {
-        return keep(read_whole(value, name, 1, kDeadlineMsMax), out.deadline_ms);
-    }
-    if (name == "priority") {
-        return keep(read_priority(value), out.priority);
-    }
     if (name == "preview_steps") {
         return keep(read_whole(value, name, 0, kPreviewStepsMax), out.preview_steps);
-    }
-    if (name == "webhook") {
-        return read_webhook(value, out);
-    }
-    if (name == "idempotency_key") {
-        return read_key(value, out);
-    }
-    if (name == "metadata") {
-        return read_metadata(value, out);
     }
     return invalid(
         "there is no such field; there are: pipeline, model, inputs, parameters, max_price, deadline_ms, "
         "priority, preview_steps, webhook, idempotency_key, metadata",
         printable(std::string(name), 64)
     );
+}
+
+Result<Document> parse_workflow_job(const json::object& object) {
+    Document out;
+    out.pipeline = kWorkflow;
+    for (const auto& [key, value] : object) {
+        if (!value.is_null()) {
+            FG_CHECK(read_workflow_field(key, value, out));
+        }
+    }
+    if (out.workflow.empty()) {
+        return invalid("workflow is missing: the document of its steps", "workflow");
+    }
+    return out;
 }
 
 }  // namespace
@@ -275,8 +347,12 @@ Result<Document> parse_document(std::string_view text) {
     }
     const auto& object = root.get_object();
     const auto* pipeline = object.if_contains("pipeline");
+    const bool named = pipeline != nullptr && pipeline->is_string() && pipeline->get_string() == kWorkflow;
+    if (named || object.contains("workflow")) {
+        return parse_workflow_job(object);
+    }
     if (pipeline == nullptr) {
-        return invalid("pipeline is missing, for example \"text-to-image\"", "pipeline");
+        return invalid("pipeline is missing, for example \"text-to-image\"; or workflow", "pipeline");
     }
     Document out;
     FG_TRY(name, read_text(*pipeline, "pipeline", 64));
@@ -303,12 +379,20 @@ std::string to_json(const Document& document) {
     if (!document.model.empty()) {
         out["model"] = document.model;
     }
-    json::object inputs;
-    for (const auto& [name, text] : document.inputs) {
-        inputs[name] = text;
+    if (document.pipeline == kWorkflow) {
+        out["workflow"] = document.workflow;
+        out["inputs"] = json::parse(document.values);
+        if (document.seed) {
+            out["seed"] = *document.seed;
+        }
+    } else {
+        json::object inputs;
+        for (const auto& [name, text] : document.inputs) {
+            inputs[name] = text;
+        }
+        out["inputs"] = std::move(inputs);
+        out["parameters"] = json::parse(document.parameters);
     }
-    out["inputs"] = std::move(inputs);
-    out["parameters"] = json::parse(document.parameters);
     if (document.max_price_wei) {
         out["max_price"] = std::to_string(*document.max_price_wei);
     }

@@ -15,6 +15,8 @@ namespace framegrid::job {
 inline constexpr std::size_t kDocumentBytesMax = 1024 * 1024;
 // The pipeline that gives its input back: no model, for measuring and for trying a gateway out.
 inline constexpr std::string_view kEcho = "echo";
+// The kind of jobs that are a workflow.
+inline constexpr std::string_view kWorkflow = "workflow";
 
 struct Document {
     std::string pipeline;
@@ -30,6 +32,12 @@ struct Document {
     std::string webhook{};                        // http(s) URL that is told of the end
     std::string idempotency_key{};                // at most 255 printable characters
     std::string metadata = "{}";                  // the client's own JSON object, given back as it came
+    // Of workflows: what to do as YAML or JSON text, the values of its inputs by name as a JSON object
+    // (files as in `inputs`, or lists of them; texts, numbers), and what seeds are derived from. `inputs`,
+    // `parameters` and `model` are unused then.
+    std::string workflow{};
+    std::string values = "{}";
+    std::optional<std::int64_t> seed{};
 };
 
 // kInvalidArgument names the field ("parameters.width", "inputs.image"), unknown fields included;

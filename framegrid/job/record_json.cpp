@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include <framegrid/base/utf8.hpp>
+#include <framegrid/job/document.hpp>
 
 namespace framegrid::job {
 
@@ -62,6 +63,9 @@ std::string describe(const Record& record, std::string_view base_url) {
     out["state"] = to_string(record.state);
     for (auto& [name, value] : object_of(record.request)) {
         out[name] = value;
+    }
+    if (record.kind == kWorkflow) {
+        out.erase("workflow");  // up to a megabyte that whoever sent it has
     }
     out["created_at"] = utc_text(record.created_unix_ms);
     if (record.started_unix_ms != 0) {

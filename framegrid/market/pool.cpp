@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace framegrid::market {
 
@@ -15,6 +16,7 @@ constexpr double kSessionBonus = 0.7;
 constexpr double kColdPenalty = 4.0;
 constexpr double kNoise = 0.2;  // equal nodes share the work
 constexpr std::uint32_t kDoublingsMax = 16;
+constexpr std::int64_t kQuoteTimesMax = 2;  // of the cheapest: one that asks a fortune spoils nobody's quote
 
 bool contains(const std::vector<Slot>& slots, Slot slot) {
     return std::find(slots.begin(), slots.end(), slot) != slots.end();
@@ -303,17 +305,25 @@ void Pool::reindex(Slot slot, TimePoint now) {
     }
 }
 
+Price Pool::price_of(const Entry& entry, const Demand& demand) {
+    for (const auto& model : entry.info->model_prices) {
+        if (demand.capability && model.model_id == demand.model_id &&
+            model.capability == static_cast<std::uint32_t>(*demand.capability)) {
+            return model.price;
+        }
+    }
+    return entry.info->price.value_or(Price{});
+}
+
+Price Pool::price_of(Slot slot, const Demand& demand) const {
+    return info(slot) == nullptr ? Price{} : price_of(*entries_[slot], demand);
+}
+
 bool Pool::affordable(const Entry& entry, const Demand& demand) const {
     if (!settings_.price_max && !demand.price_max) {
         return true;
     }
-    Price price = entry.info->price.value_or(Price{});
-    for (const auto& model : entry.info->model_prices) {
-        if (demand.capability && model.model_id == demand.model_id &&
-            model.capability == static_cast<std::uint32_t>(*demand.capability)) {
-            price = model.price;
-        }
-    }
+    const Price price = price_of(entry, demand);
     return (!settings_.price_max || price <= *settings_.price_max) &&
            (!demand.price_max || price <= *demand.price_max);
 }
@@ -406,6 +416,32 @@ bool Pool::could_serve(const Demand& demand, TimePoint now) {
 
 bool Pool::ever_could_serve(const Demand& demand) {
     return could_serve_since(demand, TimePoint::min());
+}
+
+std::optional<Price> Pool::price_for(const Demand& demand, TimePoint now) {
+    const NeedsKind& kind = kind_for(demand.needs);
+    std::vector<Price> prices;
+    const auto add = [&](Slot slot) {
+        if (info(slot) != nullptr && affordable(*entries_[slot], demand)) {
+            prices.push_back(price_of(*entries_[slot], demand));
+        }
+    };
+    std::ranges::for_each(kind.members, add);
+    for (const auto& [slot, left_at] : kind.left_at) {
+        if (left_at > now - settings_.memory) {
+            add(slot);
+        }
+    }
+    if (prices.empty()) {
+        return std::nullopt;
+    }
+    const Price cheapest = *std::ranges::min_element(prices);
+    const Price limit{
+        std::min(cheapest.wei, std::numeric_limits<std::int64_t>::max() / kQuoteTimesMax) * kQuoteTimesMax,
+        cheapest.units
+    };
+    std::erase_if(prices, [&](const Price& price) { return price > limit; });
+    return *std::ranges::max_element(prices);
 }
 
 std::optional<TimePoint> Pool::next_release(const Demand& demand, TimePoint now) {

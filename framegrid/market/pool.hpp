@@ -102,6 +102,11 @@ class Pool {
     bool could_serve(const Demand& demand, TimePoint now);
     // True when such a one has ever been known, however long ago, unless it has left the list.
     bool ever_could_serve(const Demand& demand);
+    // What a unit of such a job may cost now: the dearest of those that could serve it, not counting who asks
+    // for over twice as much as the cheapest. nullopt: nobody.
+    std::optional<Price> price_for(const Demand& demand, TimePoint now);
+    // Of this one; 0 wei when it has not said any.
+    Price price_of(Slot slot, const Demand& demand) const;
     // The earliest time at which a suspended or paused candidate becomes usable again.
     std::optional<TimePoint> next_release(const Demand& demand, TimePoint now);
 
@@ -117,6 +122,7 @@ class Pool {
     void reindex(Slot slot, TimePoint now);
     bool usable(const Entry& entry, const Demand& demand, TimePoint now) const;
     double score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const;
+    static Price price_of(const Entry& entry, const Demand& demand);
     bool affordable(const Entry& entry, const Demand& demand) const;
     bool could_serve_since(const Demand& demand, TimePoint since);
     void release(Slot slot);

@@ -1,7 +1,6 @@
 #include <framegrid/rest/live_ingest.hpp>
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
@@ -13,21 +12,6 @@ namespace {
 
 constexpr std::size_t kBoundaryBytes = 10;  // 20 hex digits
 constexpr int kSourceSideMax = 16'384;
-
-struct KnownCodec {
-    std::string_view name;
-    job::SourceCodec codec;
-};
-constexpr std::array kSourceCodecs{
-    KnownCodec{"h264", job::SourceCodec::kH264}, KnownCodec{"hevc", job::SourceCodec::kHevc},
-    KnownCodec{"vp8", job::SourceCodec::kVp8},   KnownCodec{"vp9", job::SourceCodec::kVp9},
-    KnownCodec{"av1", job::SourceCodec::kAv1},
-};
-
-const KnownCodec* find_codec(std::string_view name) {
-    const auto* found = std::ranges::find(kSourceCodecs, name, &KnownCodec::name);
-    return found == kSourceCodecs.end() ? nullptr : found;
-}
 
 // Audio without a picture: no orchestrator can add one (section 1.3).
 bool is_audio_only(const api::ProbeResult& source) {
@@ -195,7 +179,7 @@ Task<Result<api::ProbeResult>> LiveIngest::look_into(Blob segment) {
     if (source->video_codec.empty() && source->audio_codec.empty()) {
         co_return fail(Errc::kUnprocessable, "the segment holds neither video nor audio", "body");
     }
-    if (!source->video_codec.empty() && find_codec(source->video_codec) == nullptr) {
+    if (!source->video_codec.empty() && !job::source_codec(source->video_codec)) {
         co_return fail(
             Errc::kUnsupported, "Unsupported input codec " + printable(source->video_codec, 40), "body"
         );
@@ -221,12 +205,12 @@ gateway::JobRequest LiveIngest::job_of(
     work.duration_ms = headers.duration_ms;
     work.clip = headers.clip;
     work.force_reinit = push.source_changed() || (headers.config && headers.config->force_reinit);
-    const auto* codec = find_codec(source.video_codec);
     gateway::JobRequest job;
     job.manifest_id = push.manifest_id();
     job.seq = target.seq;
     job.needs = job::transcode_needs(
-        work.profiles, codec == nullptr ? job::SourceCodec::kUnknown : codec->codec, work.clip.has_value()
+        work.profiles, job::source_codec(source.video_codec).value_or(job::SourceCodec::kUnknown),
+        work.clip.has_value()
     );
     job.work.kind = std::move(work);
     job.work.input_content_type = media::content_type_of(target.container);

@@ -30,6 +30,7 @@ class FakeGateway final : public gateway::Gateway {
         }
         co_return answer(request);
     }
+    std::optional<gateway::Offer> offer(const gateway::JobRequest& /*request*/) override { return offered; }
     Task<void> end_stream(std::string manifest_id) override {
         ended.push_back(std::move(manifest_id));
         co_return;
@@ -60,6 +61,7 @@ class FakeGateway final : public gateway::Gateway {
 
     std::function<Result<gateway::JobResult>(const gateway::JobRequest&)> answer = repeat_input;
     std::optional<OneShot> gate;  // jobs wait here
+    std::optional<gateway::Offer> offered = gateway::Offer{{2, 1}, {}};
     std::vector<gateway::JobRequest> jobs;
     std::vector<Deadline> deadlines;
     std::vector<std::string> ended;

@@ -1,5 +1,7 @@
 #include <framegrid/store_sqlite/connection.hpp>
 
+#include <iterator>
+
 #include <sqlite3.h>
 
 namespace framegrid::store_sqlite {
@@ -7,10 +9,9 @@ namespace framegrid::store_sqlite {
 namespace {
 
 constexpr int kBusyTimeMs = 5'000;
-constexpr int kSchemaVersion = 1;
 
 // Job and artifact ids sort by time, so rows are appended at the end of their tables.
-constexpr const char* kSchema = R"sql(
+constexpr const char* kFirst = R"sql(
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY, owner TEXT NOT NULL, request TEXT NOT NULL, kind TEXT NOT NULL,
   state INTEGER NOT NULL,
@@ -46,16 +47,27 @@ CREATE INDEX artifacts_of_digest ON artifacts (digest);
 CREATE INDEX artifacts_expiring ON artifacts (expires);
 )sql";
 
+constexpr const char* kResults = R"sql(
+CREATE TABLE results (
+  owner TEXT NOT NULL, key TEXT NOT NULL, job TEXT NOT NULL, data TEXT NOT NULL, created INTEGER NOT NULL,
+  expires INTEGER NOT NULL, PRIMARY KEY (owner, key)
+) WITHOUT ROWID;
+CREATE INDEX results_expiring ON results (expires);
+)sql";
+
+// A file's version is how many of these it has had.
+constexpr const char* kChanges[]{kFirst, kResults};
+
 void migrate(SQLite::Database& database) {
     SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
     const int version = database.execAndGet("PRAGMA user_version").getInt();
-    if (version > kSchemaVersion) {
+    if (version > std::ssize(kChanges)) {
         throw SQLite::Exception("the file was written by a newer version of framegrid", SQLITE_MISMATCH);
     }
-    if (version == 0) {
-        database.exec(kSchema);
-        database.exec("PRAGMA user_version = " + std::to_string(kSchemaVersion));
+    for (auto i = static_cast<std::size_t>(version); i < std::size(kChanges); ++i) {
+        database.exec(kChanges[i]);
     }
+    database.exec("PRAGMA user_version = " + std::to_string(std::size(kChanges)));
     transaction.commit();
 }
 

@@ -1,4 +1,5 @@
 #include <framegrid/store_sqlite/sqlite_artifacts.hpp>
+#include <framegrid/store_sqlite/sqlite_results.hpp>
 #include <framegrid/store_sqlite/sqlite_jobs.hpp>
 
 #include <fstream>
@@ -74,6 +75,22 @@ TEST(SqliteArtifacts, BytesGoWithTheirLastRecord) {
     const auto gone = bench.try_run(artifacts.remove("art_2"));
     ASSERT_FALSE(gone);
     EXPECT_EQ(gone.error().code, Errc::kNotFound);
+}
+
+TEST(SqliteResults, TheNewestOfAKeyUntilItExpires) {
+    SqliteBench bench;
+    SqliteResults results(bench.database());
+    const api::KeptResult first{"key_a", "k", "job_1", "{}", 10, 100};
+    EXPECT_TRUE(bench.try_run(results.keep(first)).has_value());
+    EXPECT_EQ(bench.run(results.find("key_a", "k", 99)), first);
+    EXPECT_FALSE(bench.run(results.find("key_a", "k", 100)));
+    EXPECT_FALSE(bench.run(results.find("key_b", "k", 0)));
+    const api::KeptResult second{"key_a", "k", "job_2", "[]", 20, 200};
+    EXPECT_TRUE(bench.try_run(results.keep(second)).has_value());
+    EXPECT_EQ(bench.run(results.find("key_a", "k", 100)), second);
+    EXPECT_EQ(bench.run(results.forget(199, 10)), 0U);
+    EXPECT_EQ(bench.run(results.forget(200, 10)), 1U);
+    EXPECT_FALSE(bench.run(results.find("key_a", "k", 0)));
 }
 
 TEST(SqliteDatabase, OneFailureInABatchLeavesTheOthers) {

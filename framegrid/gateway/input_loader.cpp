@@ -1,0 +1,57 @@
+#include <framegrid/gateway/input_loader.hpp>
+
+#include <framegrid/crypto/hash.hpp>
+
+namespace framegrid::gateway {
+
+namespace {
+
+std::unexpected<Error> bad_input(Errc code, std::string message, const std::string& name) {
+    return fail(code, std::move(message), "inputs." + name);
+}
+
+Result<Blob> read_data_url(std::string_view text, const std::string& name) {
+    auto bytes = crypto::parse_base64(text.substr(text.find(',') + 1));
+    if (!bytes) {
+        return bad_input(Errc::kInvalidArgument, "the data URL's base64 is damaged", name);
+    }
+    return Blob(std::move(*bytes));
+}
+
+}  // namespace
+
+Task<Result<Blob>> InputLoader::object(std::string digest, Deadline deadline) const {
+    co_return co_await api::get_object(
+        ports_.objects, std::move(digest), settings_.input_bytes_max,
+        deadline.at_most(ports_.clock, settings_.store_time_max)
+    );
+}
+
+Task<Result<Blob>> InputLoader::load(
+    std::string owner, std::string name, std::string text, Deadline deadline
+) const {
+    const auto kind = job::input_kind(text);
+    if (kind == job::InputKind::kData) {
+        co_return read_data_url(text, name);
+    }
+    if (kind == job::InputKind::kUrl) {
+        auto fetched = co_await ports_.fetcher.fetch(text, settings_.input_bytes_max, deadline);
+        if (!fetched) {
+            const auto code = fetched.error().code;
+            const bool away = code == Errc::kUnavailable || code == Errc::kCapacity;
+            co_return bad_input(away ? Errc::kUnprocessable : code, fetched.error().message, name);
+        }
+        co_return fetched;
+    }
+    auto record = co_await ports_.artifacts.find(text);
+    if (record && record->owner != owner) {
+        co_return bad_input(Errc::kNotFound, "there is no such file", name);
+    }
+    if (!record) {
+        record.error().field = "inputs." + name;
+        co_return fail(std::move(record.error()));
+    }
+    co_return co_await object(record->digest, deadline);
+}
+
+}  // namespace framegrid::gateway

@@ -1,0 +1,40 @@
+// What steps gave, kept by what they were: the memory of a workflow that is taken up again, and of its owner.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <framegrid/gateway/step_runner.hpp>
+
+namespace framegrid::gateway {
+
+struct FoundResult {
+    StepResult result;
+    bool own = false;  // the same job paid for it
+};
+
+// Ports and settings outlive it.
+class KeptResults {
+  public:
+    KeptResults(const WorkPorts& ports, const WorkSettings& settings) : ports_(ports), settings_(settings) {}
+
+    Task<Result<void>> keep(StepOwner owner, std::string key, StepResult result) const;
+    // nullopt: none, one of a file that is gone, or of a model that is `model_digest` by now (empty: not
+    // known).
+    Task<Result<std::optional<FoundResult>>> find(
+        StepOwner owner, std::string key, std::string model_digest
+    ) const;
+
+    // The state that a job began with.
+    Task<Result<void>> keep_start(StepOwner owner, std::string state) const;
+    Task<Result<std::optional<std::string>>> find_start(StepOwner owner) const;
+
+  private:
+    Task<Result<void>> put(StepOwner owner, std::string key, std::string data) const;
+    Task<Result<bool>> renew(StepOwner owner, StepFile& file) const;
+
+    const WorkPorts& ports_;
+    const WorkSettings& settings_;
+};
+
+}  // namespace framegrid::gateway

@@ -1,0 +1,290 @@
+#include <framegrid/gateway/workflow_run.hpp>
+
+#include <algorithm>
+
+#include <boost/json.hpp>
+
+#include <framegrid/base/utf8.hpp>
+#include <framegrid/job/record.hpp>
+
+namespace framegrid::gateway {
+
+namespace {
+
+namespace json = boost::json;
+
+json::object output_json(const std::string& name, std::size_t index, const StepFile& file) {
+    json::object out{
+        {"output", name},
+        {"index", index},
+        {"artifact", file.id},
+        {"name", file.name},
+        {"content_type", file.about.content_type},
+        {"bytes", file.about.bytes},
+        {"sha256", file.about.digest}
+    };
+    if (file.about.width > 0) {
+        out["width"] = file.about.width;
+        out["height"] = file.about.height;
+    }
+    if (file.about.kind == workflow::Kind::kVideo) {
+        out["duration_ms"] = file.about.duration_ms;
+        out["frames"] = file.about.frames;
+    }
+    return out;
+}
+
+}  // namespace
+
+WorkflowRun::WorkflowRun(
+    Executor executor, const WorkPorts& ports, const WorkSettings& settings, const StepRunner& runner,
+    const KeptResults& results, workflow::Run run, std::vector<StepFile> files, StepOwner owner,
+    JobTeller tell
+)
+    : ports_(ports),
+      runner_(runner),
+      results_(results),
+      run_(std::move(run)),
+      owner_(std::move(owner)),
+      tell_(std::move(tell)),
+      // Those that are over leave a moment after the Run has heard of it.
+      group_(std::move(executor), settings.items_max + static_cast<std::size_t>(workflow::kItemsMax), ports.log) {
+    for (auto& file : files) {
+        files_.insert_or_assign(file.about.digest, std::move(file));
+    }
+}
+
+Task<Result<std::string>> WorkflowRun::to_end(int priority, Deadline deadline) {
+    priority_ = priority;
+    deadline_ = deadline;
+    co_return co_await with_group<std::string>(group_, follow());
+}
+
+Task<Result<std::string>> WorkflowRun::follow() {
+    obey(run_.begin());
+    while (!end_) {
+        while (!events_.empty() && !end_) {
+            const workflow::Event event = std::move(events_.front());
+            events_.pop_front();
+            obey(run_.on(event));
+            tell_progress();
+        }
+        if (!end_ && !co_await something_came_.wait_until(ports_.clock, deadline_.at)) {
+            co_return fail(Errc::kDeadline, "the deadline passed before the workflow was done");
+        }
+    }
+    if (!*end_) {
+        co_return fail(std::move(end_->error()));
+    }
+    co_return co_await finish(std::move(**end_));
+}
+
+void WorkflowRun::obey(std::vector<workflow::Command> commands) {
+    for (auto& command : commands) {
+        if (auto* begin = std::get_if<workflow::Start>(&command)) {
+            start(std::move(*begin));
+        } else if (const auto* stop = std::get_if<workflow::Stop>(&command)) {
+            const auto item = items_.find(stop->id);
+            if (item != items_.end() && item->second.attempt == stop->attempt) {
+                item->second.canceller->cancel();
+            }
+        } else if (auto* finished = std::get_if<workflow::Finish>(&command)) {
+            end_.emplace(std::move(*finished));
+        } else {
+            end_.emplace(fail(std::move(std::get<workflow::Fail>(command).error)));
+        }
+    }
+}
+
+void WorkflowRun::start(workflow::Start start) {
+    auto canceller = std::make_shared<Canceller>();
+    items_[start.id] = {start.attempt, canceller};
+    const workflow::ItemId id = start.id;
+    const int attempt = start.attempt;
+    if (!group_.spawn(run_item(std::move(start), std::move(canceller)))) {
+        post(workflow::ItemFailed{id, attempt, make_error(Errc::kInternal, "too many items at once")});
+    }
+}
+
+void WorkflowRun::post(workflow::Event event) {
+    events_.push_back(std::move(event));
+    something_came_.notify_all();
+}
+
+Task<void> WorkflowRun::run_item(workflow::Start start, std::shared_ptr<Canceller> canceller) {
+    const workflow::ItemId id = start.id;
+    const int attempt = start.attempt;
+    auto result = co_await canceller->run<bool>(do_item(std::move(start)));
+    const auto item = items_.find(id);
+    if (item != items_.end() && item->second.attempt == attempt) {
+        items_.erase(item);
+    }
+    if (!result && !canceller->cancelled()) {
+        StepResult failed;
+        failed.attempts = attempt;
+        tell_item(id, "failed", &failed);
+        post(workflow::ItemFailed{id, attempt, std::move(result.error())});
+    }
+}
+
+StepEvents WorkflowRun::events_of(const workflow::ItemId& id) {
+    StepEvents out;
+    out.node = [this, id](const std::string& orchestrator, int attempt) {
+        tell_(
+            "node",
+            json::serialize(json::object{
+                {"step", id.step},
+                {"item", id.item},
+                {"orchestrator", valid_utf8(orchestrator)},
+                {"attempt", attempt}
+            }),
+            {}
+        );
+    };
+    out.progress = [this, id](const api::Progress& progress) {
+        tell_(
+            "progress",
+            json::serialize(json::object{
+                {"step", id.step}, {"item", id.item}, {"done", progress.done}, {"total", progress.total}
+            }),
+            progress.preview
+        );
+    };
+    return out;
+}
+
+Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
+    auto found = co_await results_.find(owner_, start.key, runner_.model_digest(start.work));
+    if (!found) {
+        co_return fail(std::move(found.error()));
+    }
+    if (*found) {
+        const bool own = (*found)->own;
+        done(start, std::move((*found)->result), !own);
+        co_return true;
+    }
+    start.priority = std::clamp(start.priority + priority_, -1, 1);
+    const Deadline soon = deadline_.at_most(ports_.clock, std::chrono::milliseconds(start.deadline_ms));
+    auto result = co_await with_deadline<StepResult>(
+        ports_.clock, soon, runner_.run(owner_, start, events_of(start.id), soon)
+    );
+    if (!result) {
+        co_return fail(std::move(result.error()));
+    }
+    // Before anybody hears of it: what was paid for is not paid for again after a crash.
+    FG_CO_CHECK(co_await results_.keep(owner_, start.key, *result));
+    done(start, std::move(*result), false);
+    co_return true;
+}
+
+void WorkflowRun::done(const workflow::Start& start, StepResult result, bool cached) {
+    workflow::ItemDone event{start.id, start.attempt, {}, result.wei, cached};
+    for (const auto& file : result.files) {
+        event.files.push_back(file.about);
+        files_.insert_or_assign(file.about.digest, file);
+    }
+    if (cached) {
+        ++cached_[start.id.step];
+    }
+    tell_item(start.id, cached ? "cached" : "done", &result);
+    post(std::move(event));
+}
+
+void WorkflowRun::tell_item(
+    const workflow::ItemId& id, std::string_view state, const StepResult* result
+) {
+    json::object data{{"step", id.step}, {"item", id.item}, {"state", state}};
+    if (state == "done") {
+        data["wei"] = std::to_string(result->wei);
+        if (!result->orchestrator.empty()) {
+            data["orchestrator"] = valid_utf8(result->orchestrator);
+        }
+    } else if (state == "failed") {
+        data["attempt"] = result->attempts;
+    }
+    tell_("step", json::serialize(data), {});
+}
+
+void WorkflowRun::tell_progress() {
+    json::array steps;
+    for (const auto& step : run_.progress()) {
+        steps.push_back(json::object{
+            {"step", step.step},
+            {"waiting", step.waiting},
+            {"running", step.running},
+            {"done", step.done},
+            {"skipped", step.skipped},
+            {"complete", step.complete}
+        });
+    }
+    tell_(
+        "progress",
+        json::serialize(json::object{
+            {"steps", std::move(steps)},
+            {"wei", std::to_string(run_.wei())},
+            {"quote_wei", std::to_string(run_.quote().wei)}
+        }),
+        {}
+    );
+}
+
+// An input that is passed through has no record of this job yet, when the job was taken up again.
+Task<Result<StepFile>> WorkflowRun::file_for(workflow::Artifact about) {
+    const auto known = files_.find(about.digest);
+    if (known != files_.end()) {
+        co_return known->second;
+    }
+    auto bytes = co_await ports_.objects.stat(about.digest, deadline_);
+    if (!bytes) {
+        co_return fail(std::move(bytes.error()));
+    }
+    job::ArtifactRecord record;
+    record.owner = owner_.owner;
+    record.job_id = owner_.job_id;
+    record.content_type = about.content_type;
+    auto kept = co_await runner_.files().add_record(std::move(record), std::move(*bytes), {});
+    if (!kept) {
+        co_return fail(std::move(kept.error()));
+    }
+    co_return StepFile{std::move(about), std::move(kept->id), std::move(kept->name)};
+}
+
+Task<Result<std::string>> WorkflowRun::finish(workflow::Finish finish) {
+    json::array outputs;
+    for (const auto& [name, value] : finish.outputs) {
+        std::vector<workflow::Artifact> all;
+        if (const auto* one = std::get_if<workflow::Artifact>(&value)) {
+            all.push_back(*one);
+        } else if (const auto* many = std::get_if<std::vector<workflow::Artifact>>(&value)) {
+            all = *many;
+        }
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const auto file = co_await file_for(all[i]);
+            if (!file) {
+                co_return fail(file.error());
+            }
+            outputs.push_back(output_json(name, i, *file));
+        }
+    }
+    json::array steps;
+    for (const auto& step : run_.progress()) {
+        const auto cached = cached_.find(step.step);
+        steps.push_back(json::object{
+            {"step", step.step},
+            {"done", step.done},
+            {"skipped", step.skipped},
+            {"cached", cached == cached_.end() ? 0 : cached->second},
+            {"wei", std::to_string(step.wei)}
+        });
+    }
+    json::object run{
+        {"workflow", run_.workflow().name},
+        {"seed", run_.seed()},
+        {"wei", std::to_string(finish.wei)},
+        {"quote_wei", std::to_string(run_.quote().wei)},
+        {"steps", std::move(steps)}
+    };
+    co_return json::serialize(json::object{{"outputs", std::move(outputs)}, {"run", std::move(run)}});
+}
+
+}  // namespace framegrid::gateway
