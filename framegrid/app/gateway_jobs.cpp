@@ -12,6 +12,7 @@
 #include <framegrid/rest/outgoing.hpp>
 #include <framegrid/store_sqlite/sqlite_artifacts.hpp>
 #include <framegrid/store_sqlite/sqlite_jobs.hpp>
+#include <framegrid/store_sqlite/sqlite_results.hpp>
 
 namespace framegrid::app {
 
@@ -94,11 +95,25 @@ Result<Opened> open_all(Session& session, const JobOptions& options) {
     return Opened{std::move(lock), std::move(database), std::move(objects), std::move(secret)};
 }
 
+// Each job to the runner of its kind.
+class AnyWork final : public gateway::JobRunner {
+  public:
+    AnyWork(gateway::JobRunner& single, gateway::JobRunner& workflows)
+        : single_(single), workflows_(workflows) {}
+    Task<Result<std::string>> run(job::Record record, gateway::JobTeller tell, Deadline deadline) override {
+        const bool steps = record.kind == job::kWorkflow || record.kind == job::kTranscode;
+        return (steps ? workflows_ : single_).run(std::move(record), std::move(tell), deadline);
+    }
+
+  private:
+    gateway::JobRunner& single_;
+    gateway::JobRunner& workflows_;
+};
+
 class LocalJobs final : public GatewayJobs {
   public:
     LocalJobs(
-        Session& session, gateway::Gateway& gateway, const JobOptions& options, std::string public_url,
-        Opened opened
+        Session& session, JobPeers peers, const JobOptions& options, std::string public_url, Opened opened
     )
         : opened_(std::move(opened)),
           client_(
@@ -107,20 +122,30 @@ class LocalJobs final : public GatewayJobs {
           ),
           jobs_(*opened_.database, session.clock),
           artifacts_(*opened_.database),
+          results_(*opened_.database),
           fetcher_(client_, session.clock),
           sender_(client_, session.clock, opened_.secret),
           work_settings_(work_settings(options)),
-          work_(gateway::make_job_work(
-              {session.clock, session.random, session.log, gateway, *opened_.objects, artifacts_, fetcher_},
-              work_settings_
+          work_(gateway::make_job_work(work_ports(session, peers), work_settings_)),
+          workflows_(gateway::make_workflow_work(
+              session.loop.executor(), work_ports(session, peers), work_settings_
           )),
+          any_work_(*work_, *workflows_),
           desk_(gateway::make_job_desk(
-              {session.loop.executor(), session.clock, session.random, session.log, jobs_, *work_, sender_},
+              {session.loop.executor(), session.clock, session.random, session.log, jobs_, any_work_, sender_},
               desk_settings(options, std::move(public_url))
           )) {}
 
-    rest::JobPorts ports() override { return {*desk_, jobs_, *opened_.objects, artifacts_, work_settings_}; }
-    Task<Result<bool>> serve() override { return desk_->serve(); }
+    rest::JobPorts ports() override {
+        return {*desk_, jobs_, *opened_.objects, artifacts_, *workflows_, work_settings_};
+    }
+    Task<Result<bool>> serve() override {
+        std::vector<Task<Result<bool>>> services;
+        services.push_back(desk_->serve());
+        services.push_back(workflows_->serve());
+        auto results = co_await all_of(std::move(services));
+        co_return std::move(results.front());
+    }
     Task<void> stop() override { return client_.stop(); }
     void dump(MetricsWriter& out) const override {
         gateway::dump(out, desk_->stats());
@@ -128,14 +153,22 @@ class LocalJobs final : public GatewayJobs {
     }
 
   private:
+    gateway::WorkPorts work_ports(Session& session, JobPeers peers) {
+        return {session.clock,     session.random, session.log, peers.gateway, *opened_.objects,
+                artifacts_,        results_,       fetcher_,    peers.probe,   peers.operations};
+    }
+
     Opened opened_;
     http::Client client_;
     store_sqlite::SqliteJobs jobs_;
     store_sqlite::SqliteArtifacts artifacts_;
+    store_sqlite::SqliteResults results_;
     rest::HttpFetcher fetcher_;
     rest::WebhookSender sender_;
     gateway::WorkSettings work_settings_;
     std::unique_ptr<gateway::JobRunner> work_;
+    std::unique_ptr<gateway::WorkflowWork> workflows_;
+    AnyWork any_work_;
     std::unique_ptr<gateway::JobDesk> desk_;
 };
 
@@ -169,10 +202,10 @@ void add_job_options(CLI::App& command, JobOptions& options) {
 }
 
 Result<std::unique_ptr<GatewayJobs>> GatewayJobs::open(
-    Session& session, gateway::Gateway& gateway, const JobOptions& options, std::string public_url
+    Session& session, JobPeers peers, const JobOptions& options, std::string public_url
 ) {
     FG_TRY(opened, open_all(session, options));
-    return std::make_unique<LocalJobs>(session, gateway, options, std::move(public_url), std::move(opened));
+    return std::make_unique<LocalJobs>(session, peers, options, std::move(public_url), std::move(opened));
 }
 
 }  // namespace framegrid::app

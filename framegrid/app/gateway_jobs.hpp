@@ -21,13 +21,20 @@ struct JobOptions {
 };
 void add_job_options(CLI::App& command, JobOptions& options);
 
-// Session and gateway outlive it.
+// What it works with; the references outlive it.
+struct JobPeers {
+    gateway::Gateway& gateway;
+    api::MediaProbe& probe;
+    api::MediaOperations& operations;
+};
+
+// The session outlives it.
 class GatewayJobs {
   public:
     // Opens or makes everything below the data directory. Blocking. kIo, kForbidden; kCapacity: another
     // gateway uses the directory.
     static Result<std::unique_ptr<GatewayJobs>> open(
-        Session& session, gateway::Gateway& gateway, const JobOptions& options, std::string public_url
+        Session& session, JobPeers peers, const JobOptions& options, std::string public_url
     );
     virtual ~GatewayJobs() = default;
     virtual rest::JobPorts ports() = 0;

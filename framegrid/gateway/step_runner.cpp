@@ -312,7 +312,7 @@ Task<Result<StepResult>> StepRunner::keep_folder(StepOwner owner, std::vector<ap
     about.owner = std::move(owner.owner);
     about.job_id = std::move(owner.job_id);
     about.name = "folder.json";
-    about.content_type = std::string(kFolderType);
+    about.content_type = std::string(job::kFolderType);
     const std::string text = json::serialize(json::object{{"files", std::move(list)}});
     const auto kept = co_await files_.keep(std::move(about), Blob::copy_of(text));
     if (!kept) {

@@ -76,10 +76,6 @@ class StepRunner {
     mutable api::StoredFiles files_;
 };
 
-// The content type of a stored list of files with paths: {"files":[{"path","artifact","bytes",
-// "content_type","sha256"}]}.
-inline constexpr std::string_view kFolderType = "application/vnd.framegrid.folder+json";
-
 // run() on the gateway; when nobody can do it now, again after a while, until the deadline.
 Task<Result<JobResult>> run_patiently(
     const WorkPorts& ports, const WorkSettings& settings, JobRequest request, Deadline deadline

@@ -372,7 +372,7 @@ outputs: {hls: "${steps.hls.output}", videos: "${steps.ladder.outputs}"}
     EXPECT_EQ(operations_.done, (std::vector<std::string>{"split", "join", "join", "hls"}));
     EXPECT_EQ(wei(done), std::to_string(3 * 2 * 10 * 2));
     ASSERT_EQ(done.at("outputs").as_array().size(), 3U);
-    EXPECT_EQ(done.at("outputs").at(0).at("content_type").as_string(), kFolderType);
+    EXPECT_EQ(done.at("outputs").at(0).at("content_type").as_string(), job::kFolderType);
     EXPECT_EQ(done.at("outputs").at(1).at("name"), "P240p30fps16x9.mp4");
 }
 

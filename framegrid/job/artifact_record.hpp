@@ -3,8 +3,13 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace framegrid::job {
+
+// The content type of a list of files with paths, as playlists with their segments are: {"files":[{"path",
+// "artifact","bytes","content_type","sha256"}]}. Nothing that is uploaded is taken for one.
+inline constexpr std::string_view kFolderType = "application/vnd.framegrid.folder+json";
 
 // Several records may name the same bytes: whoever uploads or makes them again gets a record of their own.
 struct ArtifactRecord {

@@ -148,6 +148,9 @@ Result<void> read_parameters(const json::value& value, const PipelineSpec* spec,
         }
     }
     json::object given = value.get_object();
+    if (auto* profiles = given.if_contains("profiles"); profiles != nullptr && profiles->is_array()) {
+        *profiles = json::serialize(*profiles);
+    }
     const bool masked = spec->wants_mask && !given.contains(kMaskParameter);
     if (masked) {
         given[kMaskParameter] = "(an input)";  // it is required, and joins the parameters when the job runs
@@ -303,6 +306,36 @@ Result<void> read_field(
     );
 }
 
+const PipelineSpec& transcode_spec() {
+    static const PipelineSpec spec{
+        .name = kTranscode,
+        .capability = Capability::kH264,
+        .title = {},
+        .default_model = {},
+        .files = {{"video", FileKind::kVideo}},
+        .parameters = {{.name = "profiles", .max = 8192, .required = true}}
+    };
+    return spec;
+}
+
+// The same as a workflow of one step.
+void make_transcode_workflow(Document& out) {
+    const auto parameters = json::parse(out.parameters);
+    const json::object step{
+        {"id", kTranscode},
+        {"pipeline", kTranscode},
+        {"inputs", {{"video", "${inputs.video}"}}},
+        {"parameters", parameters}
+    };
+    out.workflow = json::serialize(json::object{
+        {"workflow", kTranscode},
+        {"inputs", {{"video", "video"}}},
+        {"steps", json::array{step}},
+        {"outputs", {{"renditions", "${steps.transcode.outputs}"}}}
+    });
+    out.values = json::serialize(json::object{{"video", out.inputs.at("video")}});
+}
+
 Result<Document> parse_workflow_job(const json::object& object) {
     Document out;
     out.pipeline = kWorkflow;
@@ -357,7 +390,7 @@ Result<Document> parse_document(std::string_view text) {
     Document out;
     FG_TRY(name, read_text(*pipeline, "pipeline", 64));
     out.pipeline = std::move(name);
-    const auto* spec = find_pipeline(out.pipeline);
+    const auto* spec = out.pipeline == kTranscode ? &transcode_spec() : find_pipeline(out.pipeline);
     if (spec == nullptr && out.pipeline != kEcho) {
         return fail(Errc::kNotFound, "unknown pipeline " + printable(out.pipeline, 64), "pipeline");
     }
@@ -370,6 +403,9 @@ Result<Document> parse_document(std::string_view text) {
     const auto* parameters = object.if_contains("parameters");
     const bool given = parameters != nullptr && !parameters->is_null();
     FG_CHECK(read_parameters(given ? *parameters : json::value(json::object{}), spec, out));
+    if (out.pipeline == kTranscode) {
+        make_transcode_workflow(out);
+    }
     return out;
 }
 

@@ -15,6 +15,9 @@ namespace framegrid::job {
 inline constexpr std::size_t kDocumentBytesMax = 1024 * 1024;
 // The pipeline that gives its input back: no model, for measuring and for trying a gateway out.
 inline constexpr std::string_view kEcho = "echo";
+// A whole video in other sizes and rates: input "video", parameter "profiles" (preset names with commas
+// between them, or a JSON array). Runs as a workflow of one step.
+inline constexpr std::string_view kTranscode = "transcode";
 // The kind of jobs that are a workflow.
 inline constexpr std::string_view kWorkflow = "workflow";
 
@@ -32,9 +35,8 @@ struct Document {
     std::string webhook{};                        // http(s) URL that is told of the end
     std::string idempotency_key{};                // at most 255 printable characters
     std::string metadata = "{}";                  // the client's own JSON object, given back as it came
-    // Of workflows: what to do as YAML or JSON text, the values of its inputs by name as a JSON object
-    // (files as in `inputs`, or lists of them; texts, numbers), and what seeds are derived from. `inputs`,
-    // `parameters` and `model` are unused then.
+    // Of workflows, transcode included: what to do as YAML or JSON text, the values of its inputs by name as a JSON object
+    // (files as in `inputs`, or lists of them; texts, numbers), and what seeds are derived from.
     std::string workflow{};
     std::string values = "{}";
     std::optional<std::int64_t> seed{};

@@ -18,6 +18,7 @@ constexpr std::size_t kHeadBytes = 4'096;  // enough to recognise a file by
 constexpr std::size_t kPageMax = 200;
 constexpr std::size_t kSweepMax = 100;
 constexpr std::uint64_t kPieceBytes = 1 << 20;
+constexpr std::uint64_t kFolderBytesMax = 4 << 20;
 constexpr Duration kUnusedLife = std::chrono::minutes(10);
 
 }  // namespace
@@ -42,6 +43,7 @@ void ArtifactsApi::add_routes(Router& router) {
             {"GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show},
             {"DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase},
             {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content},
+            {"GET", "/v1/artifacts/{}/files/{*}", RouteKind::kPage, &ArtifactsApi::inside},
         }
     );
 }
@@ -199,8 +201,51 @@ Task<Result<void>> ArtifactsApi::send(
     co_return Result<void>{};
 }
 
+// A folder's file by its path: what is written in its playlists is found where a player looks for it.
+Task<Result<job::ArtifactRecord>> ArtifactsApi::find_inside(Call& call) {
+    const auto folder = co_await find(call);
+    if (!folder) {
+        co_return fail(folder.error());
+    }
+    if (folder->content_type != job::kFolderType) {
+        co_return fail(Errc::kNotFound, "this file is not a folder", "id");
+    }
+    const auto text = co_await api::get_object(objects_, folder->digest, kFolderBytesMax, files_.soon());
+    if (!text) {
+        co_return fail(text.error());
+    }
+    boost::system::error_code error;
+    const auto root = json::parse(text->text(), error);
+    const auto* files = error || !root.is_object() ? nullptr : root.get_object().if_contains("files");
+    if (files != nullptr && files->is_array()) {
+        for (const auto& file : files->get_array()) {
+            const auto* path = file.is_object() ? file.get_object().if_contains("path") : nullptr;
+            const auto* id = file.is_object() ? file.get_object().if_contains("artifact") : nullptr;
+            const bool wanted =
+                path != nullptr && path->is_string() && path->get_string() == call.parameters.back();
+            if (wanted && id != nullptr && id->is_string()) {
+                auto record = co_await index_.find(std::string(id->get_string()));
+                if (record && record->owner != folder->owner) {
+                    break;  // a list that somebody uploaded names what is not theirs
+                }
+                co_return record;
+            }
+        }
+    }
+    co_return fail(Errc::kNotFound, "the folder has no such file", "path");
+}
+
 Task<Answer> ArtifactsApi::content(Call& call) {
-    const auto record = co_await find(call);
+    auto record = co_await find(call);
+    co_return co_await send_content(call, std::move(record));
+}
+
+Task<Answer> ArtifactsApi::inside(Call& call) {
+    auto record = co_await find_inside(call);
+    co_return co_await send_content(call, std::move(record));
+}
+
+Task<Answer> ArtifactsApi::send_content(Call& call, Result<job::ArtifactRecord> record) {
     if (!record) {
         co_return problem_answer(record.error(), call.trace_id);
     }

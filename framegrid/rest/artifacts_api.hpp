@@ -37,11 +37,14 @@ class ArtifactsApi {
     Task<Answer> list(Call& call);
     Task<Answer> show(Call& call);
     Task<Answer> content(Call& call);
+    Task<Answer> inside(Call& call);
     Task<Answer> erase(Call& call);
 
     Task<Result<job::ArtifactRecord>> receive(Call& call);
     Task<Result<void>> check_quota(std::string owner);
     Task<Result<job::ArtifactRecord>> find(Call& call);
+    Task<Result<job::ArtifactRecord>> find_inside(Call& call);
+    Task<Answer> send_content(Call& call, Result<job::ArtifactRecord> record);
     Task<Result<void>> remove(job::ArtifactRecord record);
     Task<Result<void>> send(
         Call& call, job::ArtifactRecord record, std::uint64_t offset, std::uint64_t bytes

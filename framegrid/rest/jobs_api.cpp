@@ -107,6 +107,7 @@ void JobsApi::add_routes(Router& router) {
         *this,
         {
             {"POST", "/v1/jobs", RouteKind::kJob, &JobsApi::submit},
+            {"POST", "/v1/quotes", RouteKind::kJob, &JobsApi::quote},
             {"GET", "/v1/jobs", RouteKind::kPage, &JobsApi::list},
             {"GET", "/v1/jobs/{}", RouteKind::kPage, &JobsApi::show},
             {"DELETE", "/v1/jobs/{}", RouteKind::kPage, &JobsApi::cancel},
@@ -156,7 +157,7 @@ Task<Result<std::string>> JobsApi::read_form(Call& call, std::string boundary) {
     co_return json::serialize(document);
 }
 
-Task<Result<gateway::NewJob>> JobsApi::read_submission(Call& call) {
+Task<Result<job::Document>> JobsApi::read_document(Call& call) {
     std::string text;
     const auto type = call.headers().get("content-type").value_or("application/json");
     if (const auto boundary = http::boundary_of(type); boundary && type.starts_with("multipart/")) {
@@ -181,9 +182,25 @@ Task<Result<gateway::NewJob>> JobsApi::read_submission(Call& call) {
     if (const auto key = call.headers().get("idempotency-key")) {
         document->idempotency_key = std::string(*key).substr(0, 256);
     }
+    co_return document;
+}
+
+Task<Result<gateway::NewJob>> JobsApi::read_submission(Call& call) {
+    auto document = co_await read_document(call);
+    if (!document) {
+        co_return fail(std::move(document.error()));
+    }
     gateway::NewJob out;
     out.request_digest = crypto::hex(crypto::sha256(as_bytes(job::to_json(*document))));
-    gateway::settle_document(*document, ports_.work, random_);
+    if (document->workflow.empty()) {
+        gateway::settle_document(*document, ports_.work, random_);
+    } else {
+        auto settle = [this, &document] { return gateway::settle_workflow(*document, random_); };
+        const auto settled = co_await offload(pool_, std::move(settle));
+        if (!settled) {
+            co_return fail(settled.error());
+        }
+    }
     out.owner = call.owner;
     out.kind = document->pipeline;
     out.priority = document->priority;
@@ -258,6 +275,26 @@ Task<Answer> JobsApi::submit(Call& call) {
         answer.headers.add("idempotent-replayed", "true");
     }
     co_return answer;
+}
+
+Task<Answer> JobsApi::quote(Call& call) {
+    auto document = co_await read_document(call);
+    if (!document) {
+        co_return problem_answer(document.error(), call.trace_id);
+    }
+    if (document->workflow.empty()) {
+        co_return problem_answer(
+            make_error(Errc::kUnsupported, "only workflows and transcode have quotes so far", "pipeline"),
+            call.trace_id
+        );
+    }
+    auto quote = co_await ports_.workflows.quote(
+        call.owner, std::move(*document), Deadline::after(clock_, settings_.quote_time_max)
+    );
+    if (!quote) {
+        co_return problem_answer(quote.error(), call.trace_id, status_for(quote.error()));
+    }
+    co_return json_answer(std::move(*quote));
 }
 
 Task<Result<job::Record>> JobsApi::find(Call& call, std::string id) {

@@ -7,6 +7,7 @@
 #include <framegrid/api/stored_files.hpp>
 #include <framegrid/gateway/job_desk.hpp>
 #include <framegrid/gateway/job_work.hpp>
+#include <framegrid/gateway/workflow_work.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/runtime/offload.hpp>
 
@@ -18,6 +19,7 @@ struct JobPorts {
     api::JobStore& store;
     api::Objects& objects;
     api::ArtifactIndex& artifacts;
+    gateway::WorkflowWork& workflows;
     gateway::WorkSettings work;
 };
 
@@ -26,6 +28,7 @@ struct JobsApiSettings {
     std::size_t listeners_max = 20'000;            // open event streams
     Duration wait_max = std::chrono::minutes(10);  // of Prefer: wait
     Duration upload_time_max = std::chrono::minutes(5);
+    Duration quote_time_max = std::chrono::minutes(2);  // inputs are read for it
     std::string public_url;  // as RestSettings
 };
 
@@ -37,12 +40,14 @@ class JobsApi {
 
   private:
     Task<Answer> submit(Call& call);
+    Task<Answer> quote(Call& call);
     Task<Answer> list(Call& call);
     Task<Answer> show(Call& call);
     Task<Answer> cancel(Call& call);
     Task<Answer> events(Call& call);
     Task<Answer> deliveries(Call& call);
 
+    Task<Result<job::Document>> read_document(Call& call);
     Task<Result<gateway::NewJob>> read_submission(Call& call);
     Task<Result<std::string>> read_form(Call& call, std::string boundary);
     Task<Result<job::Record>> find(Call& call, std::string id);
