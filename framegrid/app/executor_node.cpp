@@ -7,6 +7,7 @@
 #include <thread>
 
 #include <framegrid/api/media_ports.hpp>
+#include <framegrid/app/media_operation.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/engine/work_runner.hpp>
 #include <framegrid/host/steady_now.hpp>
@@ -15,6 +16,7 @@
 #include <framegrid/media_ffmpeg/probe.hpp>
 #include <framegrid/media_ffmpeg/transcoder.hpp>
 #include <framegrid/sandbox/executor.hpp>
+#include <framegrid/sandbox/operations.hpp>
 #include <framegrid/sandbox/probe.hpp>
 
 namespace framegrid::app {
@@ -34,16 +36,29 @@ struct ExecutorOptions {
     bool pin_threads = false;
     bool map_weights = false;
     bool probe = false;
+    bool operations = false;
 };
 
-// All that a gateway's executors do: its clients' files get no further than the demultiplexer and a few
+// All that a gateway's probes do: its clients' files get no further than the demultiplexer and a few
 // pictures.
 Result<api::WorkOutput> probe(const api::Work& work) {
     if (!sandbox::is_probe(work)) {
         return fail(Errc::kUnsupported, "this executor only looks into files");
     }
     FG_TRY(info, media_ffmpeg::probe(work.input));
-    return sandbox::probe_output({info.video_codec, info.audio_codec, info.pixel_format, info.size});
+    return sandbox::probe_output(
+        {info.video_codec, info.audio_codec, info.pixel_format, info.size, info.duration_ms, info.frames}
+    );
+}
+
+// What workflows have the gateway do itself.
+Result<api::WorkOutput> operate(const api::Work& work, const api::WorkContext& context) {
+    if (!sandbox::is_operation(work)) {
+        return fail(Errc::kUnsupported, "this executor only runs operations of workflows");
+    }
+    FG_TRY(operation, sandbox::parse_operation(work));
+    FG_TRY(files, run_operation(operation, context.stop));
+    return sandbox::operation_output(files);
 }
 
 // Opened by the first segment: pictures need less of FFmpeg, and later.
@@ -152,6 +167,7 @@ void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) 
     command->add_flag("--pin-threads", options->pin_threads);
     command->add_flag("--map-weights", options->map_weights);
     command->add_flag("--probe", options->probe);
+    command->add_flag("--operations", options->operations);
     command->callback([options, &common, &run] {
         run = [options, &common] {
             if (options->probe) {
@@ -162,7 +178,9 @@ void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) 
             Tools tools(*options, process_logger(common, "executor"));
             sandbox::ExecutorService service;
             service.run = [&](const api::Work& work, const api::WorkContext& context) {
-                return options->probe ? probe(work) : tools.run(work, context);
+                return options->probe        ? probe(work)
+                       : options->operations ? operate(work, context)
+                                             : tools.run(work, context);
             };
             service.now = &host::steady_now;
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };

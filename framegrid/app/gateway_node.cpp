@@ -9,6 +9,7 @@
 #include <framegrid/rest/rest.hpp>
 #include <framegrid/rest/sources.hpp>
 #include <framegrid/runtime/task_group.hpp>
+#include <framegrid/sandbox/operations.hpp>
 #include <framegrid/sandbox/pool.hpp>
 #include <framegrid/sandbox/probe.hpp>
 #include <framegrid/wire/orchestrator_client.hpp>
@@ -17,7 +18,8 @@ namespace framegrid::app {
 
 namespace {
 
-constexpr std::size_t kProbesMax = 2;  // at once; each takes milliseconds
+constexpr std::size_t kProbesMax = 2;      // at once; each takes milliseconds
+constexpr std::size_t kOperationsMax = 2;  // at once; each may take a core for minutes
 constexpr std::uint64_t kProbeMemoryMax = 1'000'000'000;
 constexpr std::uint64_t kProbeResultMax = 1 << 20;
 
@@ -35,40 +37,67 @@ struct GatewayOptions {
     JobOptions jobs;
 };
 
-// The public API's look into segments. An idle gateway has no executor: the first segment starts one, which
-// then stays.
-class Probe final : public api::MediaProbe {
+// A pool of executors that is started by the first work for it: an idle gateway has none.
+class OnDemandExecutors final : public api::WorkExecutor {
   public:
-    Probe(Session& session, sandbox::ExecutorSettings settings)
-        : executors_(
+    OnDemandExecutors(Session& session, sandbox::ExecutorSettings settings)
+        : pool_(
               {session.loop.executor(), session.clock, session.pool, session.log}, std::move(settings)
-          ),
-          probe_(executors_) {}
-    Task<Result<api::ProbeResult>> probe(Blob segment, Deadline deadline) override {
+          ) {}
+    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline, api::WorkEvents events) override {
         if (!std::exchange(started_, true)) {
-            executors_.warm_up();
+            pool_.warm_up();
         }
-        return probe_.probe(std::move(segment), deadline);
+        return pool_.run(std::move(work), deadline, std::move(events));
     }
-    sandbox::ExecutorStats stats() const { return executors_.stats(); }
-    Task<void> stop() { return executors_.stop(); }
+    void end_session(const std::string& session_id) override { pool_.end_session(session_id); }
+    sandbox::ExecutorStats stats() const { return pool_.stats(); }
+    Task<void> stop() { return pool_.stop(); }
 
   private:
-    sandbox::ExecutorPool executors_;
-    sandbox::ExecutorProbe probe_;
+    sandbox::ExecutorPool pool_;
     bool started_ = false;
 };
 
-Result<sandbox::ExecutorSettings> probe_settings(std::size_t queue_max) {
+Result<sandbox::ExecutorSettings> executor_settings(std::string flag) {
     FG_TRY(program, host::executable_path());
     sandbox::ExecutorSettings settings;
+    settings.argv = {program.string(), "executor", std::move(flag)};
+    return settings;
+}
+
+// The looks into segments and files: never behind the operations of a workflow.
+Result<sandbox::ExecutorSettings> probe_settings(std::size_t queue_max) {
+    FG_TRY(settings, executor_settings("--probe"));
     settings.executors = kProbesMax;
-    settings.argv = {program.string(), "executor", "--probe"};
     settings.memory_bytes_max = kProbeMemoryMax;
     settings.result_bytes_max = kProbeResultMax;
     settings.queue_max = queue_max;
     return settings;
 }
+
+Result<sandbox::ExecutorSettings> operation_settings() {
+    FG_TRY(settings, executor_settings("--operations"));
+    settings.executors = kOperationsMax;
+    settings.warm = 0;
+    return settings;
+}
+
+// What a gateway's media processes do.
+struct Media {
+    Media(Session& session, sandbox::ExecutorSettings for_probes, sandbox::ExecutorSettings for_operations)
+        : probe_executors(session, std::move(for_probes)),
+          operation_executors(session, std::move(for_operations)) {}
+    Task<void> stop() {
+        co_await probe_executors.stop();
+        co_await operation_executors.stop();
+    }
+
+    OnDemandExecutors probe_executors;
+    OnDemandExecutors operation_executors;
+    sandbox::ExecutorProbe probe{probe_executors};
+    sandbox::ExecutorOperations operations{operation_executors};
+};
 
 gateway::Settings role_settings(const GatewayOptions& options) {
     gateway::Settings settings;
@@ -109,11 +138,11 @@ Task<Result<bool>> run_services(gateway::Gateway& role, rest::Rest& api, Gateway
     co_return std::move(results.front());
 }
 
-Task<void> shut_down(http::Server& server, http::Client& client, GatewayJobs& jobs, Probe& probe) {
+Task<void> shut_down(http::Server& server, http::Client& client, GatewayJobs& jobs, Media& media) {
     co_await server.stop(std::chrono::seconds(1));
     co_await client.stop();
     co_await jobs.stop();
-    co_await probe.stop();
+    co_await media.stop();
 }
 
 Task<Result<int>> serve(Session& session, GatewayOptions options) {
@@ -145,20 +174,24 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     rest_settings.public_url = options.public_url;
     rest_settings.memory_bytes_max = static_cast<std::size_t>(*memory);
     rest_settings.version = version_text();
-    auto executors = probe_settings(rest_settings.jobs_max);
-    if (!executors) {
-        co_return fail(std::move(executors.error()));
+    auto for_probes = probe_settings(rest_settings.jobs_max);
+    auto for_operations = operation_settings();
+    if (!for_probes || !for_operations) {
+        co_return fail(!for_probes ? for_probes.error() : for_operations.error());
     }
-    Probe probe(session, std::move(*executors));
-    auto jobs = GatewayJobs::open(session, *role, options.jobs, options.public_url);
+    Media media(session, std::move(*for_probes), std::move(*for_operations));
+    auto jobs = GatewayJobs::open(
+        session, {*role, media.probe, media.operations}, options.jobs, options.public_url
+    );
     if (!jobs) {
         co_return fail(std::move(jobs.error()));
     }
     http::Server* serving = nullptr;
     rest::Rest api(
-        {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role, probe,
-         [&serving, &probe, &jobs](MetricsWriter& out) {
-             sandbox::dump(out, probe.stats());
+        {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role,
+         media.probe,
+         [&serving, &media, &jobs](MetricsWriter& out) {
+             sandbox::dump(out, media.probe_executors.stats());
              (*jobs)->dump(out);
              if (serving != nullptr) {
                  http::dump(out, serving->stats());
@@ -176,7 +209,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     session.log.info("gateway.listening", {{"uri", uri}});
     announce_ready(uri);
     (void
-    )co_await with_cleanup<bool>(run_services(*role, api, **jobs), shut_down(server, client, **jobs, probe));
+    )co_await with_cleanup<bool>(run_services(*role, api, **jobs), shut_down(server, client, **jobs, media));
     co_return kExitOk;
 }
 

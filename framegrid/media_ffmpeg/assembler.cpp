@@ -80,6 +80,31 @@ Result<Piece> read_piece(Blob bytes) {
     return piece;
 }
 
+// How far each piece is moved so that one follows the other.
+class TimeLine {
+  public:
+    // Of the next piece.
+    std::int64_t shift_us(const Piece& piece) {
+        if (first_) {
+            shift_us_ = -piece.begin_us;
+        } else if (piece.video_begin_us != INT64_MAX && end_us_ != INT64_MIN &&
+                   std::abs(piece.video_begin_us + shift_us_ - end_us_) > kGapUsMax) {
+            shift_us_ = end_us_ - piece.video_begin_us;
+        }
+        first_ = false;
+        if (piece.video_end_us != INT64_MIN) {
+            end_us_ = std::max(end_us_, piece.video_end_us + shift_us_);
+        }
+        return shift_us_;
+    }
+    std::int64_t end_us() const { return end_us_; }  // of the pictures so far; INT64_MIN: none
+
+  private:
+    bool first_ = true;
+    std::int64_t shift_us_ = 0;
+    std::int64_t end_us_ = INT64_MIN;
+};
+
 class Mp4File {
   public:
     explicit Mp4File(std::string path) : path_(std::move(path)) {}
@@ -103,8 +128,8 @@ class Mp4File {
     AVFormatContext* context_ = nullptr;
     Output video_;
     Output audio_;
-    std::int64_t shift_us_ = 0;
-    std::int64_t end_us_ = INT64_MIN;  // of the pictures so far, on the file's time line
+    TimeLine line_;
+    std::int64_t shift_us_ = 0;  // of the piece that is being written
     Assembled made_;
     bool opened_ = false;
     bool finished_ = false;
@@ -162,7 +187,6 @@ Result<void> Mp4File::open(const Piece& first) {
     if (const int error = avformat_write_header(context_, options.get()); error < 0) {
         return av_fail(error, "writing the header of " + path_, Errc::kUnsupported);
     }
-    shift_us_ = -first.begin_us;
     return {};
 }
 
@@ -195,13 +219,8 @@ Result<void> Mp4File::write(Output& output, const Track& track, AVPacket& packet
 Result<void> Mp4File::add(Piece piece) {
     if (context_ == nullptr) {
         FG_CHECK(open(piece));
-    } else if (piece.video_begin_us != INT64_MAX && end_us_ != INT64_MIN &&
-               std::abs(piece.video_begin_us + shift_us_ - end_us_) > kGapUsMax) {
-        shift_us_ = end_us_ - piece.video_begin_us;
     }
-    if (piece.video_end_us != INT64_MIN) {
-        end_us_ = std::max(end_us_, piece.video_end_us + shift_us_);
-    }
+    shift_us_ = line_.shift_us(piece);
     std::size_t next_video = 0;
     std::size_t next_audio = 0;
     const std::size_t videos = piece.video ? piece.video->packets.size() : 0;
@@ -235,17 +254,113 @@ Result<Assembled> Mp4File::finish() {
         return av_fail(error, "finishing " + path_, Errc::kIo);
     }
     finished_ = true;
-    made_.duration_ms = end_us_ == INT64_MIN ? 0 : end_us_ / 1000;
+    made_.duration_ms = line_.end_us() == INT64_MIN ? 0 : line_.end_us() / 1000;
     std::error_code ignored;
     made_.bytes = static_cast<std::int64_t>(std::filesystem::file_size(path_, ignored));
     return made_;
 }
 
+// Adds a piece's packets to a track that began with another one's.
+void append(Track& to, Track from, std::int64_t shift_us) {
+    const std::int64_t shift = av_rescale_q(shift_us, kMicroseconds, to.time_base);
+    for (PacketPtr& packet : from.packets) {
+        av_packet_rescale_ts(packet.get(), from.time_base, to.time_base);
+        packet->pts = packet->pts == AV_NOPTS_VALUE ? packet->pts : packet->pts + shift;
+        packet->dts = packet->dts == AV_NOPTS_VALUE ? packet->dts : packet->dts + shift;
+        to.packets.push_back(std::move(packet));
+    }
+}
+
+bool same_pictures(const Track& a, const Track& b) {
+    return a.parameters->codec_id == b.parameters->codec_id && a.parameters->width == b.parameters->width &&
+           a.parameters->height == b.parameters->height;
+}
+
+bool fits_webm(AVCodecID codec) {
+    return codec == AV_CODEC_ID_VP8 || codec == AV_CODEC_ID_VP9 || codec == AV_CODEC_ID_AV1;
+}
+
+// One file of all pieces, in memory.
+class MemoryJoin {
+  public:
+    Result<void> add(Piece piece, std::size_t number);
+    Result<Blob> finish(OutputFormat format);
+
+  private:
+    std::optional<Track> video_;
+    std::optional<Track> audio_;
+    std::unique_ptr<Input> first_;  // owns the display matrix
+    TimeLine line_;
+};
+
+Result<void> MemoryJoin::add(Piece piece, std::size_t number) {
+    const std::string name = "segment " + std::to_string(number);
+    if (!piece.video || piece.begin_us == INT64_MAX) {
+        return fail(Errc::kUnprocessable, name + " holds no pictures");
+    }
+    const std::int64_t shift = line_.shift_us(piece);
+    if (!video_) {
+        video_.emplace(std::move(*piece.video));
+        video_->display_matrix = piece.display_matrix;
+        first_ = std::move(piece.input);
+        auto packets = std::move(video_->packets);
+        video_->packets.clear();
+        append(*video_, Track{nullptr, video_->time_base, {0, 1}, std::move(packets)}, shift);
+    } else if (!same_pictures(*video_, *piece.video)) {
+        return fail(Errc::kUnprocessable, name + " has pictures of another codec or size than the first");
+    } else {
+        append(*video_, std::move(*piece.video), shift);
+    }
+    if (piece.audio && !audio_) {
+        audio_.emplace(Track{copy_parameters(*piece.audio->parameters), piece.audio->time_base, {0, 1}, {}});
+    }
+    if (piece.audio) {
+        if (piece.audio->parameters->codec_id != audio_->parameters->codec_id) {
+            return fail(Errc::kUnprocessable, name + " has sound of another codec than those before");
+        }
+        append(*audio_, std::move(*piece.audio), shift);
+    }
+    return {};
+}
+
+Result<Blob> MemoryJoin::finish(OutputFormat format) {
+    if (!video_) {
+        return fail(Errc::kUnprocessable, "there is nothing to join");
+    }
+    if (format == OutputFormat::kWebm && !fits_webm(video_->parameters->codec_id)) {
+        return fail(
+            Errc::kUnsupported,
+            std::string("WebM does not take ") + avcodec_get_name(video_->parameters->codec_id) + "; join as mp4",
+            "output_format"
+        );
+    }
+    std::vector<Track> tracks;
+    tracks.push_back(std::move(*video_));
+    if (audio_ && (format == OutputFormat::kWebm || fits_mp4(audio_->parameters->codec_id))) {
+        tracks.push_back(std::move(*audio_));
+    }
+    return mux(format, tracks);
+}
+
 }  // namespace
 
+Result<Blob> join_in_memory(
+    const std::vector<Blob>& pieces, api::VideoFormat format, const api::StopFlag& stop
+) {
+    MemoryJoin join;
+    std::size_t number = 0;
+    for (const auto& bytes : pieces) {
+        if (stop.load(std::memory_order_relaxed)) {
+            return fail(Errc::kCancelled, "cancelled");
+        }
+        FG_TRY(piece, read_piece(bytes));
+        FG_CHECK(join.add(std::move(piece), ++number));
+    }
+    return join.finish(format == api::VideoFormat::kMp4 ? OutputFormat::kMp4 : OutputFormat::kWebm);
+}
+
 Result<Assembled> write_mp4(const std::string& path, const NextPiece& next) {
-    quiet_av_logs();
-    try {
+    return guarded([&]() -> Result<Assembled> {
         Mp4File file(path);
         while (true) {
             FG_TRY(bytes, next());
@@ -255,9 +370,7 @@ Result<Assembled> write_mp4(const std::string& path, const NextPiece& next) {
             FG_TRY(piece, read_piece(std::move(*bytes)));
             FG_CHECK(file.add(std::move(piece)));
         }
-    } catch (const std::exception& error) {
-        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
-    }
+    });
 }
 
 }  // namespace framegrid::media_ffmpeg

@@ -4,7 +4,9 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include <framegrid/api/media_ports.hpp>
 #include <framegrid/base/bytes.hpp>
 #include <framegrid/base/result.hpp>
 
@@ -25,5 +27,11 @@ using NextPiece = std::function<Result<std::optional<Blob>>()>;
 // to the end of the one before. kUnprocessable: no pieces, or one that is not media; kIo: the file cannot be
 // written. An unfinished file is removed.
 Result<Assembled> write_mp4(const std::string& path, const NextPiece& next);
+
+// The same in memory, for pieces of one codec and size; kUnprocessable names the one that differs.
+// kUnsupported: a codec that WebM does not take; kTooLarge: over media::kSegmentBytesMax.
+Result<Blob> join_in_memory(
+    const std::vector<Blob>& pieces, api::VideoFormat format, const api::StopFlag& stop
+);
 
 }  // namespace framegrid::media_ffmpeg

@@ -60,6 +60,17 @@ class Options {
 // FFmpeg writes to stderr by itself otherwise. Safe to call often.
 void quiet_av_logs();
 
+// A public function's body: helpers report a failed allocation by throwing.
+template <class F>
+auto guarded(F&& body) -> decltype(body()) {
+    quiet_av_logs();
+    try {
+        return body();
+    } catch (const std::exception& error) {
+        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
+    }
+}
+
 inline constexpr int kSideMax = 16'384;                 // pixels
 inline constexpr std::int64_t kPixelsMax = 64LL << 20;  // of one picture
 // kTooLarge with a clear text when a picture of this size is refused.

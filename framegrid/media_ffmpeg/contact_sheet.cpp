@@ -127,9 +127,9 @@ api::RgbImage repeat_pixels(const api::RgbImage& image, int width, int height) {
 }  // namespace
 
 Result<api::RgbImage> contact_sheet(const std::vector<SheetTile>& tiles, const SheetSettings& settings) {
-    if (tiles.empty() || tiles.size() > 64 || settings.columns < 1 || settings.columns > 16 ||
+    if (tiles.empty() || tiles.size() > 1'000 || settings.columns < 1 || settings.columns > 32 ||
         settings.tile_width < 16 || settings.tile_width > 4096) {
-        return fail(Errc::kInvalidArgument, "a contact sheet has 1 to 64 tiles in 1 to 16 columns");
+        return fail(Errc::kInvalidArgument, "a contact sheet has 1 to 1000 tiles in 1 to 32 columns");
     }
     std::vector<api::RgbImage> scaled;
     for (const SheetTile& tile : tiles) {

@@ -19,7 +19,7 @@ struct SheetSettings {
     bool pixelated = false;  // enlarge without smoothing, to show what is really there
 };
 
-// At most 64 tiles. kInvalidArgument: no tiles, or a layout over the picture limits.
+// At most 1000 tiles in up to 32 columns. kInvalidArgument: no tiles, or a layout over the picture limits.
 Result<api::RgbImage> contact_sheet(const std::vector<SheetTile>& tiles, const SheetSettings& settings = {});
 
 }  // namespace framegrid::media_ffmpeg

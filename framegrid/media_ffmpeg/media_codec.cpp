@@ -219,17 +219,6 @@ Result<api::Artifact> encode_frames(
     };
 }
 
-// FFmpeg's helpers report a failed allocation by throwing.
-template <class F>
-auto guarded(F&& body) -> decltype(body()) {
-    quiet_av_logs();
-    try {
-        return body();
-    } catch (const std::exception& error) {
-        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
-    }
-}
-
 }  // namespace
 
 Result<api::RgbImage> FfmpegMediaCodec::decode_image(const Blob& file, std::int64_t pixels_max) {

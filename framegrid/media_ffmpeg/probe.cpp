@@ -88,7 +88,7 @@ MediaInfo describe(const Input& input) {
 }
 
 Result<MediaInfo> probe(const Blob& file) {
-    try {
+    return guarded([&]() -> Result<MediaInfo> {
         FG_TRY(input, Input::open(file));
         FG_CHECK(input->find_streams(kProbeBytes, kProbeMs));
         MediaInfo info = describe(*input);
@@ -97,9 +97,7 @@ Result<MediaInfo> probe(const Blob& file) {
             count_packets(info, *input, *video);
         }
         return info;
-    } catch (const std::exception& error) {
-        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
-    }
+    });
 }
 
 bool is_supported_source(const std::string& video_codec) {

@@ -283,17 +283,29 @@ Result<std::optional<Segment>> Segmenter::State::next() {
 Segmenter::Segmenter(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Segmenter::~Segmenter() = default;
 
+Result<std::unique_ptr<Segmenter>> Segmenter::open(std::unique_ptr<State> state) {
+    FG_CHECK(state->prepare());
+    return std::unique_ptr<Segmenter>(new Segmenter(std::move(state)));
+}
+
 Result<std::unique_ptr<Segmenter>> Segmenter::open(const std::string& path, SegmenterSettings settings) {
-    try {
+    return guarded([&]() -> Result<std::unique_ptr<Segmenter>> {
         auto state = std::make_unique<State>();
         state->settings = settings;
         FG_TRY(input, Input::open_file(path));
         state->input = std::move(input);
-        FG_CHECK(state->prepare());
-        return std::unique_ptr<Segmenter>(new Segmenter(std::move(state)));
-    } catch (const std::exception& error) {
-        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
-    }
+        return open(std::move(state));
+    });
+}
+
+Result<std::unique_ptr<Segmenter>> Segmenter::open(Blob file, SegmenterSettings settings) {
+    return guarded([&]() -> Result<std::unique_ptr<Segmenter>> {
+        auto state = std::make_unique<State>();
+        state->settings = settings;
+        FG_TRY(input, Input::open(std::move(file)));
+        state->input = std::move(input);
+        return open(std::move(state));
+    });
 }
 
 const MediaInfo& Segmenter::info() const {
@@ -301,11 +313,7 @@ const MediaInfo& Segmenter::info() const {
 }
 
 Result<std::optional<Segment>> Segmenter::next() {
-    try {
-        return state_->next();
-    } catch (const std::exception& error) {
-        return fail(Errc::kInternal, std::string("out of memory: ") + error.what());
-    }
+    return guarded([this] { return state_->next(); });
 }
 
 }  // namespace framegrid::media_ffmpeg

@@ -31,6 +31,8 @@ class Segmenter {
   public:
     // kNotFound/kIo: no such file; kUnprocessable "TranscoderInvalidVideo": not media, or no video in it.
     static Result<std::unique_ptr<Segmenter>> open(const std::string& path, SegmenterSettings settings = {});
+    // The same for a file in memory.
+    static Result<std::unique_ptr<Segmenter>> open(Blob file, SegmenterSettings settings = {});
     ~Segmenter();
 
     // Of the whole file, from its headers: duration and frames may be estimates.
@@ -42,6 +44,7 @@ class Segmenter {
   private:
     struct State;
     explicit Segmenter(std::unique_ptr<State> state);
+    static Result<std::unique_ptr<Segmenter>> open(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
 

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kNameBytesMax = 64;  // FFmpeg's longest names have about 20
 constexpr std::size_t kLineBytesMax = 256;
-constexpr std::size_t kFields = 5;
+constexpr std::size_t kFields = 7;
 constexpr std::string_view kNone = "-";
 
 bool is_name(std::string_view text) {
@@ -25,7 +25,7 @@ bool is_name(std::string_view text) {
 
 bool is_sound(const api::ProbeResult& found) {
     return is_name(found.video_codec) && is_name(found.audio_codec) && is_name(found.pixel_format) &&
-           found.size.width >= 0 && found.size.height >= 0;
+           found.size.width >= 0 && found.size.height >= 0 && found.duration_ms >= 0 && found.frames >= 0;
 }
 
 std::string_view or_none(std::string_view name) {
@@ -54,12 +54,13 @@ std::string name_in(std::string_view field) {
     return field == kNone ? std::string() : std::string(field);
 }
 
-std::optional<int> side_in(std::string_view field) {
-    int side = 0;
+template <class Number>
+std::optional<Number> number_in(std::string_view field) {
+    Number number = 0;
     const auto* end = field.data() + field.size();
-    const auto read = std::from_chars(field.data(), end, side);
+    const auto read = std::from_chars(field.data(), end, number);
     const bool is_whole = read.ec == std::errc() && read.ptr == end;
-    return is_whole ? std::optional(side) : std::nullopt;
+    return is_whole ? std::optional(number) : std::nullopt;
 }
 
 }  // namespace
@@ -74,8 +75,8 @@ Result<api::WorkOutput> probe_output(const api::ProbeResult& found) {
         return fail(Errc::kUnprocessable, "the file's streams are described by impossible values");
     }
     const std::string line = fmt::format(
-        "{} {} {} {} {}", or_none(found.video_codec), or_none(found.audio_codec), or_none(found.pixel_format),
-        found.size.width, found.size.height
+        "{} {} {} {} {} {} {}", or_none(found.video_codec), or_none(found.audio_codec), or_none(found.pixel_format),
+        found.size.width, found.size.height, found.duration_ms, found.frames
     );
     api::WorkOutput output;
     output.artifacts.push_back(
@@ -92,13 +93,20 @@ Result<api::ProbeResult> parse_probe_output(const api::WorkOutput& output) {
     if (!fields) {
         return fail(Errc::kProtocol, "the answer to a probe has a wrong number of fields");
     }
-    const auto width = side_in((*fields)[3]);
-    const auto height = side_in((*fields)[4]);
-    if (!width || !height) {
+    const auto width = number_in<int>((*fields)[3]);
+    const auto height = number_in<int>((*fields)[4]);
+    const auto duration_ms = number_in<std::int64_t>((*fields)[5]);
+    const auto frames = number_in<std::int64_t>((*fields)[6]);
+    if (!width || !height || !duration_ms || !frames) {
         return fail(Errc::kProtocol, "the answer to a probe has no size");
     }
     api::ProbeResult found{
-        name_in((*fields)[0]), name_in((*fields)[1]), name_in((*fields)[2]), {*width, *height}
+        name_in((*fields)[0]),
+        name_in((*fields)[1]),
+        name_in((*fields)[2]),
+        {*width, *height},
+        *duration_ms,
+        *frames
     };
     if (!is_sound(found)) {
         return fail(Errc::kProtocol, "the answer to a probe has impossible values");

@@ -14,7 +14,7 @@ using std::chrono::seconds;
 using testing::HasSubstr;
 using Found = Result<api::ProbeResult>;
 
-const api::ProbeResult kFull{"h264", "aac", "yuv420p10le", {1920, 1080}};
+const api::ProbeResult kFull{"h264", "aac", "yuv420p10le", {1920, 1080}, 2'000, 50};
 
 api::WorkOutput line(std::string_view text) {
     return {{{"probe", "text/plain", Blob::copy_of(text), Pixels{}, std::nullopt}}, Pixels{}};
@@ -28,14 +28,15 @@ TEST(ProbeOutput, RoundTrips) {
         ASSERT_TRUE(output);
         EXPECT_EQ(parse_probe_output(*output).value(), found);
     }
-    EXPECT_EQ(probe_output(kFull)->artifacts.at(0).bytes.text(), "h264 aac yuv420p10le 1920 1080");
-    EXPECT_EQ(probe_output({})->artifacts.at(0).bytes.text(), "- - - 0 0");
+    EXPECT_EQ(probe_output(kFull)->artifacts.at(0).bytes.text(), "h264 aac yuv420p10le 1920 1080 2000 50");
+    EXPECT_EQ(probe_output({})->artifacts.at(0).bytes.text(), "- - - 0 0 0 0");
 }
 
 TEST(ProbeOutput, TheChildSaysNothingThatItsParentWouldRefuse) {
     for (const auto& found :
          {api::ProbeResult{"two words", "", "", {}}, api::ProbeResult{"", "-", "", {}},
-          api::ProbeResult{"", "", std::string(65, 'x'), {}}, api::ProbeResult{"h264", "", "", {-1, 5}}}) {
+          api::ProbeResult{"", "", std::string(65, 'x'), {}}, api::ProbeResult{"h264", "", "", {-1, 5}},
+          api::ProbeResult{"h264", "", "", {}, -1}}) {
         EXPECT_EQ(probe_output(found).error().code, Errc::kUnprocessable);
     }
 }
@@ -44,16 +45,16 @@ TEST(ProbeOutput, AFalseAnswerIsRefused) {
     const std::string long_name(65, 'x');
     for (const std::string& text :
          {std::string(), std::string("h264"), std::string("h264 aac yuv420p 1920"),
-          std::string("h264 aac yuv420p 1920 1080 "), std::string("h264 aac yuv420p 1920 1080 7"),
-          std::string("h264  yuv420p 1920 1080"), std::string("h264 aac yuv420p -1 1080"),
-          std::string("h264 aac yuv420p 1920 2147483648"), std::string("h264 aac yuv420p 0x10 1080"),
-          std::string("h264 aac yuv420p 1920 1080\n"), std::string("h2\r\n64 aac yuv420p 1920 1080"),
-          std::string("h264 a\0c yuv420p 1 1", 20), long_name + " aac yuv420p 1920 1080",
-          std::string(300, '0') + " aac yuv420p 1920 1080"}) {
+          std::string("h264 aac yuv420p 1920 1080 0 0 "), std::string("h264 aac yuv420p 1920 1080 0 0 7"),
+          std::string("h264  yuv420p 1920 1080 0 0"), std::string("h264 aac yuv420p -1 1080 0 0"),
+          std::string("h264 aac yuv420p 1920 2147483648 0 0"), std::string("h264 aac yuv420p 0x10 1080 0 0"),
+          std::string("h264 aac yuv420p 1920 1080 0 0\n"), std::string("h2\r\n64 aac yuv420p 1920 1080 0 0"),
+          std::string("h264 a\0c yuv420p 1 1 0 0", 24), long_name + " aac yuv420p 1920 1080 0 0",
+          std::string(300, '0') + " aac yuv420p 1920 1080 0 0", std::string("h264 aac yuv420p 1920 1080 -1 0")}) {
         EXPECT_EQ(parse_probe_output(line(text)).error().code, Errc::kProtocol) << text;
     }
     EXPECT_FALSE(parse_probe_output({}));
-    auto two = line("- - - 0 0");
+    auto two = line("- - - 0 0 0 0");
     two.artifacts.push_back(two.artifacts.front());
     EXPECT_FALSE(parse_probe_output(two));
 }

@@ -196,7 +196,11 @@ Result<job::Parameters> read_parameters(const Action& action, const Values& valu
     for (const auto& [name, value] : values) {
         object[name] = scalar_json(value);
     }
-    FG_TRY(read, job::Parameters::from_json(spec_of(action), json::serialize(object)));
+    return read_parameters(action, std::string_view(json::serialize(object)));
+}
+
+Result<job::Parameters> read_parameters(const Action& action, std::string_view json) {
+    FG_TRY(read, job::Parameters::from_json(spec_of(action), json));
     if (action.name == kTranscode) {
         FG_CHECK(check_profiles(read.text(kProfiles)));
     }

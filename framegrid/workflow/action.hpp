@@ -44,9 +44,14 @@ inline constexpr std::string_view kImagesParameter = "num_images_per_prompt";
 Result<void> check_parameter(const job::ParameterSpec& spec, const Value& value);
 // All parameters of a step, checked, as canonical JSON (names in alphabetical order).
 Result<job::Parameters> read_parameters(const Action& action, const Values& values);
+// The same from a JSON object.
+Result<job::Parameters> read_parameters(const Action& action, std::string_view json);
 
 // Limits and defaults of local operations.
 inline constexpr std::int64_t kSegmentMsDefault = 4000;
 inline constexpr std::int64_t kCutsDefault = 64;
+inline constexpr double kThresholdDefault = 0.3;
+inline constexpr std::int64_t kColumnsDefault = 4;
+inline constexpr std::int64_t kTileWidthDefault = 320;
 
 }  // namespace framegrid::workflow

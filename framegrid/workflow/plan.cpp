@@ -170,8 +170,8 @@ Expected of_join(const Work& work) {
 
 Expected of_contact_sheet(const Work& work) {
     const auto& images = work.inputs.front().files;
-    const auto columns = work.parameters.integer("columns").value_or(4);
-    const auto tile = work.parameters.integer("tile_width").value_or(320);
+    const auto columns = work.parameters.integer("columns").value_or(kColumnsDefault);
+    const auto tile = work.parameters.integer("tile_width").value_or(kTileWidthDefault);
     std::int64_t tile_height = 0;
     for (const auto& image : images) {
         tile_height = std::max(tile_height, round_up(tile * image.height, std::max(image.width, 1)));

@@ -1,0 +1,43 @@
+// The gateway's durable jobs from a client's side: files up, a job, its events, files down. A gateway that
+// restarts is waited for.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include <boost/json/object.hpp>
+
+#include <framegrid/app/session.hpp>
+#include <framegrid/host/files.hpp>
+
+namespace framegrid::app {
+
+// On the session's loop; outlives what it runs.
+class JobsClient {
+  public:
+    JobsClient(Session& session, std::string url) : session_(session), url_(std::move(url)) {}
+
+    // The id of the stored file.
+    Task<Result<std::string>> upload(host::Path file, Deadline deadline);
+    // What was accepted. `document` has an idempotency key, so that a repeated call is one job.
+    Task<Result<boost::json::object>> submit(boost::json::object document, Deadline deadline);
+    Task<Result<boost::json::object>> quote(boost::json::object document, Deadline deadline);
+    // Until it is over: the job as it is then. `told` hears of its events, each once.
+    using Told = std::function<void(const std::string& kind, const boost::json::object& data)>;
+    Task<Result<boost::json::object>> follow(std::string id, Told told, Deadline deadline);
+    Task<Result<void>> cancel(std::string id, Deadline deadline);
+    // A stored file's content, streamed to `to`; its size.
+    Task<Result<std::uint64_t>> download(std::string artifact, host::Path to, Deadline deadline);
+
+  private:
+    Task<Result<http::Fetched>> patiently(http::Request request, Deadline deadline);
+    Task<Result<boost::json::object>> call(
+        std::string method, std::string path, std::string body, Deadline deadline
+    );
+    Task<Result<bool>> read_events(std::string id, Told& told, std::string& last, Deadline deadline);
+
+    Session& session_;
+    std::string url_;
+};
+
+}  // namespace framegrid::app

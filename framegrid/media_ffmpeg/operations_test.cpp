@@ -1,0 +1,182 @@
+#include <framegrid/media_ffmpeg/operations.hpp>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <framegrid/media_ffmpeg/media_codec.hpp>
+#include <framegrid/media_ffmpeg/probe.hpp>
+#include <framegrid/media_ffmpeg/test_media.hpp>
+
+namespace framegrid::media_ffmpeg {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const api::StopFlag kGoOn{false};
+
+// A video of one colour a scene, 10 pictures a second.
+Blob colours(const std::vector<std::pair<std::uint8_t, int>>& scenes) {
+    std::vector<api::RgbImage> frames;
+    for (const auto& [grey, count] : scenes) {
+        for (int i = 0; i < count; ++i) {
+            api::RgbImage image{64, 48, Bytes(64 * 48 * 3, grey)};
+            frames.push_back(std::move(image));
+        }
+    }
+    auto made = FfmpegMediaCodec().encode_video(frames, 10, api::VideoFormat::kMp4, kGoOn);
+    EXPECT_TRUE(made);
+    return made ? made->bytes : Blob();
+}
+
+ClipSpec four_seconds() {
+    ClipSpec spec = small_clip();
+    spec.duration_ms = 4000;
+    spec.video_options = "preset=veryfast:crf=30:bf=3";
+    return spec;
+}
+
+TEST(Operations, WhatIsSplitAndJoinedIsAsItWas) {
+    for (const char* name : {"clip.ts", "clip.mp4"}) {
+        const Blob clip = clip_bytes(four_seconds(), name);
+        const auto parts = split(clip, 1'000, kGoOn);
+        ASSERT_TRUE(parts) << parts.error().message;
+        EXPECT_EQ(parts->size(), 4U);
+        std::vector<Blob> segments;
+        for (const auto& part : *parts) {
+            EXPECT_EQ(part.content_type, "video/mp2t");
+            segments.push_back(part.bytes);
+        }
+        const auto joined = join(segments, api::VideoFormat::kMp4, kGoOn);
+        ASSERT_TRUE(joined) << joined.error().message;
+        const auto before = look_at(clip);
+        const auto after = look_at(joined->bytes);
+        EXPECT_TRUE(after.dts_rises);
+        ASSERT_EQ(after.shots.size(), before.shots.size());
+        EXPECT_EQ(after.audio_pts.size(), before.audio_pts.size());
+        for (std::size_t i = 0; i < after.shots.size(); ++i) {
+            EXPECT_NEAR(
+                static_cast<double>(after.shots[i].pts - after.shots[0].pts),
+                static_cast<double>(before.shots[i].pts - before.shots[0].pts), 90
+            );
+        }
+        for (std::size_t i = 1; i < after.audio_pts.size(); ++i) {
+            EXPECT_NEAR(
+                static_cast<double>(after.audio_pts[i] - after.audio_pts[0]),
+                static_cast<double>(before.audio_pts[i] - before.audio_pts[0]), 180
+            );
+        }
+        const auto info = probe(joined->bytes);
+        ASSERT_TRUE(info);
+        EXPECT_NEAR(static_cast<double>(info->duration_ms), 4000, 50);
+    }
+}
+
+TEST(Operations, OnlyAlikeSegmentsAreJoined) {
+    ClipSpec large = small_clip();
+    large.width = 640;
+    large.height = 360;
+    const auto joined = join({clip_bytes(small_clip()), clip_bytes(large)}, api::VideoFormat::kMp4, kGoOn);
+    ASSERT_FALSE(joined);
+    EXPECT_THAT(joined.error().message, HasSubstr("segment 2"));
+    const auto damaged = join({Blob::copy_of("nothing")}, api::VideoFormat::kMp4, kGoOn);
+    ASSERT_FALSE(damaged);
+    EXPECT_EQ(damaged.error().code, Errc::kUnprocessable);
+    const auto webm = join({clip_bytes(small_clip())}, api::VideoFormat::kWebm, kGoOn);
+    ASSERT_FALSE(webm);
+    EXPECT_EQ(webm.error().code, Errc::kUnsupported);
+    EXPECT_EQ(join({}, api::VideoFormat::kMp4, kGoOn).error().code, Errc::kUnprocessable);
+}
+
+TEST(Operations, CutsAreFoundAndTheirPicturesTaken) {
+    const Blob video = colours({{0, 10}, {200, 5}, {90, 15}});
+    const auto cuts = scene_cuts(video, 0.3, 64, kGoOn);
+    ASSERT_TRUE(cuts) << cuts.error().message;
+    EXPECT_THAT(*cuts, ElementsAre(0, 1000, 1500));
+    EXPECT_THAT(*scene_cuts(video, 0.3, 2, kGoOn), ElementsAre(0, 1000));
+    EXPECT_THAT(*scene_cuts(video, 1, 64, kGoOn), ElementsAre(0));
+    const auto frames = frames_at(video, {0, 999, 1000, 1500, 90'000}, api::ImageFormat::kPng, kGoOn);
+    ASSERT_TRUE(frames) << frames.error().message;
+    ASSERT_EQ(frames->size(), 5U);
+    std::vector<int> greys;
+    for (const auto& frame : *frames) {
+        const auto image = FfmpegMediaCodec().decode_image(frame.bytes, 1'000'000);
+        ASSERT_TRUE(image);
+        EXPECT_EQ(image->width, 64);
+        greys.push_back((image->pixels[3000] + 5) / 10 * 10);
+    }
+    EXPECT_THAT(greys, ElementsAre(0, 0, 200, 90, 90));
+}
+
+TEST(Operations, PicturesStandOnOneSheet) {
+    std::vector<Blob> pictures;
+    for (int i = 0; i < 70; ++i) {
+        const api::RgbImage image{40, 30, Bytes(40 * 30 * 3, static_cast<std::uint8_t>(i * 3))};
+        pictures.push_back(*FfmpegMediaCodec().encode_image(image, api::ImageFormat::kPng, 90));
+    }
+    const auto sheet = picture_sheet(pictures, 20, 40, api::ImageFormat::kJpeg, kGoOn);
+    ASSERT_TRUE(sheet) << sheet.error().message;
+    EXPECT_EQ(sheet->content_type, "image/jpeg");
+    const auto image = FfmpegMediaCodec().decode_image(sheet->bytes, 10'000'000);
+    ASSERT_TRUE(image);
+    EXPECT_GT(image->width, 20 * 40);
+    EXPECT_GT(image->height, 4 * 30);
+    pictures.push_back(Blob::copy_of("no picture"));
+    EXPECT_FALSE(picture_sheet(pictures, 20, 40, api::ImageFormat::kPng, kGoOn));
+}
+
+TEST(Operations, RenditionsBecomeAFolderOfPlaylists) {
+    ClipSpec small = four_seconds();
+    small.width = 160;
+    small.height = 90;
+    const auto files = hls({clip_bytes(four_seconds(), "a.mp4"), clip_bytes(small)}, 2'000, kGoOn);
+    ASSERT_TRUE(files) << files.error().message;
+    std::vector<std::string> names;
+    for (const auto& file : *files) {
+        names.push_back(file.name);
+    }
+    EXPECT_THAT(
+        names, ElementsAre(
+                   "master.m3u8", "180p/segment-00000.ts", "180p/segment-00001.ts", "180p/index.m3u8",
+                   "90p/segment-00000.ts", "90p/segment-00001.ts", "90p/index.m3u8"
+               )
+    );
+    const std::string master((*files)[0].bytes.text());
+    EXPECT_THAT(master, HasSubstr("RESOLUTION=320x180"));
+    EXPECT_THAT(master, HasSubstr("CODECS=\"avc1."));
+    EXPECT_THAT(master, HasSubstr("mp4a.40.2"));
+    EXPECT_THAT(std::string((*files)[3].bytes.text()), HasSubstr("#EXT-X-ENDLIST"));
+}
+
+TEST(Operations, ALoopGoesThereAndBackWithoutDoublingItsEnds) {
+    const Blob video = colours({{0, 1}, {100, 1}, {200, 1}, {250, 1}});
+    const auto once = loop(video, false, kGoOn);
+    ASSERT_TRUE(once) << once.error().message;
+    EXPECT_EQ(once->content_type, "video/webm");
+    EXPECT_EQ(look_at(once->bytes).shots.size(), 4U);
+    const auto both = loop(video, true, kGoOn);
+    ASSERT_TRUE(both);
+    const auto shots = look_at(both->bytes).shots;
+    ASSERT_EQ(shots.size(), 6U);
+    EXPECT_NEAR(shots[4].luma_top, shots[2].luma_top, 6);
+    EXPECT_NEAR(shots[5].luma_top, shots[1].luma_top, 6);
+    EXPECT_GT(shots[3].luma_top, shots[2].luma_top);
+    const Blob one = colours({{50, 1}});
+    EXPECT_EQ(look_at(loop(one, true, kGoOn)->bytes).shots.size(), 1U);
+}
+
+TEST(Operations, DamagedFilesAndStopsAreErrors) {
+    const Blob nothing = Blob::copy_of("this is no video at all, whatever its name says");
+    EXPECT_FALSE(split(nothing, 1'000, kGoOn));
+    EXPECT_FALSE(scene_cuts(nothing, 0.3, 10, kGoOn));
+    EXPECT_FALSE(frames_at(nothing, {0}, api::ImageFormat::kPng, kGoOn));
+    EXPECT_FALSE(hls({nothing}, 1'000, kGoOn));
+    EXPECT_FALSE(loop(nothing, true, kGoOn));
+    const api::StopFlag stop{true};
+    const Blob clip = clip_bytes(small_clip());
+    EXPECT_EQ(split(clip, 1'000, stop).error().code, Errc::kCancelled);
+    EXPECT_EQ(join({clip}, api::VideoFormat::kMp4, stop).error().code, Errc::kCancelled);
+    EXPECT_EQ(scene_cuts(clip, 0.3, 10, stop).error().code, Errc::kCancelled);
+}
+
+}  // namespace
+}  // namespace framegrid::media_ffmpeg
