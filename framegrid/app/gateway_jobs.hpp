@@ -1,9 +1,11 @@
 // What a gateway's durable jobs are made of: stores, the desk and the calls it makes.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
+#include <framegrid/api/key_store.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/files.hpp>
@@ -21,6 +23,10 @@ struct JobOptions {
 };
 void add_job_options(CLI::App& command, JobOptions& options);
 
+// Where a gateway keeps its jobs and keys: `data`, or the usual place when that is empty.
+host::Path data_directory(const std::string& data);
+host::Path job_database(const host::Path& directory);
+
 // Session and gateway outlive it.
 class GatewayJobs {
   public:
@@ -31,6 +37,9 @@ class GatewayJobs {
     );
     virtual ~GatewayJobs() = default;
     virtual rest::JobPorts ports() = 0;
+    virtual api::KeyStore& keys() = 0;
+    // What owners may have of the desk; once, before serve().
+    virtual void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) = 0;
     // Until cancelled.
     virtual Task<Result<bool>> serve() = 0;
     virtual Task<void> stop() = 0;
