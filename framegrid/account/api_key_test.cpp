@@ -120,8 +120,8 @@ TEST(Limits, GoThroughJson) {
     Limits limits{.running_max = 4, .queued_max = 0, .requests_per_minute = 60, .weight = 2.5};
     limits.wei_per_day = parse_wei("1000000000000000000000", "x").value();
     EXPECT_EQ(
-        limits_json(limits),
-        R"({"concurrent_jobs":4,"requests_per_minute":60,"wei_per_day":"1000000000000000000000","weight":2.5E0})"
+        limits_json(limits), R"({"concurrent_jobs":4,"requests_per_minute":60,)"
+                             R"("wei_per_day":"1000000000000000000000","weight":2.5E0})"
     );
     EXPECT_EQ(parse_limits(limits_json(limits)).value(), limits);
     EXPECT_EQ(limits_json({}), "{}");

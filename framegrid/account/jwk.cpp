@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include <boost/json.hpp>
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
 #include <openssl/rsa.h>
+#include <boost/json.hpp>
 
 #include <framegrid/crypto/hash.hpp>
 

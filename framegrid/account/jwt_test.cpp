@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <memory>
 
-#include <boost/json.hpp>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
+#include <boost/json.hpp>
 
 #include <framegrid/crypto/hash.hpp>
 
@@ -44,8 +44,8 @@ class Signer {
         if (header.empty()) {
             header = {{"alg", "EdDSA"}, {"kid", id_}, {"typ", "JWT"}};
         }
-        const auto text = base64url(as_bytes(json::serialize(header))) + "." +
-                          base64url(as_bytes(json::serialize(claims)));
+        const auto text =
+            base64url(as_bytes(json::serialize(header))) + "." + base64url(as_bytes(json::serialize(claims)));
         Bytes signature(64);
         std::size_t size = signature.size();
         EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -72,7 +72,7 @@ class JwtTest : public testing::Test {
         keys_ = *std::move(parsed);
     }
     static json::object claims() {
-        return {{"iss", "https://id.example"}, {"aud", "framegrid"},       {"sub", "alice"},
+        return {{"iss", "https://id.example"}, {"aud", "framegrid"},      {"sub", "alice"},
                 {"exp", kNowSeconds + 60},     {"nbf", kNowSeconds - 60}, {"scope", "openid jobs:read"}};
     }
     Result<Permit> verify(const std::string& token) const { return verify_token(token, keys_, rules_, kNow); }
@@ -238,7 +238,8 @@ TEST(TokenKey, VerifiesRsa) {
 }
 
 TEST(TokenKeys, LeaveOutWhatIsForSomethingElse) {
-    const std::string good = R"({"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})";
+    const std::string good =
+        R"({"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})";
     const auto sizes = [](const std::string& keys) {
         const auto parsed = TokenKeys::parse(R"({"keys":[)" + keys + "]}");
         return parsed ? static_cast<int>(parsed->size()) : -1;
@@ -251,8 +252,13 @@ TEST(TokenKeys, LeaveOutWhatIsForSomethingElse) {
     EXPECT_EQ(sizes(good + R"(,{"kty":"EC","crv":"P-521","x":"AQ","y":"AQ"})"), 1);
     EXPECT_EQ(sizes(R"({"kty":"EC","crv":"P-256","x":"AQ","y":"AQ"})"), -1);
     EXPECT_EQ(sizes(R"({"kty":"OKP","crv":"Ed25519","x":"AQ"})"), -1);
-    EXPECT_EQ(sizes(R"({"kty":"EC","crv":"P-256","x":")" + std::string(43, 'A') + R"(","y":")" +
-                    std::string(43, 'A') + R"("})"), -1) << "no point of the curve";
+    EXPECT_EQ(
+        sizes(
+            R"({"kty":"EC","crv":"P-256","x":")" + std::string(43, 'A') + R"(","y":")" +
+            std::string(43, 'A') + R"("})"
+        ),
+        -1
+    ) << "no point of the curve";
     EXPECT_EQ(sizes(""), -1);
     for (const auto* text : {"", "[]", "{}", R"({"keys":{}})", R"({"keys":[1]})"}) {
         EXPECT_FALSE(TokenKeys::parse(text)) << text;

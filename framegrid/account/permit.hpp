@@ -12,7 +12,7 @@ inline constexpr std::size_t kOwnerBytesMax = 128;
 
 struct Permit {
     std::string owner;    // whose jobs and files these are; never empty
-    std::string subject;  // what the rate is counted by and logs name: a key's id, a token's subject; no secret
+    std::string subject;  // counted and named in logs: a key's id, a token's subject; no secret
     Scopes scopes;
     Limits limits;
 };

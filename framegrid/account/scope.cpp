@@ -1,5 +1,6 @@
 #include <framegrid/account/scope.hpp>
 
+#include <algorithm>
 #include <array>
 
 #include <framegrid/base/log.hpp>
@@ -73,7 +74,9 @@ Result<Scopes> parse_scopes(std::string_view text) {
         for (const auto& [scope, name] : kNames) {
             names += (names.empty() ? "" : ", ") + std::string(name);
         }
-        return fail(Errc::kInvalidArgument, "there is no scope " + unknown + "; there are " + names, "scopes");
+        return fail(
+            Errc::kInvalidArgument, "there is no scope " + unknown + "; there are " + names, "scopes"
+        );
     }
     return out;
 }

@@ -54,9 +54,7 @@ Result<void> SpendMeter::reserve(const Permit& permit, const Wei& most) {
     auto& account = account_of(permit.subject);
     const auto& limits = permit.limits;
     if (limits.wei_total && exceeds(*limits.wei_total, account.spent.total, account.reserved, most)) {
-        return fail(
-            Errc::kForbidden, "this could cost more than the key may spend in all", "wei_total"
-        );
+        return fail(Errc::kForbidden, "this could cost more than the key may spend in all", "wei_total");
     }
     if (limits.wei_per_day && exceeds(*limits.wei_per_day, account.spent.today, account.reserved, most)) {
         return fail(Errc::kForbidden, "this could cost more than the key may spend today", "wei_per_day");

@@ -132,7 +132,9 @@ void print_new(const CommonOptions& common, const account::NewKey& key, std::int
     );
 }
 
-void print_table(const CommonOptions& common, const std::vector<account::KeyRecord>& records, std::int64_t now) {
+void print_table(
+    const CommonOptions& common, const std::vector<account::KeyRecord>& records, std::int64_t now
+) {
     if (common.json) {
         json::array data;
         for (const auto& record : records) {
@@ -191,7 +193,9 @@ Task<Result<int>> rotate(Session& session, Keys& keys, KeysOptions options) {
     const auto now = session.clock.unix_ms();
     auto grace = parse_span_ms(options.grace, "grace");
     if (!grace || !*grace) {
-        co_return fail(Errc::kInvalidArgument, "the old key works on for a span of time: 24h, 30m or 0", "grace");
+        co_return fail(
+            Errc::kInvalidArgument, "the old key works on for a span of time: 24h, 30m or 0", "grace"
+        );
     }
     FG_CO_TRY(old, co_await keys.find(options.id));
     if (account::state_of(old, now) != account::KeyState::kActive) {
@@ -214,8 +218,8 @@ Task<Result<int>> with_store(Session& session, Action action, KeysOptions option
         }
     } else if (!std::filesystem::exists(file)) {
         co_return fail(
-            Errc::kNotFound, "no gateway keeps its keys in " + directory.string() + ": name its --data directory",
-            "data"
+            Errc::kNotFound,
+            "no gateway keeps its keys in " + directory.string() + ": name its --data directory", "data"
         );
     }
     auto database = store_sqlite::Database::open({.file = file});
@@ -234,7 +238,9 @@ void add_limit_options(CLI::App& command, KeysOptions& options) {
         ->check(CLI::Range(0, 1'000'000));
     command.add_option("--requests-per-minute", limits.requests_per_minute, "0: any number")
         ->check(CLI::Range(0, 100'000'000));
-    command.add_option("--wei-per-day", options.wei_per_day, "may be spent on a day (UTC); jobs are free now");
+    command.add_option(
+        "--wei-per-day", options.wei_per_day, "may be spent on a day (UTC); jobs are free now"
+    );
     command.add_option("--wei-total", options.wei_total, "may be spent in all");
     command.add_option("--weight", limits.weight, "turns in the queue beside an owner with 1")
         ->check(CLI::Range(0.01, 100.0))
@@ -262,7 +268,8 @@ void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto* made = add("create", "make a key and print it, once", &create);
     made->add_option("--name", options->name, "for people, for example what uses it");
     made->add_option("--owner", options->owner, "whose jobs and files it works on; default: an own one");
-    made->add_option("--scopes", options->scopes, "what it may do, separated by commas")->capture_default_str();
+    made->add_option("--scopes", options->scopes, "what it may do, separated by commas")
+        ->capture_default_str();
     made->add_option("--expires", options->expires, "after 90d, 12h, 30m; or never")->capture_default_str();
     add_limit_options(*made, *options);
     auto* listed = add("ls", "list keys", &list);

@@ -138,7 +138,8 @@ void add_auth_options(CLI::App& command, AuthOptions& options) {
     command
         .add_option(
             "--auth", options.mode,
-            "who may use the API: none, keys (see 'framegrid keys'), webhook or jwt; default: none on loopback "
+            "who may use the API: none, keys (see 'framegrid keys'), webhook or jwt; default: none on "
+            "loopback "
             "addresses"
         )
         ->envname("FRAMEGRID_AUTH")

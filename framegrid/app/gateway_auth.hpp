@@ -50,7 +50,8 @@ std::function<gateway::OwnerLimits(const std::string& owner)> owner_limits(
 // Serves the operators' pages in clear text, if there is such a listener.
 class AdminListener {
   public:
-    AdminListener(Session& session, http::Handler handler) : session_(session), handler_(std::move(handler)) {}
+    AdminListener(Session& session, http::Handler handler)
+        : session_(session), handler_(std::move(handler)) {}
     Result<void> listen(const AuthOptions& options);
     Task<void> stop();
 

@@ -136,6 +136,21 @@ Task<void> shut_down(Stoppable all) {
     co_await all.probe.stop();
 }
 
+Result<std::optional<crypto::PrivateKey>> signing_key(const GatewayOptions& options) {
+    if (options.key_file.empty()) {
+        return std::nullopt;
+    }
+    FG_TRY(key, load_key(options.key_file, options.password_file));
+    return std::optional<crypto::PrivateKey>(std::move(key));
+}
+
+http::ClientSettings client_settings() {
+    http::ClientSettings out;
+    out.ping_period = std::chrono::seconds(2);
+    out.cleartext_http2 = true;
+    return out;
+}
+
 Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
     FG_TRY(memory, parse_bytes(options.memory, "memory"));
     rest::RestSettings out;
@@ -159,19 +174,13 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     if (auto chosen = choose_auth(options.auth, listen->address, session.log); !chosen) {
         co_return fail(std::move(chosen.error()));
     }
-    std::optional<crypto::PrivateKey> key;
-    if (!options.key_file.empty()) {
-        auto loaded = load_key(options.key_file, options.password_file);
-        if (!loaded) {
-            co_return fail(std::move(loaded.error()));
-        }
-        key.emplace(std::move(*loaded));
+    auto key = signing_key(options);
+    if (!key) {
+        co_return fail(std::move(key.error()));
     }
-    http::ClientSettings client_settings;
-    client_settings.ping_period = std::chrono::seconds(2);
-    client_settings.cleartext_http2 = true;
-    http::Client client(session.loop.executor(), session.clock, client_settings, session.log);
-    wire::WireDirectory directory({client, session.clock, session.pool, session.random, key ? &*key : nullptr}
+    http::Client client(session.loop.executor(), session.clock, client_settings(), session.log);
+    wire::WireDirectory directory(
+        {client, session.clock, session.pool, session.random, *key ? &**key : nullptr}
     );
     const auto role = gateway::make_gateway(
         {session.loop.executor(), session.clock, session.random, session.log, directory, **source},

@@ -82,9 +82,8 @@ OwnerLimits Desk::limits_of(const std::string& owner) const {
     out.running_max = std::min(
         settings_.running_of_owner_max, out.running_max == 0 ? settings_.running_max : out.running_max
     );
-    out.queued_max = std::min(
-        settings_.queued_of_owner_max, out.queued_max == 0 ? settings_.queued_max : out.queued_max
-    );
+    out.queued_max =
+        std::min(settings_.queued_of_owner_max, out.queued_max == 0 ? settings_.queued_max : out.queued_max);
     return out;
 }
 
@@ -94,8 +93,7 @@ Result<void> Desk::admit(const NewJob& job, std::int64_t deadline_ms) const {
     }
     const auto limits = limits_of(job.owner);
     const auto arriving = submitting_.find(job.owner);
-    const auto waiting =
-        queue_.size_of(job.owner) + (arriving == submitting_.end() ? 0 : arriving->second);
+    const auto waiting = queue_.size_of(job.owner) + (arriving == submitting_.end() ? 0 : arriving->second);
     if (waiting >= limits.queued_max) {
         return fail(
             Errc::kCapacity, "you have as many jobs in the queue as you may; wait for some to end",
@@ -191,8 +189,7 @@ void Desk::begin(TaskGroup& running) {
         later_.erase(later_.begin());
     }
     while (running.size() < running.max()) {
-        auto next =
-            queue_.pop([this](const std::string& owner) { return limits_of(owner).running_max; });
+        auto next = queue_.pop([this](const std::string& owner) { return limits_of(owner).running_max; });
         if (!next) {
             break;
         }

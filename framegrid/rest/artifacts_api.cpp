@@ -41,8 +41,7 @@ void ArtifactsApi::add_routes(Router& router) {
             {"GET", "/v1/artifacts", RouteKind::kPage, &ArtifactsApi::list, Access::kArtifacts},
             {"GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show, Access::kArtifacts},
             {"DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase, Access::kArtifacts},
-            {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content,
-             Access::kArtifacts},
+            {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content, Access::kArtifacts},
         }
     );
 }

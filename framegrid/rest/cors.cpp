@@ -7,7 +7,8 @@ namespace framegrid::rest {
 namespace {
 
 constexpr std::string_view kRequestHeaders =
-    "authorization, x-api-key, content-type, accept, idempotency-key, prefer, last-event-id, range, if-range, "
+    "authorization, x-api-key, content-type, accept, idempotency-key, prefer, last-event-id, range, "
+    "if-range, "
     "if-none-match, traceparent, x-request-id, content-duration, content-resolution, "
     "livepeer-transcode-configuration, x-framegrid-priority";
 constexpr std::string_view kAnswerHeaders =
@@ -33,10 +34,10 @@ Result<void> Cors::check_origin(std::string_view origin) {
     return {};
 }
 
-void Cors::add_headers(
-    const http::RequestHead& head, std::string_view methods, http::Headers& answer
-) const {
-    const auto has = [this](std::string_view one) { return std::ranges::find(origins_, one) != origins_.end(); };
+void Cors::add_headers(const http::RequestHead& head, std::string_view methods, http::Headers& answer) const {
+    const auto has = [this](std::string_view one) {
+        return std::ranges::find(origins_, one) != origins_.end();
+    };
     const auto origin = head.headers.get("origin").value_or("");
     if (head.path().starts_with("/stream/") || has("*")) {
         answer.set("access-control-allow-origin", "*");

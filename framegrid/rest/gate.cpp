@@ -46,10 +46,10 @@ http::Headers rate_headers(const account::RateVerdict& verdict) {
 std::string token_of(const http::Headers& headers) {
     constexpr std::string_view kScheme = "bearer ";
     const auto authorization = headers.get("authorization").value_or("");
-    const bool is_bearer = std::ranges::equal(
-        authorization.substr(0, kScheme.size()), kScheme,
-        [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; }
-    );
+    const bool is_bearer =
+        std::ranges::equal(authorization.substr(0, kScheme.size()), kScheme, [](char a, char b) {
+            return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b;
+        });
     auto token = is_bearer ? authorization.substr(kScheme.size()) : headers.get("x-api-key").value_or("");
     token.remove_prefix(std::min(token.find_first_not_of(' '), token.size()));
     return std::string(token.substr(0, token.find_last_not_of(' ') + 1));
@@ -66,7 +66,9 @@ Answer Gate::refuse(const Call& call, const Error& error, bool has_token) {
         answer.headers.add("www-authenticate", challenge);
     } else if (forbidden && error.field == "scope") {
         const auto scope = error.message.substr(error.message.rfind(' ') + 1);
-        answer.headers.add("www-authenticate", challenge + ", error=\"insufficient_scope\", scope=\"" + scope + "\"");
+        answer.headers.add(
+            "www-authenticate", challenge + ", error=\"insufficient_scope\", scope=\"" + scope + "\""
+        );
     }
     return answer;
 }

@@ -51,9 +51,7 @@ Task<Result<std::string>> UrlKeySource::get(http::Url url, Deadline deadline) {
         co_return fail(std::move(fetched.error()).with_context("the token issuer"));
     }
     if (fetched->status != 200) {
-        co_return fail(
-            Errc::kUnavailable, "the token issuer answered " + std::to_string(fetched->status)
-        );
+        co_return fail(Errc::kUnavailable, "the token issuer answered " + std::to_string(fetched->status));
     }
     co_return std::string(fetched->body.text());
 }
@@ -114,13 +112,13 @@ Task<Result<account::Permit>> JwtAuthenticator::authenticate(AccessRequest reque
         co_return fail(Errc::kUnauthorized, "this gateway wants a token of its identity provider");
     }
     for (bool again = false;; again = true) {
-        Result<account::Permit> permit = fail(Errc::kUnavailable, "the token issuer's keys are not known yet");
+        Result<account::Permit> permit =
+            fail(Errc::kUnavailable, "the token issuer's keys are not known yet");
         if (keys_) {
             permit = account::verify_token(request.token, *keys_, settings_.rules, clock_.unix_ms());
         }
         const bool lacks_key = !keys_ || (!permit && permit.error().field == "kid");
-        const bool may_reload =
-            loading_ || !tried_at_ || clock_.now() - *tried_at_ >= settings_.reload_pause;
+        const bool may_reload = loading_ || !tried_at_ || clock_.now() - *tried_at_ >= settings_.reload_pause;
         if (!lacks_key || again || !may_reload) {
             if (permit) {
                 seen_.note(permit->owner, permit->limits);

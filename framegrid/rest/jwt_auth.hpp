@@ -27,9 +27,7 @@ class TokenKeySource {
 class UrlKeySource final : public TokenKeySource {
   public:
     // `jwks_url` empty: discovery.
-    static Result<UrlKeySource> make(
-        http::Client& client, std::string issuer, const std::string& jwks_url
-    );
+    static Result<UrlKeySource> make(http::Client& client, std::string issuer, const std::string& jwks_url);
     Task<Result<std::string>> fetch(Deadline deadline) override;
 
   private:

@@ -174,7 +174,8 @@ void Rest::Impl::add_routes() {
     if (gate_.open()) {
         add_operator_pages(router_);
     }
-    admin_router_.add({"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }, Access::kOpen}
+    admin_router_.add(
+        {"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }, Access::kOpen}
     );
     add_operator_pages(admin_router_);
     if (jobs_) {
@@ -311,12 +312,13 @@ void Rest::Impl::log_answer(const Call& call, int status, std::size_t bytes, Tim
     }
     const auto& head = call.exchange.head;
     const auto took = milliseconds(ports_.clock.now() - began);
-    const std::initializer_list<LogField> fields{{"method", head.method}, {"path", head.path()},
-                                                 {"status", status},      {"bytes_in", call.bytes_in},
-                                                 {"bytes_out", bytes},    {"took_ms", took},
-                                                 {"peer", head.peer},     {"request", call.request_id},
-                                                 {"trace", call.trace_id},
-                                                 {"key", call.permit ? call.permit->subject : ""}};
+    const std::initializer_list<LogField> fields{
+        {"method", head.method},  {"path", head.path()},
+        {"status", status},       {"bytes_in", call.bytes_in},
+        {"bytes_out", bytes},     {"took_ms", took},
+        {"peer", head.peer},      {"request", call.request_id},
+        {"trace", call.trace_id}, {"key", call.permit ? call.permit->subject : ""}
+    };
     if (level == LogLevel::kWarn) {
         ports_.log.warn("rest.request_failed", fields);
     } else {

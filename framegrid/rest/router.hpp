@@ -40,8 +40,8 @@ struct Call {
 using Endpoint = std::function<Task<Answer>(Call&)>;
 
 enum class RouteKind : std::uint8_t {
-    kPage,  // cheap; always answered
-    kJob,   // counts against the limit of concurrent jobs
+    kPage,    // cheap; always answered
+    kJob,     // counts against the limit of concurrent jobs
     kIntake,  // the same for this process, but no running job of its owner: what it brings is kept
 };
 
@@ -85,9 +85,10 @@ class Router {
     template <class Api>
     void add(Api& api, std::initializer_list<Method<Api>> methods) {
         for (const auto& one : methods) {
-            add({one.method, one.pattern, one.kind, [&api, serve = one.serve](Call& call) {
-                     return (api.*serve)(call);
-                 }, one.access});
+            add(
+                {one.method, one.pattern, one.kind,
+                 [&api, serve = one.serve](Call& call) { return (api.*serve)(call); }, one.access}
+            );
         }
     }
 

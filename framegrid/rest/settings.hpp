@@ -41,8 +41,8 @@ struct RestSettings {
     std::string version = "0";
     std::string
         public_url;  // "https://media.example": origin of result URLs; empty: as the request addressed us
-    // Origins whose pages may use the API ("https://app.example", or "*"); /stream/ allows all of them always,
-    // because players run in browsers.
+    // Origins whose pages may use the API ("https://app.example", or "*"); /stream/ allows all of them
+    // always, because players run in browsers.
     std::vector<std::string> cors_origins{};
     std::size_t jobs_max = 2'000;             // requests of jobs at once; more get 503
     std::size_t memory_bytes_max = 2u << 30;  // request and result bodies at once; more get 503

@@ -162,7 +162,15 @@ class RestTest : public testing::Test {
         if (!rest_) {
             rest_.emplace(
                 RestPorts{
-                    loop_.get_executor(), clock_, random_, Logger{}, pool_, gateway_, probe_, {}, {},
+                    loop_.get_executor(),
+                    clock_,
+                    random_,
+                    Logger{},
+                    pool_,
+                    gateway_,
+                    probe_,
+                    {},
+                    {},
                     authenticator_
                 },
                 settings_

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include <framegrid/base/counted.hpp>
 #include <framegrid/base/utf8.hpp>
@@ -99,7 +99,8 @@ Task<WebhookAuthenticator::Decision> WebhookAuthenticator::ask(AccessRequest req
         const bool known = fetched->status == 403;
         out.permit = fail(
             known ? Errc::kForbidden : Errc::kUnauthorized,
-            known ? "the operator's service does not allow this" : "the operator's service does not know that key"
+            known ? "the operator's service does not allow this"
+                  : "the operator's service does not know that key"
         );
         out.keep = std::min(settings_.cache_time, settings_.refusal_cache_time);
         co_return out;

@@ -83,9 +83,8 @@ Result<account::KeyRecord> revoke_in(Connection& connection, const std::string& 
 }  // namespace
 
 Task<Result<void>> SqliteKeys::add(account::KeyRecord record) {
-    co_return co_await database_.write([&](Connection& connection) {
-        return insert_into(connection, record);
-    });
+    co_return co_await database_.write([&](Connection& connection) { return insert_into(connection, record); }
+    );
 }
 
 Task<Result<account::KeyRecord>> SqliteKeys::find(std::string id) {
