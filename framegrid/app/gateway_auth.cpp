@@ -162,6 +162,12 @@ void add_auth_options(CLI::App& command, AuthOptions& options) {
         ->capture_default_str();
     command.add_option("--jwt-scope-claim", options.jwt_scope_claim, "what the token allows")
         ->capture_default_str();
+    command
+        .add_option(
+            "--playback", options.playback, "/stream/ without a key (open), or with one of the owner (keys)"
+        )
+        ->check(CLI::IsMember({"open", "keys"}))
+        ->capture_default_str();
     command.add_option(
         "--admin-listen", options.admin_listen,
         "host:port of /status and /metrics, or none; default with authentication: 127.0.0.1:9936"

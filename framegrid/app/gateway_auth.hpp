@@ -23,7 +23,8 @@ struct AuthOptions {
     std::string jwt_keys;  // file or URL of a JWKS; empty: OpenID discovery at the issuer
     std::string jwt_owner_claim = "sub";
     std::string jwt_scope_claim = "scope";
-    std::string admin_listen;  // host:port or "none"; empty: 127.0.0.1:9936 with authentication
+    std::string playback = "open";  // or "keys"
+    std::string admin_listen;       // host:port or "none"; empty: 127.0.0.1:9936 with authentication
 };
 void add_auth_options(CLI::App& command, AuthOptions& options);
 

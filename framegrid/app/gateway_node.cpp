@@ -161,6 +161,7 @@ Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
         FG_CHECK(rest::Cors::check_origin(origin));
     }
     out.cors_origins = options.cors_origins;
+    out.playback_open = options.auth.playback == "open";
     return out;
 }
 

@@ -150,6 +150,26 @@ TEST_F(GateTest, AStreamBelongsToWhoBeganIt) {
     EXPECT_EQ(push("user", "1")->status(), 200);
 }
 
+TEST_F(GateTest, PlaybackCanBeForOwnersOnly) {
+    settings_.playback_open = false;
+    who_.permits["other"] = {"other", "k3", account::kUserScopes, {}};
+    EXPECT_EQ(send("PUT", "/live/cam/0.ts", {{"authorization", "Bearer user"}}, "segment")->status(), 200);
+    const auto look = [this](const std::string& path, const std::string& key) {
+        return send("GET", "/stream/cam" + path, {{"authorization", "Bearer " + key}});
+    };
+    EXPECT_EQ(send("GET", "/stream/cam.m3u8")->status(), 401);
+    EXPECT_EQ(look(".m3u8", "other")->status(), 404);
+    EXPECT_EQ(look("/P240p30fps16x9.m3u8", "other")->status(), 404);
+    EXPECT_EQ(look("/P240p30fps16x9/0.ts", "other")->status(), 404);
+    const auto master = look(".m3u8", "user");
+    EXPECT_EQ(master->status(), 200);
+    EXPECT_EQ(master->header("cache-control"), "private, max-age=1") << "no shared cache may keep it";
+    EXPECT_EQ(look("/P240p30fps16x9.m3u8", "user")->status(), 200);
+    EXPECT_EQ(
+        look("/P240p30fps16x9/0.ts", "user")->header("cache-control"), "private, max-age=3600, immutable"
+    );
+}
+
 TEST_F(GateTest, PagesOfKnownOriginsMayUseTheApi) {
     settings_.cors_origins = {"https://app.example", "http://localhost:3000"};
     const auto preflight = send(

@@ -159,13 +159,13 @@ void Rest::Impl::add_routes() {
                          return ai_jobs_.post(call, spec);
                      }});
     }
-    // Players and picture elements send no key: whoever knows the URL may look.
+    const auto playback = settings_.playback_open ? Access::kOpen : Access::kJobs;
     router_.add<Playback>(
         playback_,
         {
-            {"GET", "/stream/{}", RouteKind::kPage, &Playback::master, Access::kOpen},
-            {"GET", "/stream/{}/{}", RouteKind::kPage, &Playback::file, Access::kOpen},
-            {"GET", "/stream/{}/{}/{}", RouteKind::kPage, &Playback::segment, Access::kOpen},
+            {"GET", "/stream/{}", RouteKind::kPage, &Playback::master, playback},
+            {"GET", "/stream/{}/{}", RouteKind::kPage, &Playback::file, playback},
+            {"GET", "/stream/{}/{}/{}", RouteKind::kPage, &Playback::segment, playback},
         }
     );
     const auto help_page = [this](Call&) { return help(); };

@@ -41,6 +41,9 @@ struct RestSettings {
     std::string version = "0";
     std::string
         public_url;  // "https://media.example": origin of result URLs; empty: as the request addressed us
+    // With authentication: /stream/ without a key, because players send none. False: streams to their owners
+    // only, results to whoever has a key and knows the URL.
+    bool playback_open = true;
     // Origins whose pages may use the API ("https://app.example", or "*"); /stream/ allows all of them
     // always, because players run in browsers.
     std::vector<std::string> cors_origins{};

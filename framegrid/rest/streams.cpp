@@ -146,4 +146,9 @@ const HlsWindow* StreamTable::playlists(const std::string& name) const {
     return known == streams_.end() ? nullptr : &known->second->hls;
 }
 
+std::string StreamTable::owner_of(const std::string& name) const {
+    const auto known = streams_.find(name);
+    return known == streams_.end() ? std::string() : known->second->owner;
+}
+
 }  // namespace framegrid::rest

@@ -80,6 +80,8 @@ class StreamTable {
     std::vector<std::string> sweep();
     // nullptr when unknown or forgotten.
     const HlsWindow* playlists(const std::string& name) const;
+    // Empty when unknown or forgotten.
+    std::string owner_of(const std::string& name) const;
     std::size_t size() const { return streams_.size(); }
     std::size_t hls_bytes() const { return total_.bytes; }
 

@@ -102,6 +102,14 @@ class KeysTest(unittest.TestCase):
         self.assertIn(b'framegrid_rest_turned_away_total{reason="unauthorized"}', text)
         self.assertEqual(harness.request(self.network.admin + "/v1/jobs")[0], 404)
 
+    def test_status_says_where_it_is(self):
+        ask = lambda url: subprocess.run([str(harness.BINARY), "status", "--gateway", url], capture_output=True,
+                                         text=True, check=False, timeout=30)
+        self.assertEqual(ask(self.network.admin).returncode, 0)
+        refused = ask(self.network.url)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("--admin-listen", refused.stderr)
+
     def test_jobs_and_files_of_others_do_not_exist(self):
         network = self.network
         status, _, job = call(network, self.alice, "POST", "/v1/jobs", PICTURE, {"Prefer": "wait=60"})
