@@ -253,6 +253,14 @@ void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<KeysOptions>();
     auto* command = app.add_subcommand("keys", "Make, show and revoke API keys of a gateway (--auth keys)");
     command->require_subcommand(1);
+    command->footer(  // before the subcommands, which show it, too
+        "Examples:\n"
+        "  framegrid keys create --name ci --owner acme --expires 90d --requests-per-minute 600\n"
+        "  framegrid keys create --name reader --owner acme --scopes jobs:read,artifacts:read\n"
+        "  framegrid keys ls --json\n"
+        "  framegrid keys rotate 0123456789abcdef --grace 24h\n"
+        "  framegrid keys revoke 0123456789abcdef"
+    );
     const auto add = [&](const char* name, const char* what, Action action) {
         auto* sub = command->add_subcommand(name, what);
         sub->add_option("--data", options->data, "the gateway's data directory; it may be running")
@@ -283,14 +291,6 @@ void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run) {
     add_id(rotated);
     rotated->add_option("--grace", options->grace, "the old key works on for 24h, 30m; 0: not at all")
         ->capture_default_str();
-    command->footer(
-        "Examples:\n"
-        "  framegrid keys create --name ci --owner acme --expires 90d --requests-per-minute 600\n"
-        "  framegrid keys create --name reader --owner acme --scopes jobs:read,artifacts:read\n"
-        "  framegrid keys ls --json\n"
-        "  framegrid keys rotate 0123456789abcdef --grace 24h\n"
-        "  framegrid keys revoke 0123456789abcdef"
-    );
 }
 
 }  // namespace framegrid::app
