@@ -44,6 +44,12 @@ bool worth_retrying(const Error& error) {
 
 }  // namespace
 
+GatewayClient::GatewayClient(Session& session, std::string url) : session_(session), url_(std::move(url)) {
+    if (const char* key = std::getenv("FRAMEGRID_API_KEY")) {
+        api_key_ = key;
+    }
+}
+
 Task<Result<http::Fetched>> GatewayClient::send(http::Request request, std::size_t limit, Deadline deadline) {
     Exchange exchange = [this, limit, deadline](const http::Request& sent) {
         return session_.client.fetch(sent, limit, deadline);
@@ -55,6 +61,11 @@ Task<Result<http::Fetched>> GatewayClient::send_patiently(
     http::Request request, Exchange exchange, Deadline deadline
 ) {
     Duration pause = kPauseMin;
+    // A result may lie at another address, which the key is no business of.
+    const auto gateway = http::parse_url(url_);
+    if (!api_key_.empty() && gateway && gateway->origin() == request.url.origin()) {
+        request.headers.set("authorization", "Bearer " + api_key_);
+    }
     for (;;) {
         auto fetched = co_await exchange(request);
         Error error;

@@ -47,7 +47,8 @@ struct AiResult {
 
 class GatewayClient {
   public:
-    GatewayClient(Session& session, std::string url) : session_(session), url_(std::move(url)) {}
+    // Shows the API key in $FRAMEGRID_API_KEY, if there is one, to the gateway at `url`.
+    GatewayClient(Session& session, std::string url);
 
     // Renditions in profile order. Retries with back-off while the gateway is unreachable or says 503/500, up
     // to `deadline`; a 4xx is final and carries the gateway's own words.
@@ -66,6 +67,7 @@ class GatewayClient {
     Task<Result<http::Fetched>> read_events(http::Request request, const AiCall& call, Deadline deadline);
     Session& session_;
     std::string url_;
+    std::string api_key_;
     std::uint64_t retries_ = 0;
 };
 

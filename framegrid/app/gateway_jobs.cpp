@@ -13,6 +13,7 @@
 #include <framegrid/store_sqlite/sqlite_artifacts.hpp>
 #include <framegrid/store_sqlite/sqlite_jobs.hpp>
 #include <framegrid/store_sqlite/sqlite_results.hpp>
+#include <framegrid/store_sqlite/sqlite_keys.hpp>
 
 namespace framegrid::app {
 
@@ -85,11 +86,10 @@ struct Opened {
 };
 
 Result<Opened> open_all(Session& session, const JobOptions& options) {
-    const auto directory =
-        options.data.empty() ? host::data_dir() / "gateway" : host::expand_home(options.data);
+    const auto directory = data_directory(options.data);
     FG_CHECK(host::make_dirs(directory, 0700));
     FG_TRY(lock, lock_directory(directory));
-    FG_TRY(database, store_sqlite::Database::open({.file = directory / "jobs.sqlite"}));
+    FG_TRY(database, store_sqlite::Database::open({.file = job_database(directory)}));
     FG_TRY(objects, objects_fs::FsObjects::open(directory / "objects", session.pool, session.random));
     FG_TRY(secret, webhook_secret(directory, options.webhook_secret_file, session.random));
     return Opened{std::move(lock), std::move(database), std::move(objects), std::move(secret)};
@@ -123,6 +123,7 @@ class LocalJobs final : public GatewayJobs {
           jobs_(*opened_.database, session.clock),
           artifacts_(*opened_.database),
           results_(*opened_.database),
+          keys_(*opened_.database),
           fetcher_(client_, session.clock),
           sender_(client_, session.clock, opened_.secret),
           work_settings_(work_settings(options)),
@@ -132,12 +133,19 @@ class LocalJobs final : public GatewayJobs {
           )),
           any_work_(*work_, *workflows_),
           desk_(gateway::make_job_desk(
-              {session.loop.executor(), session.clock, session.random, session.log, jobs_, any_work_, sender_},
+              {session.loop.executor(), session.clock, session.random, session.log, jobs_, any_work_, sender_,
+               [this](const std::string& owner) {
+                   return limits_of_ ? limits_of_(owner) : gateway::OwnerLimits{};
+               }},
               desk_settings(options, std::move(public_url))
           )) {}
 
     rest::JobPorts ports() override {
         return {*desk_, jobs_, *opened_.objects, artifacts_, *workflows_, work_settings_};
+    }
+    api::KeyStore& keys() override { return keys_; }
+    void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) override {
+        limits_of_ = std::move(limits_of);
     }
     Task<Result<bool>> serve() override {
         std::vector<Task<Result<bool>>> services;
@@ -163,6 +171,8 @@ class LocalJobs final : public GatewayJobs {
     store_sqlite::SqliteJobs jobs_;
     store_sqlite::SqliteArtifacts artifacts_;
     store_sqlite::SqliteResults results_;
+    store_sqlite::SqliteKeys keys_;
+    std::function<gateway::OwnerLimits(const std::string& owner)> limits_of_;
     rest::HttpFetcher fetcher_;
     rest::WebhookSender sender_;
     gateway::WorkSettings work_settings_;
@@ -173,6 +183,14 @@ class LocalJobs final : public GatewayJobs {
 };
 
 }  // namespace
+
+host::Path data_directory(const std::string& data) {
+    return data.empty() ? host::data_dir() / "gateway" : host::expand_home(data);
+}
+
+host::Path job_database(const host::Path& directory) {
+    return directory / "jobs.sqlite";
+}
 
 void add_job_options(CLI::App& command, JobOptions& options) {
     command

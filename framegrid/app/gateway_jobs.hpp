@@ -1,9 +1,11 @@
 // What a gateway's durable jobs are made of: stores, the desk and the calls it makes.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
+#include <framegrid/api/key_store.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/files.hpp>
@@ -28,6 +30,10 @@ struct JobPeers {
     api::MediaOperations& operations;
 };
 
+// Where a gateway keeps its jobs and keys: `data`, or the usual place when that is empty.
+host::Path data_directory(const std::string& data);
+host::Path job_database(const host::Path& directory);
+
 // The session outlives it.
 class GatewayJobs {
   public:
@@ -38,6 +44,9 @@ class GatewayJobs {
     );
     virtual ~GatewayJobs() = default;
     virtual rest::JobPorts ports() = 0;
+    virtual api::KeyStore& keys() = 0;
+    // What owners may have of the desk; once, before serve().
+    virtual void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) = 0;
     // Until cancelled.
     virtual Task<Result<bool>> serve() = 0;
     virtual Task<void> stop() = 0;

@@ -1,11 +1,13 @@
 // `framegrid gateway`: composition root of the gateway role.
 #include <framegrid/app/commands.hpp>
 
+#include <framegrid/app/gateway_auth.hpp>
 #include <framegrid/app/gateway_jobs.hpp>
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/version.hpp>
 #include <framegrid/gateway/gateway.hpp>
+#include <framegrid/rest/cors.hpp>
 #include <framegrid/rest/rest.hpp>
 #include <framegrid/rest/sources.hpp>
 #include <framegrid/runtime/task_group.hpp>
@@ -35,6 +37,8 @@ struct GatewayOptions {
     std::int64_t price_units = 1;
     int attempts = 6;
     JobOptions jobs;
+    AuthOptions auth;
+    std::vector<std::string> cors_origins;
 };
 
 // A pool of executors that is started by the first work for it: an idle gateway has none.
@@ -129,52 +133,90 @@ Result<std::unique_ptr<gateway::OrchestratorSource>> make_source(
     return std::make_unique<rest::StaticSource>(std::move(fixed));
 }
 
-Task<Result<bool>> run_services(gateway::Gateway& role, rest::Rest& api, GatewayJobs& jobs) {
+Task<Result<bool>> run_services(
+    gateway::Gateway& role, rest::Rest& api, GatewayJobs& jobs, rest::Authenticator* authenticator
+) {
     std::vector<Task<Result<bool>>> services;
     services.push_back(role.serve());
     services.push_back(api.serve());
     services.push_back(jobs.serve());
+    if (authenticator != nullptr) {
+        services.push_back(authenticator->serve());
+    }
     auto results = co_await all_of(std::move(services));
     co_return std::move(results.front());
 }
 
-Task<void> shut_down(http::Server& server, http::Client& client, GatewayJobs& jobs, Media& media) {
-    co_await server.stop(std::chrono::seconds(1));
-    co_await client.stop();
-    co_await jobs.stop();
-    co_await media.stop();
+struct Stoppable {
+    http::Server& server;
+    AdminListener& admin;
+    http::Client& client;
+    GatewayAuth& auth;
+    GatewayJobs& jobs;
+    Media& media;
+};
+
+Task<void> shut_down(Stoppable all) {
+    co_await all.server.stop(std::chrono::seconds(1));
+    co_await all.admin.stop();
+    co_await all.client.stop();
+    co_await all.auth.stop();
+    co_await all.jobs.stop();
+    co_await all.media.stop();
+}
+
+Result<std::optional<crypto::PrivateKey>> signing_key(const GatewayOptions& options) {
+    if (options.key_file.empty()) {
+        return std::nullopt;
+    }
+    FG_TRY(key, load_key(options.key_file, options.password_file));
+    return std::optional<crypto::PrivateKey>(std::move(key));
+}
+
+http::ClientSettings client_settings() {
+    http::ClientSettings out;
+    out.ping_period = std::chrono::seconds(2);
+    out.cleartext_http2 = true;
+    return out;
+}
+
+Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
+    FG_TRY(memory, parse_bytes(options.memory, "memory"));
+    rest::RestSettings out;
+    out.public_url = options.public_url;
+    out.memory_bytes_max = static_cast<std::size_t>(memory);
+    out.version = version_text();
+    for (const auto& origin : options.cors_origins) {
+        FG_CHECK(rest::Cors::check_origin(origin));
+    }
+    out.cors_origins = options.cors_origins;
+    out.playback_open = options.auth.playback == "open";
+    return out;
 }
 
 Task<Result<int>> serve(Session& session, GatewayOptions options) {
     auto listen = server_settings(options.listen);
     auto source = make_source(session, options);
-    auto memory = parse_bytes(options.memory, "memory");
-    if (!listen || !source || !memory) {
-        co_return fail(!listen ? listen.error() : !source ? source.error() : memory.error());
+    auto rest_settings = rest_settings_of(options);
+    if (!listen || !source || !rest_settings) {
+        co_return fail(!listen ? listen.error() : !source ? source.error() : rest_settings.error());
     }
-    std::optional<crypto::PrivateKey> key;
-    if (!options.key_file.empty()) {
-        auto loaded = load_key(options.key_file, options.password_file);
-        if (!loaded) {
-            co_return fail(std::move(loaded.error()));
-        }
-        key.emplace(std::move(*loaded));
+    if (auto chosen = choose_auth(options.auth, listen->address, session.log); !chosen) {
+        co_return fail(std::move(chosen.error()));
     }
-    http::ClientSettings client_settings;
-    client_settings.ping_period = std::chrono::seconds(2);
-    client_settings.cleartext_http2 = true;
-    http::Client client(session.loop.executor(), session.clock, client_settings, session.log);
-    wire::WireDirectory directory({client, session.clock, session.pool, session.random, key ? &*key : nullptr}
+    auto key = signing_key(options);
+    if (!key) {
+        co_return fail(std::move(key.error()));
+    }
+    http::Client client(session.loop.executor(), session.clock, client_settings(), session.log);
+    wire::WireDirectory directory(
+        {client, session.clock, session.pool, session.random, *key ? &**key : nullptr}
     );
     const auto role = gateway::make_gateway(
         {session.loop.executor(), session.clock, session.random, session.log, directory, **source},
         role_settings(options)
     );
-    rest::RestSettings rest_settings;
-    rest_settings.public_url = options.public_url;
-    rest_settings.memory_bytes_max = static_cast<std::size_t>(*memory);
-    rest_settings.version = version_text();
-    auto for_probes = probe_settings(rest_settings.jobs_max);
+    auto for_probes = probe_settings(rest_settings->jobs_max);
     auto for_operations = operation_settings();
     if (!for_probes || !for_operations) {
         co_return fail(!for_probes ? for_probes.error() : for_operations.error());
@@ -185,6 +227,14 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     );
     if (!jobs) {
         co_return fail(std::move(jobs.error()));
+    }
+    auto auth = co_await GatewayAuth::open(session, options.auth, (*jobs)->keys());
+    if (!auth) {
+        co_return fail(std::move(auth.error()));
+    }
+    auto* const authenticator = (*auth)->authenticator();
+    if (authenticator != nullptr) {
+        (*jobs)->limit_owners(owner_limits(*authenticator));
     }
     http::Server* serving = nullptr;
     rest::Rest api(
@@ -197,19 +247,24 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
                  http::dump(out, serving->stats());
              }
          },
-         (*jobs)->ports()},
-        rest_settings
+         (*jobs)->ports(), authenticator},
+        *rest_settings
     );
     http::Server server(session.loop.executor(), session.clock, *listen, api.handler(), session.log);
     serving = &server;
     if (auto listening = server.listen(); !listening) {
         co_return fail(std::move(listening.error()));
     }
+    AdminListener admin(session, api.admin_handler());
+    if (auto listening = admin.listen(options.auth); !listening) {
+        co_return fail(std::move(listening.error()));
+    }
     const std::string uri = local_uri(*listen, server.port());
     session.log.info("gateway.listening", {{"uri", uri}});
     announce_ready(uri);
-    (void
-    )co_await with_cleanup<bool>(run_services(*role, api, **jobs), shut_down(server, client, **jobs, media));
+    auto services = run_services(*role, api, **jobs, authenticator);
+    auto stop = shut_down({server, admin, client, **auth, **jobs, media});
+    (void)co_await with_cleanup<bool>(std::move(services), std::move(stop));
     co_return kExitOk;
 }
 
@@ -240,8 +295,15 @@ void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option("--key", options->key_file, "key file that signs requests (see 'framegrid key')");
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
     add_job_options(*command, options->jobs);
+    add_auth_options(*command, options->auth);
+    command->add_option(
+        "--cors-origin", options->cors_origins,
+        "origin whose pages may use the API (https://app.example, or *); may be repeated"
+    );
     command->footer(
-        "Example:\n  framegrid gateway --orchestrators https://a.example:8935,https://b.example:8935"
+        "Examples:\n"
+        "  framegrid gateway --orchestrators https://a.example:8935,https://b.example:8935\n"
+        "  framegrid gateway --orchestrators https://a.example:8935 --listen 0.0.0.0:9935 --tls --auth keys"
     );
     command->callback([options, &common, &run] {
         run = [options, &common] {

@@ -1,5 +1,6 @@
 #include <framegrid/app/jobs_client.hpp>
 
+#include <cstdlib>
 #include <fstream>
 
 #include <boost/json.hpp>
@@ -71,6 +72,23 @@ class FileBody final : public http::BodyReader {
 
 }  // namespace
 
+JobsClient::JobsClient(Session& session, std::string url) : session_(session), url_(std::move(url)) {
+    if (const char* key = std::getenv("FRAMEGRID_API_KEY")) {
+        api_key_ = key;
+    }
+}
+
+Result<http::Request> JobsClient::request_for(std::string method, const std::string& path) const {
+    http::Request request;
+    FG_TRY(url, http::parse_url(url_ + path));
+    request.url = std::move(url);
+    request.method = std::move(method);
+    if (!api_key_.empty()) {
+        request.headers.set("authorization", "Bearer " + api_key_);
+    }
+    return request;
+}
+
 Task<Result<http::Fetched>> JobsClient::patiently(http::Request request, Deadline deadline) {
     Duration pause = kPauseFirst;
     for (;;) {
@@ -91,18 +109,15 @@ Task<Result<http::Fetched>> JobsClient::patiently(http::Request request, Deadlin
 Task<Result<json::object>> JobsClient::call(
     std::string method, std::string path, std::string body, Deadline deadline
 ) {
-    auto url = http::parse_url(url_ + path);
-    if (!url) {
-        co_return fail(std::move(url.error()));
+    auto request = request_for(std::move(method), path);
+    if (!request) {
+        co_return fail(std::move(request.error()));
     }
-    http::Request request;
-    request.method = std::move(method);
-    request.url = std::move(*url);
     if (!body.empty()) {
-        request.headers.add("content-type", "application/json");
-        request.body = Blob::copy_of(body);
+        request->headers.add("content-type", "application/json");
+        request->body = Blob::copy_of(body);
     }
-    auto fetched = co_await patiently(std::move(request), deadline);
+    auto fetched = co_await patiently(std::move(*request), deadline);
     if (!fetched) {
         co_return fail(std::move(fetched.error()));
     }
@@ -112,19 +127,16 @@ Task<Result<json::object>> JobsClient::call(
 Task<Result<std::string>> JobsClient::upload(host::Path file, Deadline deadline) {
     std::error_code failed;
     const auto size = std::filesystem::file_size(file, failed);
-    auto url = http::parse_url(url_ + "/v1/artifacts");
-    if (failed || !url) {
+    auto request = request_for("POST", "/v1/artifacts");
+    if (failed || !request) {
         co_return failed ? fail(Errc::kNotFound, "cannot read " + file.string() + ": " + failed.message())
-                         : fail(url.error());
+                         : fail(request.error());
     }
-    http::Request request;
-    request.method = "POST";
-    request.url = std::move(*url);
-    request.headers.add("content-length", std::to_string(size));
-    request.headers.add("content-type", "application/octet-stream");
+    request->headers.add("content-length", std::to_string(size));
+    request->headers.add("content-type", "application/octet-stream");
     FileBody body(file, session_.pool);
-    request.body_source = &body;
-    auto fetched = co_await session_.client.fetch(std::move(request), kAnswerBytesMax, deadline);
+    request->body_source = &body;
+    auto fetched = co_await session_.client.fetch(std::move(*request), kAnswerBytesMax, deadline);
     if (!fetched || fetched->status >= 400) {
         auto error = fetched ? error_of(*fetched) : std::move(fetched.error());
         co_return fail(std::move(error).with_context("uploading " + file.string()));
@@ -157,17 +169,15 @@ Task<Result<void>> JobsClient::cancel(std::string id, Deadline deadline) {
 Task<Result<bool>> JobsClient::read_events(
     std::string id, Told& told, std::string& last, Deadline deadline
 ) {
-    auto url = http::parse_url(url_ + "/v1/jobs/" + id + "/events");
-    if (!url) {
-        co_return fail(std::move(url.error()));
+    auto request = request_for("GET", "/v1/jobs/" + id + "/events");
+    if (!request) {
+        co_return fail(std::move(request.error()));
     }
-    http::Request request;
-    request.url = std::move(*url);
-    request.headers.add("accept", std::string(http::kEventStreamType));
+    request->headers.add("accept", std::string(http::kEventStreamType));
     if (!last.empty()) {
-        request.headers.add("last-event-id", last);
+        request->headers.add("last-event-id", last);
     }
-    auto response = co_await session_.client.open(std::move(request), deadline);
+    auto response = co_await session_.client.open(std::move(*request), deadline);
     if (!response) {
         co_return false;
     }
@@ -226,13 +236,11 @@ Task<Result<json::object>> JobsClient::follow(std::string id, Told told, Deadlin
 }
 
 Task<Result<std::uint64_t>> JobsClient::download(std::string artifact, host::Path to, Deadline deadline) {
-    auto url = http::parse_url(url_ + "/v1/artifacts/" + artifact + "/content");
-    if (!url) {
-        co_return fail(std::move(url.error()));
+    auto request = request_for("GET", "/v1/artifacts/" + artifact + "/content");
+    if (!request) {
+        co_return fail(std::move(request.error()));
     }
-    http::Request request;
-    request.url = std::move(*url);
-    auto response = co_await session_.client.open(std::move(request), deadline);
+    auto response = co_await session_.client.open(std::move(*request), deadline);
     if (!response) {
         co_return fail(std::move(response.error()));
     }

@@ -15,7 +15,8 @@ namespace framegrid::app {
 // On the session's loop; outlives what it runs.
 class JobsClient {
   public:
-    JobsClient(Session& session, std::string url) : session_(session), url_(std::move(url)) {}
+    // $FRAMEGRID_API_KEY, if it is set, goes along.
+    JobsClient(Session& session, std::string url);
 
     // The id of the stored file.
     Task<Result<std::string>> upload(host::Path file, Deadline deadline);
@@ -30,6 +31,7 @@ class JobsClient {
     Task<Result<std::uint64_t>> download(std::string artifact, host::Path to, Deadline deadline);
 
   private:
+    Result<http::Request> request_for(std::string method, const std::string& path) const;
     Task<Result<http::Fetched>> patiently(http::Request request, Deadline deadline);
     Task<Result<boost::json::object>> call(
         std::string method, std::string path, std::string body, Deadline deadline
@@ -38,6 +40,7 @@ class JobsClient {
 
     Session& session_;
     std::string url_;
+    std::string api_key_;
 };
 
 }  // namespace framegrid::app

@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
     app::add_models_command(cli, common, run);
     app::add_key_command(cli, common, run);
     app::add_run_command(cli, common, run);
+    app::add_keys_command(cli, common, run);
     app::add_workflow_command(cli, common, run);
     app::add_demo_command(cli, common, run);
     app::add_executor_command(cli, common, run);

@@ -66,6 +66,15 @@ Task<Result<int>> status(Session& session, std::string gateway) {
     if (!fetched) {
         co_return fail(std::move(fetched.error()).with_context("no gateway at " + gateway));
     }
+    if (fetched->status == 404) {
+        co_return fail(
+            Errc::kNotFound,
+            gateway +
+                " does not show its status here: one with --auth does on its --admin-listen, "
+                "usually http://127.0.0.1:9936",
+            "gateway"
+        );
+    }
     boost::system::error_code bad;
     const auto body = boost::json::parse(fetched->body.text(), bad);
     if (fetched->status != 200 || bad || !body.is_object()) {

@@ -37,7 +37,9 @@ class Desk final : public JobDesk {
 
   private:
     QueuePlace place(std::size_t ahead) const;
+    OwnerLimits limits_of(const std::string& owner) const;
     Result<void> admit(const NewJob& job, std::int64_t deadline_ms) const;
+    Task<Result<api::Submitted>> keep(NewJob job);
     job::Record record_of(NewJob job) const;
     void enqueue(const job::Record& record);
     void begin(TaskGroup& running);
@@ -56,6 +58,7 @@ class Desk final : public JobDesk {
     DeskSettings settings_;
     JobFeed feed_;
     JobMessages messages_;
+    std::unordered_map<std::string, std::size_t> submitting_;  // by owner: on their way into the store
     job::FairQueue queue_;
     job::ServiceRate rate_;
     std::multimap<TimePoint, job::FairQueue::Entry> later_;  // until they may be tried again
@@ -74,14 +77,30 @@ std::optional<QueuePlace> Desk::place_of(const std::string& id) const {
     return ahead ? std::optional(place(*ahead)) : std::nullopt;
 }
 
+OwnerLimits Desk::limits_of(const std::string& owner) const {
+    OwnerLimits out = ports_.limits_of ? ports_.limits_of(owner) : OwnerLimits{};
+    out.running_max = std::min(
+        settings_.running_of_owner_max, out.running_max == 0 ? settings_.running_max : out.running_max
+    );
+    out.queued_max =
+        std::min(settings_.queued_of_owner_max, out.queued_max == 0 ? settings_.queued_max : out.queued_max);
+    return out;
+}
+
 Result<void> Desk::admit(const NewJob& job, std::int64_t deadline_ms) const {
     if (queue_.size() + later_.size() >= settings_.queued_max) {
         return fail(Errc::kCapacity, "the queue is full; try again later");
     }
-    if (queue_.size_of(job.owner) >= settings_.queued_of_owner_max) {
-        return fail(Errc::kCapacity, "you have as many jobs in the queue as you may; wait for some to end");
+    const auto limits = limits_of(job.owner);
+    const auto arriving = submitting_.find(job.owner);
+    const auto waiting = queue_.size_of(job.owner) + (arriving == submitting_.end() ? 0 : arriving->second);
+    if (waiting >= limits.queued_max) {
+        return fail(
+            Errc::kCapacity, "you have as many jobs in the queue as you may; wait for some to end",
+            "queued_jobs"
+        );
     }
-    const auto ahead = queue_.ahead_of_new(job.owner, job.priority, 1);
+    const auto ahead = queue_.ahead_of_new(job.owner, job.priority, limits.weight);
     const auto wait = rate_.time_for(ahead);
     if (ahead > 0 && wait && milliseconds(*wait) > deadline_ms) {
         return fail(
@@ -118,6 +137,24 @@ Task<Result<api::Submitted>> Desk::submit(NewJob job) {
         ++stats_.refused;
         co_return fail(std::move(admitted.error()));
     }
+    // Those that come meanwhile must not all find the same free place.
+    const std::string owner = job.owner;
+    struct Arriving {
+        std::unordered_map<std::string, std::size_t>& counts;
+        const std::string& owner;
+        ~Arriving() {
+            const auto found = counts.find(owner);
+            if (--found->second == 0) {
+                counts.erase(found);
+            }
+        }
+    };
+    ++submitting_[owner];
+    const Arriving arriving{submitting_, owner};
+    co_return co_await keep(std::move(job));
+}
+
+Task<Result<api::Submitted>> Desk::keep(NewJob job) {
     auto record = record_of(std::move(job));
     job::Event queued{1, record.created_unix_ms, "queued", "{}"};
     auto submitted = co_await ports_.store.submit(std::move(record), std::move(queued));
@@ -133,7 +170,7 @@ Task<Result<api::Submitted>> Desk::submit(NewJob job) {
 }
 
 void Desk::enqueue(const job::Record& record) {
-    queue_.push({record.id, record.owner, record.priority});
+    queue_.push({record.id, record.owner, record.priority, limits_of(record.owner).weight});
     changed_.notify_all();
 }
 
@@ -152,7 +189,7 @@ void Desk::begin(TaskGroup& running) {
         later_.erase(later_.begin());
     }
     while (running.size() < running.max()) {
-        auto next = queue_.pop(settings_.running_of_owner_max);
+        auto next = queue_.pop([this](const std::string& owner) { return limits_of(owner).running_max; });
         if (!next) {
             break;
         }

@@ -63,6 +63,13 @@ struct DeskSettings {
     std::size_t messages_max = 32;                           // at once
 };
 
+// What one owner may have of the desk; 0: as DeskSettings says for everybody.
+struct OwnerLimits {
+    std::size_t running_max = 0;
+    std::size_t queued_max = 0;
+    double weight = 1;  // turns beside an owner with 1; > 0
+};
+
 struct DeskPorts {
     Executor executor;
     Clock& clock;
@@ -71,6 +78,8 @@ struct DeskPorts {
     api::JobStore& store;
     JobRunner& runner;
     MessageSender& sender;
+    // Asked whenever it matters, so that a change works at once; empty: all owners are alike.
+    std::function<OwnerLimits(const std::string& owner)> limits_of = nullptr;
 };
 
 struct NewJob {

@@ -79,8 +79,17 @@ class DeskTest : public testing::Test {
     ~DeskTest() override { stop(); }
 
     void start() {
-        desk_ =
-            make_job_desk({loop_.get_executor(), clock_, random_, {}, store_, runner_, sender_}, settings_);
+        desk_ = make_job_desk(
+            {loop_.get_executor(),
+             clock_,
+             random_,
+             {},
+             store_,
+             runner_,
+             sender_,
+             [this](const std::string& owner) { return limits_[owner]; }},
+            settings_
+        );
         group_ = std::make_unique<TaskGroup>(loop_.get_executor(), 1);
         struct Serve {
             static Task<void> run(JobDesk& desk) { (void)co_await desk.serve(); }
@@ -159,6 +168,7 @@ class DeskTest : public testing::Test {
     FakeRunner runner_{clock_};
     FakeSender sender_;
     DeskSettings settings_ = test_settings();
+    std::map<std::string, OwnerLimits> limits_;
     std::unique_ptr<JobDesk> desk_;
     std::unique_ptr<TaskGroup> group_;
 };
@@ -303,6 +313,60 @@ TEST_F(DeskTest, RefusesWhatIsTooMuch) {
     submit(new_job("5", "b"));
     EXPECT_FALSE(run(desk_->submit(new_job("6", "c"))));
     EXPECT_EQ(desk_->stats().refused, 2U);
+}
+
+TEST_F(DeskTest, OwnersHaveTheirOwnLimits) {
+    limits_["a"] = {.running_max = 2, .queued_max = 1, .weight = 1};
+    runner_.time = 10s;
+    submit(new_job("1", "a"));
+    submit(new_job("2", "a"));
+    submit(new_job("3", "a"));
+    const auto refused = run(desk_->submit(new_job("4", "a")));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().field, "queued_jobs");
+    submit(new_job("5", "b"));
+    pass(5s);
+    EXPECT_EQ(runner_.order, "125") << "a waits for its own jobs, b for nobody";
+    limits_["a"].running_max = 3;
+    submit(new_job("6", "c"));
+    pass(1s);
+    EXPECT_NE(runner_.order.find("3"), std::string::npos) << "a new limit works at once";
+}
+
+TEST_F(DeskTest, ThoseOnTheirWayIntoTheStoreCount) {
+    limits_["a"] = {.running_max = 1, .queued_max = 2, .weight = 1};
+    runner_.time = 10s;
+    submit(new_job("0", "a"));
+    pass(100ms);
+    std::vector<Task<Result<api::Submitted>>> tasks;
+    for (const auto* name : {"1", "2", "3", "4"}) {
+        tasks.push_back(desk_->submit(new_job(name, "a")));
+    }
+    struct All {
+        static Task<Result<int>> run(std::vector<Task<Result<api::Submitted>>> tasks) {
+            int taken = 0;
+            for (const auto& one : co_await all_of(std::move(tasks))) {
+                taken += one ? 1 : 0;
+            }
+            co_return taken;
+        }
+    };
+    EXPECT_EQ(run(All::run(std::move(tasks))), 2);
+}
+
+TEST_F(DeskTest, AWeightGivesMoreTurns) {
+    settings_.running_max = 1;
+    limits_["a"].weight = 3;
+    stop();
+    start();
+    submit(new_job("x", "z"));
+    for (int i = 0; i < 6; ++i) {
+        submit(new_job("a", "a"));
+        submit(new_job("b", "b"));
+    }
+    pass(900ms);
+    const auto first = runner_.order.substr(1, 8);
+    EXPECT_EQ(std::ranges::count(first, 'a'), 6) << runner_.order;
 }
 
 TEST_F(DeskTest, RefusesWhatCannotBeDoneInTime) {

@@ -32,11 +32,11 @@ bool FairQueue::push(Entry entry) {
     return true;
 }
 
-std::optional<FairQueue::Entry> FairQueue::pop(std::size_t running_max) {
+std::optional<FairQueue::Entry> FairQueue::pop(const RunningMax& running_max) {
     for (auto turn = turns_.begin(); turn != turns_.end(); ++turn) {
         const FlowKey key = turn->second;
         auto& owner = owners_[key.first];
-        if (owner.running >= running_max) {
+        if (owner.running >= running_max(key.first)) {
             continue;
         }
         turns_.erase(turn);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -26,8 +27,13 @@ class FairQueue {
 
     // False: an entry of that id is in it already.
     bool push(Entry entry);
-    // The next job of an owner who runs fewer than `running_max` jobs; it counts as running until release().
-    std::optional<Entry> pop(std::size_t running_max);
+    // How many jobs of an owner may run at once.
+    using RunningMax = std::function<std::size_t(const std::string& owner)>;
+    // The next job of an owner who runs fewer than that; it counts as running until release().
+    std::optional<Entry> pop(const RunningMax& running_max);
+    std::optional<Entry> pop(std::size_t running_max) {
+        return pop([running_max](const std::string&) { return running_max; });
+    }
     // A job that pop() gave is over, or back.
     void release(const std::string& owner);
     bool remove(const std::string& id);

@@ -38,12 +38,12 @@ void ArtifactsApi::add_routes(Router& router) {
     router.add<ArtifactsApi>(
         *this,
         {
-            {"POST", "/v1/artifacts", RouteKind::kJob, &ArtifactsApi::upload},
-            {"GET", "/v1/artifacts", RouteKind::kPage, &ArtifactsApi::list},
-            {"GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show},
-            {"DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase},
-            {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content},
-            {"GET", "/v1/artifacts/{}/files/{*}", RouteKind::kPage, &ArtifactsApi::inside},
+            {"POST", "/v1/artifacts", RouteKind::kIntake, &ArtifactsApi::upload, Access::kArtifacts},
+            {"GET", "/v1/artifacts", RouteKind::kPage, &ArtifactsApi::list, Access::kArtifacts},
+            {"GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show, Access::kArtifacts},
+            {"DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase, Access::kArtifacts},
+            {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content, Access::kArtifacts},
+            {"GET", "/v1/artifacts/{}/files/{*}", RouteKind::kPage, &ArtifactsApi::inside, Access::kArtifacts},
         }
     );
 }
@@ -148,7 +148,7 @@ Task<Answer> ArtifactsApi::upload(Call& call) {
 
 Task<Result<job::ArtifactRecord>> ArtifactsApi::find(Call& call) {
     auto record = co_await index_.find(call.parameters.front());
-    if (record && record->owner != call.owner) {
+    if (record && !call.sees(record->owner)) {
         co_return fail(Errc::kNotFound, "there is no such file", "id");
     }
     co_return record;

@@ -34,6 +34,8 @@ Answer job_error(Error error) {
                 error.message = "No sessions available: " + error.message;
             }
             return error_answer(error, 503);
+        case Errc::kForbidden:
+            return error_answer(error, 403);
         default:
             return error_answer(error, 500);
     }
@@ -99,7 +101,7 @@ Task<Answer> LiveIngest::push(Call& call) {
     if (source->size.width <= 0 && headers->resolution) {
         source->size = *headers->resolution;  // for the playlists only
     }
-    auto push = streams_.begin(*target, headers->config, *source);
+    auto push = streams_.begin(*target, headers->config, *source, call.owner);
     if (!push) {
         co_return job_error(std::move(push.error()));
     }

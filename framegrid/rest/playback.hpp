@@ -17,6 +17,8 @@ class Playback {
     Task<Answer> segment(Call& call);  // /stream/{name}/{rendition}/{index}.ts
 
   private:
+    // nullptr also when the caller is known and the stream is somebody else's.
+    const HlsWindow* window_of(const Call& call, const std::string& stream) const;
     const StreamTable& streams_;
     const ResultsStore& results_;
 };

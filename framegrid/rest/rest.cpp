@@ -7,6 +7,8 @@
 #include <framegrid/http/multipart.hpp>
 #include <framegrid/rest/ai_jobs.hpp>
 #include <framegrid/rest/artifacts_api.hpp>
+#include <framegrid/rest/cors.hpp>
+#include <framegrid/rest/gate.hpp>
 #include <framegrid/rest/live_ingest.hpp>
 #include <framegrid/rest/playback.hpp>
 #include <framegrid/rest/results_store.hpp>
@@ -70,16 +72,19 @@ class Outcome {
 class Rest::Impl {
   public:
     Impl(RestPorts ports, RestSettings settings);
-    Task<void> handle(http::Exchange& exchange);
+    Task<void> handle(http::Exchange& exchange, const Router& router);
+    const Router& router() const { return router_; }
+    const Router& admin_router() const { return admin_router_; }
     Task<Result<bool>> serve();
     RestStats stats() const;
 
   private:
     void add_routes();
-    Task<Answer> answer_to(Call& call);
+    void add_operator_pages(Router& router);
+    Task<Answer> answer_to(Call& call, const Router& router);
     Task<Answer> run_job(const Route& route, Call& call);
     Answer unknown_path(const Call& call) const;
-    void add_common_headers(const Call& call, http::Headers& headers) const;
+    void add_common_headers(const Call& call, const Router& router, http::Headers& headers) const;
     Task<Result<void>> send(http::Exchange& exchange, Answer answer);
     void log_answer(const Call& call, int status, std::size_t bytes, TimePoint began) const;
 
@@ -103,7 +108,10 @@ class Rest::Impl {
     Playback playback_;
     std::optional<JobsApi> jobs_;
     std::optional<ArtifactsApi> artifacts_;
+    Cors cors_;
+    Gate gate_;
     Router router_;
+    Router admin_router_;
 };
 
 Rest::Impl::Impl(RestPorts ports, RestSettings settings)
@@ -121,7 +129,9 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
           ports_.gateway, results_, ports_.pool, ports_.clock, ports_.random, settings_.ai,
           settings_.upload_time_max, settings_.public_url, ports_.log
       ),
-      playback_(streams_, results_) {
+      playback_(streams_, results_),
+      cors_(settings_.cors_origins),
+      gate_(ports_.authenticator, ports_.clock) {
     if (const auto& jobs = ports_.jobs) {
         JobsApiSettings jobs_settings;
         jobs_settings.body_bytes_max = settings_.ai.body_bytes_max;
@@ -142,41 +152,53 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
 void Rest::Impl::add_routes() {
     const auto push = [this](Call& call) { return ingest_.push(call); };
     router_.add({"POST", "/echo", RouteKind::kJob, [this](Call& call) { return echo(call); }});
-    router_.add({"PUT", "/live/{*}", RouteKind::kJob, push});
-    router_.add({"POST", "/live/{*}", RouteKind::kJob, push});
+    router_.add({"PUT", "/live/{*}", RouteKind::kJob, push, Access::kLive});
+    router_.add({"POST", "/live/{*}", RouteKind::kJob, push, Access::kLive});
     for (const auto& spec : job::pipelines()) {
         router_.add({"POST", "/" + std::string(spec.name), RouteKind::kJob, [this, &spec](Call& call) {
                          return ai_jobs_.post(call, spec);
                      }});
     }
-    router_.add({"GET", "/stream/{}", RouteKind::kPage, [this](Call& call) { return playback_.master(call); }}
+    const auto playback = settings_.playback_open ? Access::kOpen : Access::kJobs;
+    router_.add<Playback>(
+        playback_,
+        {
+            {"GET", "/stream/{}", RouteKind::kPage, &Playback::master, playback},
+            {"GET", "/stream/{}/{}", RouteKind::kPage, &Playback::file, playback},
+            {"GET", "/stream/{}/{}/{}", RouteKind::kPage, &Playback::segment, playback},
+        }
     );
-    router_.add({"GET", "/stream/{}/{}", RouteKind::kPage, [this](Call& call) {
-                     return playback_.file(call);
-                 }});
-    router_.add({"GET", "/stream/{}/{}/{}", RouteKind::kPage, [this](Call& call) {
-                     return playback_.segment(call);
-                 }});
-    router_.add({"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }});
-    router_.add({"GET", "/status", RouteKind::kPage, [this](Call&) { return status(); }});
-    router_.add({"GET", "/metrics", RouteKind::kPage, [this](Call&) { return metrics(); }});
-    router_.add({"GET", "/", RouteKind::kPage, [this](Call&) { return help(); }});
+    const auto help_page = [this](Call&) { return help(); };
+    router_.add({"GET", "/", RouteKind::kPage, help_page, Access::kOpen});
+    router_.add({"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }, Access::kOpen});
+    if (gate_.open()) {
+        add_operator_pages(router_);
+    }
+    admin_router_.add(
+        {"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }, Access::kOpen}
+    );
+    add_operator_pages(admin_router_);
     if (jobs_) {
         jobs_->add_routes(router_);
         artifacts_->add_routes(router_);
     }
 }
 
-Task<void> Rest::Impl::handle(http::Exchange& exchange) {
+void Rest::Impl::add_operator_pages(Router& router) {
+    router.add({"GET", "/status", RouteKind::kPage, [this](Call&) { return status(); }, Access::kOpen});
+    router.add({"GET", "/metrics", RouteKind::kPage, [this](Call&) { return metrics(); }, Access::kOpen});
+}
+
+Task<void> Rest::Impl::handle(http::Exchange& exchange, const Router& router) {
     Outcome outcome(stats_);
     const TimePoint began = ports_.clock.now();
     Call call{exchange, request_id_of(exchange.head.headers, ports_.random), {}, MemoryLease(memory_), {}};
     call.trace_id = trace_id_of(exchange.head.headers, ports_.random);
-    call.start = [this, &call](http::ResponseHead head) {
-        add_common_headers(call, head.headers);
+    call.start = [this, &call, &router](http::ResponseHead head) {
+        add_common_headers(call, router, head.headers);
         return call.exchange.response.start(std::move(head));
     };
-    Answer answer = co_await answer_to(call);
+    Answer answer = co_await answer_to(call, router);
     const int status = answer.status;
     const std::size_t bytes = call.bytes_out + http::total_size(answer.body);
     if (exchange.response.started() && status >= 400) {
@@ -184,7 +206,7 @@ Task<void> Rest::Impl::handle(http::Exchange& exchange) {
         log_answer(call, status, bytes, began);
         co_return;  // without an end: the client sees that something is missing
     }
-    add_common_headers(call, answer.headers);
+    add_common_headers(call, router, answer.headers);
     auto sent = co_await send(exchange, std::move(answer));
     if (sent) {
         outcome.sent(status);
@@ -194,9 +216,9 @@ Task<void> Rest::Impl::handle(http::Exchange& exchange) {
     log_answer(call, sent ? status : 499, bytes, began);
 }
 
-Task<Answer> Rest::Impl::answer_to(Call& call) {
+Task<Answer> Rest::Impl::answer_to(Call& call, const Router& router) {
     const auto& head = call.exchange.head;
-    Match match = router_.find(head.method, head.path());
+    Match match = router.find(head.method, head.path());
     if (match.route == nullptr) {
         if (match.allow.empty()) {
             co_return unknown_path(call);
@@ -213,7 +235,10 @@ Task<Answer> Rest::Impl::answer_to(Call& call) {
         co_return answer;
     }
     call.parameters = std::move(match.parameters);
-    if (match.route->kind == RouteKind::kJob) {
+    if (auto refusal = co_await gate_.admit(call, *match.route)) {
+        co_return *std::move(refusal);
+    }
+    if (match.route->kind != RouteKind::kPage) {
         co_return co_await run_job(*match.route, call);
     }
     co_return co_await match.route->endpoint(call);
@@ -250,24 +275,15 @@ Answer Rest::Impl::unknown_path(const Call& call) const {
     return error_answer(make_error(Errc::kNotFound, "nothing is served at " + printable(head.path(), 100)));
 }
 
-void Rest::Impl::add_common_headers(const Call& call, http::Headers& headers) const {
+void Rest::Impl::add_common_headers(const Call& call, const Router& router, http::Headers& headers) const {
     const auto& head = call.exchange.head;
     headers.set("x-request-id", call.request_id);
     headers.set("x-trace-id", call.trace_id);
-    const bool is_public = settings_.allow_cors || head.path().starts_with("/stream/");
-    if (!is_public) {
-        return;
+    for (const auto& [name, value] : call.limit_headers.fields()) {
+        headers.set(name, value);
     }
-    headers.set("access-control-allow-origin", "*");
-    if (head.method == "OPTIONS") {
-        headers.set("access-control-allow-methods", "GET, HEAD, POST, PUT, OPTIONS");
-        headers.set("access-control-max-age", "86400");
-        if (const auto wanted = head.headers.get("access-control-request-headers")) {
-            headers.set("access-control-allow-headers", std::string(*wanted));
-        }
-    } else {
-        headers.set("access-control-expose-headers", "x-request-id, x-seed, retry-after");
-    }
+    const bool is_preflight = head.method == "OPTIONS";
+    cors_.add_headers(head, is_preflight ? router.find(head.method, head.path()).allow : "", headers);
 }
 
 Task<Result<void>> Rest::Impl::send(http::Exchange& exchange, Answer answer) {
@@ -296,11 +312,13 @@ void Rest::Impl::log_answer(const Call& call, int status, std::size_t bytes, Tim
     }
     const auto& head = call.exchange.head;
     const auto took = milliseconds(ports_.clock.now() - began);
-    const std::initializer_list<LogField> fields{{"method", head.method}, {"path", head.path()},
-                                                 {"status", status},      {"bytes_in", call.bytes_in},
-                                                 {"bytes_out", bytes},    {"took_ms", took},
-                                                 {"peer", head.peer},     {"request", call.request_id},
-                                                 {"trace", call.trace_id}};
+    const std::initializer_list<LogField> fields{
+        {"method", head.method},  {"path", head.path()},
+        {"status", status},       {"bytes_in", call.bytes_in},
+        {"bytes_out", bytes},     {"took_ms", took},
+        {"peer", head.peer},      {"request", call.request_id},
+        {"trace", call.trace_id}, {"key", call.permit ? call.permit->subject : ""}
+    };
     if (level == LogLevel::kWarn) {
         ports_.log.warn("rest.request_failed", fields);
     } else {
@@ -395,6 +413,7 @@ RestStats Rest::Impl::stats() const {
     out.results = results_.size();
     out.results_bytes = results_.bytes();
     out.ingest = ingest_.stats();
+    out.gate = gate_.stats();
     return out;
 }
 
@@ -404,7 +423,11 @@ Rest::Rest(RestPorts ports, RestSettings settings)
 Rest::~Rest() = default;
 
 http::Handler Rest::handler() {
-    return [this](http::Exchange& exchange) { return impl_->handle(exchange); };
+    return [this](http::Exchange& exchange) { return impl_->handle(exchange, impl_->router()); };
+}
+
+http::Handler Rest::admin_handler() {
+    return [this](http::Exchange& exchange) { return impl_->handle(exchange, impl_->admin_router()); };
 }
 
 Task<Result<bool>> Rest::serve() {

@@ -9,6 +9,7 @@
 #include <framegrid/base/log.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/http/message.hpp>
+#include <framegrid/rest/authenticator.hpp>
 #include <framegrid/rest/jobs_api.hpp>
 #include <framegrid/rest/settings.hpp>
 #include <framegrid/rest/status_pages.hpp>
@@ -29,6 +30,9 @@ struct RestPorts {
     std::function<void(MetricsWriter&)> metrics;
     // Without them there is no /v1/jobs.
     std::optional<JobPorts> jobs{};
+    // nullptr: everybody may do everything. Else the pages for operators (/status, /metrics) are served by
+    // admin_handler() alone.
+    Authenticator* authenticator = nullptr;
 };
 
 // Single-threaded, on ports.executor. Outlives every request that its handler serves.
@@ -41,6 +45,8 @@ class Rest {
 
     // Refers to this object.
     http::Handler handler();
+    // The operator's pages, for a listener that the public cannot reach. Refers to this object.
+    http::Handler admin_handler();
     // Ends idle streams and drops old results, until cancelled.
     Task<Result<bool>> serve();
     RestStats stats() const;

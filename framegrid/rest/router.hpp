@@ -2,10 +2,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include <framegrid/account/usage.hpp>
 #include <framegrid/http/message.hpp>
 #include <framegrid/rest/admission.hpp>
 #include <framegrid/rest/answer.hpp>
@@ -25,6 +27,12 @@ struct Call {
     std::string owner = {};     // whose jobs and files these are; empty: no authentication
     std::size_t bytes_in = 0;   // of the request's body
     std::size_t bytes_out = 0;  // written by the endpoint itself
+    std::optional<account::Permit> permit = {};  // of whoever asked; nullopt: no authentication
+    account::Usage::Running running = {};        // counts while the answer is being made
+    http::Headers limit_headers = {};            // of the answer: how much is left
+    // Whether what belongs to `whose` exists for the caller.
+    bool sees(const std::string& whose) const { return whose == owner || is_admin(); }
+    bool is_admin() const { return permit && permit->scopes.has(account::Scope::kAdmin); }
     const http::Headers& headers() const { return exchange.head.headers; }
 };
 
@@ -32,8 +40,17 @@ struct Call {
 using Endpoint = std::function<Task<Answer>(Call&)>;
 
 enum class RouteKind : std::uint8_t {
-    kPage,  // cheap; always answered
-    kJob,   // counts against the limit of concurrent jobs
+    kPage,    // cheap; always answered
+    kJob,     // counts against the limit of concurrent jobs
+    kIntake,  // the same for this process, but no running job of its owner: what it brings is kept
+};
+
+// What a caller needs when there is authentication. GET and HEAD need the scope to read.
+enum class Access : std::uint8_t {
+    kJobs,  // jobs:read or jobs:write
+    kArtifacts,
+    kLive,  // live:write
+    kOpen,  // nothing
 };
 
 struct Route {
@@ -41,6 +58,7 @@ struct Route {
     std::string pattern;  // "/stream/{}/{}": {} is one segment; a final {*} is everything that is left
     RouteKind kind = RouteKind::kPage;
     Endpoint endpoint;
+    Access access = Access::kJobs;  // a route that says nothing is not open
 };
 
 struct Match {
@@ -62,13 +80,15 @@ class Router {
         std::string pattern;
         RouteKind kind = RouteKind::kPage;
         Task<Answer> (Api::*serve)(Call&) = nullptr;
+        Access access = Access::kJobs;
     };
     template <class Api>
     void add(Api& api, std::initializer_list<Method<Api>> methods) {
         for (const auto& one : methods) {
-            add({one.method, one.pattern, one.kind, [&api, serve = one.serve](Call& call) {
-                     return (api.*serve)(call);
-                 }});
+            add(
+                {one.method, one.pattern, one.kind,
+                 [&api, serve = one.serve](Call& call) { return (api.*serve)(call); }, one.access}
+            );
         }
     }
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <map>
 #include <string>
+#include <vector>
 
 #include <framegrid/media/profile.hpp>
 #include <framegrid/rest/streams.hpp>
@@ -40,7 +41,12 @@ struct RestSettings {
     std::string version = "0";
     std::string
         public_url;  // "https://media.example": origin of result URLs; empty: as the request addressed us
-    bool allow_cors = false;                  // /stream/ allows it always: players run in browsers
+    // With authentication: /stream/ without a key, because players send none. False: streams to their owners
+    // only, results to whoever has a key and knows the URL.
+    bool playback_open = true;
+    // Origins whose pages may use the API ("https://app.example", or "*"); /stream/ allows all of them
+    // always, because players run in browsers.
+    std::vector<std::string> cors_origins{};
     std::size_t jobs_max = 2'000;             // requests of jobs at once; more get 503
     std::size_t memory_bytes_max = 2u << 30;  // request and result bodies at once; more get 503
     Duration upload_time_max = std::chrono::minutes(5);

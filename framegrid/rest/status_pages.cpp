@@ -16,6 +16,14 @@ void dump(MetricsWriter& out, const RestStats& stats) {
     out.counter("framegrid_rest_requests_total", stats.server_errors, {{"result", "server_error"}});
     out.counter("framegrid_rest_requests_total", stats.aborted, {{"result", "aborted"}});
     out.counter("framegrid_rest_refused_total", stats.refused);
+    const auto turned_away = [&out](std::uint64_t count, std::string_view why) {
+        out.counter("framegrid_rest_turned_away_total", count, {{"reason", why}});
+    };
+    turned_away(stats.gate.unauthorized, "unauthorized");
+    turned_away(stats.gate.forbidden, "forbidden");
+    turned_away(stats.gate.over_rate, "rate");
+    turned_away(stats.gate.over_jobs, "concurrent_jobs");
+    turned_away(stats.gate.undecided, "undecided");
     out.counter("framegrid_rest_received_bytes_total", stats.bytes_in);
     out.counter("framegrid_rest_sent_bytes_total", stats.bytes_out);
     out.counter("framegrid_rest_segments_total", stats.ingest.segments);

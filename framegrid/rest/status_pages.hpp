@@ -5,6 +5,7 @@
 #include <string>
 
 #include <framegrid/gateway/gateway.hpp>
+#include <framegrid/rest/gate.hpp>
 #include <framegrid/rest/live_ingest.hpp>
 #include <framegrid/runtime/metrics.hpp>
 
@@ -26,6 +27,7 @@ struct RestStats {
     std::size_t results = 0;
     std::size_t results_bytes = 0;
     IngestStats ingest;
+    GateStats gate;
 };
 void dump(MetricsWriter& out, const RestStats& stats);
 

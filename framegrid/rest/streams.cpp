@@ -55,9 +55,12 @@ void Push::complete(std::vector<Blob> renditions, std::int64_t duration_ms) {
     stream_->hls.complete(seq_, std::move(item));
 }
 
-Result<std::shared_ptr<Stream>> StreamTable::make(const std::string& name) {
+Result<std::shared_ptr<Stream>> StreamTable::make(const std::string& name, const std::string& owner) {
     const auto known = streams_.find(name);
     const bool is_live = known != streams_.end() && !known->second->ended_at;
+    if (is_live && known->second->owner != owner) {
+        return fail(Errc::kForbidden, "a stream of that name is being pushed by somebody else", "stream");
+    }
     if (is_live) {
         return known->second;
     }
@@ -71,6 +74,7 @@ Result<std::shared_ptr<Stream>> StreamTable::make(const std::string& name) {
         streams_.erase(ended);
     }
     auto stream = std::make_shared<Stream>(name, settings_.hls, total_);
+    stream->owner = owner;
     streams_[name] = stream;
     return stream;
 }
@@ -101,9 +105,10 @@ void StreamTable::start_group(
 }
 
 Result<Push> StreamTable::begin(
-    const PushTarget& target, const std::optional<PushConfig>& config, const api::ProbeResult& source
+    const PushTarget& target, const std::optional<PushConfig>& config, const api::ProbeResult& source,
+    const std::string& owner
 ) {
-    FG_TRY(stream, make(target.stream));
+    FG_TRY(stream, make(target.stream, owner));
     if (stream->generation == 0) {
         stream->timeout_multiplier = config ? config->timeout_multiplier : 1;
         auto ladder = config && config->profiles ? *config->profiles : media::default_profiles();
@@ -139,6 +144,11 @@ std::vector<std::string> StreamTable::sweep() {
 const HlsWindow* StreamTable::playlists(const std::string& name) const {
     const auto known = streams_.find(name);
     return known == streams_.end() ? nullptr : &known->second->hls;
+}
+
+std::string StreamTable::owner_of(const std::string& name) const {
+    const auto known = streams_.find(name);
+    return known == streams_.end() ? std::string() : known->second->owner;
 }
 
 }  // namespace framegrid::rest

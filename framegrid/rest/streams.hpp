@@ -26,6 +26,7 @@ struct Stream {
     Stream(std::string stream_name, HlsSettings settings, HlsTotal& total)
         : name(std::move(stream_name)), hls(settings, total) {}
     std::string name;
+    std::string owner;        // who pushed its first segment
     std::string manifest_id;  // of the current rendition group
     int generation = 0;       // rendition groups so far
     std::vector<media::VideoProfile> profiles;
@@ -69,19 +70,23 @@ class StreamTable {
     StreamTable(StreamSettings settings, Clock& clock) : settings_(settings), clock_(clock) {}
 
     // Makes the stream on its first segment. A later segment with another ladder starts a new rendition
-    // group: other sessions at the orchestrators, a discontinuity for players. kCapacity: streams_max.
+    // group: other sessions at the orchestrators, a discontinuity for players. kCapacity: streams_max;
+    // kForbidden: a stream of that name runs and is another owner's.
     Result<Push> begin(
-        const PushTarget& target, const std::optional<PushConfig>& config, const api::ProbeResult& source
+        const PushTarget& target, const std::optional<PushConfig>& config, const api::ProbeResult& source,
+        const std::string& owner = {}
     );
     // Ends idle streams and forgets ended ones. Returns the manifest ids of groups that are over.
     std::vector<std::string> sweep();
     // nullptr when unknown or forgotten.
     const HlsWindow* playlists(const std::string& name) const;
+    // Empty when unknown or forgotten.
+    std::string owner_of(const std::string& name) const;
     std::size_t size() const { return streams_.size(); }
     std::size_t hls_bytes() const { return total_.bytes; }
 
   private:
-    Result<std::shared_ptr<Stream>> make(const std::string& name);
+    Result<std::shared_ptr<Stream>> make(const std::string& name, const std::string& owner);
     void start_group(
         Stream& stream, std::vector<media::VideoProfile> profiles, media::Container container,
         media::Size source

@@ -163,7 +163,18 @@ class RestTest : public testing::Test {
     Rest& rest() {
         if (!rest_) {
             rest_.emplace(
-                RestPorts{loop_.get_executor(), clock_, random_, Logger{}, pool_, gateway_, probe_, {}},
+                RestPorts{
+                    loop_.get_executor(),
+                    clock_,
+                    random_,
+                    Logger{},
+                    pool_,
+                    gateway_,
+                    probe_,
+                    {},
+                    {},
+                    authenticator_
+                },
                 settings_
             );
         }
@@ -196,7 +207,8 @@ class RestTest : public testing::Test {
             head.headers.add(field.name, field.value);
         }
         sent->exchange.emplace(http::Exchange{std::move(head), sent->body, sent->response});
-        EXPECT_TRUE(group_.spawn(drive(rest().handler(), *sent)));
+        auto handler = to_admin_ ? rest().admin_handler() : rest().handler();
+        EXPECT_TRUE(group_.spawn(drive(std::move(handler), *sent)));
         poll();
         return sent;
     }
@@ -232,9 +244,11 @@ class RestTest : public testing::Test {
     FakeGateway gateway_;
     FakeProbe probe_;
     RestSettings settings_;
+    Authenticator* authenticator_ = nullptr;
     std::optional<Rest> rest_;
     TaskGroup group_{loop_.get_executor(), 100};
     bool serving_ = false;
+    bool to_admin_ = false;  // requests go to the operators' listener
 };
 
 }  // namespace framegrid::rest

@@ -1,6 +1,6 @@
 #include <framegrid/store_sqlite/connection.hpp>
 
-#include <iterator>
+#include <array>
 
 #include <sqlite3.h>
 
@@ -9,9 +9,10 @@ namespace framegrid::store_sqlite {
 namespace {
 
 constexpr int kBusyTimeMs = 5'000;
-
-// Job and artifact ids sort by time, so rows are appended at the end of their tables.
-constexpr const char* kFirst = R"sql(
+// What each version of the schema adds to the one before. Job and artifact ids sort by time, so rows are
+// appended at the end of their tables.
+constexpr std::array kSchemaSteps{
+    R"sql(
 CREATE TABLE jobs (
   id TEXT PRIMARY KEY, owner TEXT NOT NULL, request TEXT NOT NULL, kind TEXT NOT NULL,
   state INTEGER NOT NULL,
@@ -45,29 +46,34 @@ CREATE TABLE artifacts (
 CREATE INDEX artifacts_of_owner ON artifacts (owner, id);
 CREATE INDEX artifacts_of_digest ON artifacts (digest);
 CREATE INDEX artifacts_expiring ON artifacts (expires);
-)sql";
-
-constexpr const char* kResults = R"sql(
+)sql",
+    R"sql(
+CREATE TABLE api_keys (
+  id TEXT PRIMARY KEY, secret TEXT NOT NULL, name TEXT NOT NULL, owner TEXT NOT NULL, scopes TEXT NOT NULL,
+  limits TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL, revoked INTEGER NOT NULL,
+  change INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX api_keys_changed ON api_keys (change);
+)sql",
+    R"sql(
 CREATE TABLE results (
   owner TEXT NOT NULL, key TEXT NOT NULL, job TEXT NOT NULL, data TEXT NOT NULL, created INTEGER NOT NULL,
   expires INTEGER NOT NULL, PRIMARY KEY (owner, key)
 ) WITHOUT ROWID;
 CREATE INDEX results_expiring ON results (expires);
-)sql";
-
-// A file's version is how many of these it has had.
-constexpr const char* kChanges[]{kFirst, kResults};
+)sql",
+};
 
 void migrate(SQLite::Database& database) {
     SQLite::Transaction transaction(database, SQLite::TransactionBehavior::IMMEDIATE);
     const int version = database.execAndGet("PRAGMA user_version").getInt();
-    if (version > std::ssize(kChanges)) {
+    if (version > static_cast<int>(kSchemaSteps.size())) {
         throw SQLite::Exception("the file was written by a newer version of framegrid", SQLITE_MISMATCH);
     }
-    for (auto i = static_cast<std::size_t>(version); i < std::size(kChanges); ++i) {
-        database.exec(kChanges[i]);
+    for (auto step = static_cast<std::size_t>(version); step < kSchemaSteps.size(); ++step) {
+        database.exec(kSchemaSteps.at(step));
+        database.exec("PRAGMA user_version = " + std::to_string(step + 1));
     }
-    database.exec("PRAGMA user_version = " + std::to_string(std::size(kChanges)));
     transaction.commit();
 }
 

@@ -1,28 +1,34 @@
 #include <framegrid/store_sqlite/sqlite_artifacts.hpp>
 #include <framegrid/store_sqlite/sqlite_results.hpp>
 #include <framegrid/store_sqlite/sqlite_jobs.hpp>
+#include <framegrid/store_sqlite/sqlite_keys.hpp>
 
 #include <fstream>
 
 #include <framegrid/api/job_store_contract_for_test.hpp>
+#include <framegrid/api/key_store_contract_for_test.hpp>
 #include <framegrid/host/files.hpp>
 #include <framegrid/runtime/manual_clock.hpp>
 
 namespace framegrid::store_sqlite {
 namespace {
 
-class SqliteBench final : public api::JobStoreBench {
+class SqliteBench final : public api::KeyStoreBench {
   public:
     SqliteBench() { reopen(); }
     api::JobStore& store() override { return *jobs_; }
+    api::KeyStore& keys() override { return *keys_; }
     Database& database() { return *database_; }
+    host::Path file() const { return directory_->path() / "jobs.sqlite"; }
     void reopen() override {
         jobs_.reset();
+        keys_.reset();
         database_.reset();
         auto opened = Database::open({.file = directory_->path() / "jobs.sqlite"});
         ASSERT_TRUE(opened) << opened.error().message;
         database_ = std::move(*opened);
         jobs_.emplace(*database_, clock_);
+        keys_.emplace(*database_);
     }
 
   private:
@@ -30,6 +36,7 @@ class SqliteBench final : public api::JobStoreBench {
     ManualClock clock_;
     std::unique_ptr<Database> database_;
     std::optional<SqliteJobs> jobs_;
+    std::optional<SqliteKeys> keys_;
 };
 
 }  // namespace
@@ -37,6 +44,9 @@ class SqliteBench final : public api::JobStoreBench {
 
 namespace framegrid::api {
 INSTANTIATE_TEST_SUITE_P(Sqlite, JobStoreContract, testing::Values(JobStoreFactory([] {
+                             return std::make_unique<store_sqlite::SqliteBench>();
+                         })));
+INSTANTIATE_TEST_SUITE_P(Sqlite, KeyStoreContract, testing::Values(KeyStoreFactory([] {
                              return std::make_unique<store_sqlite::SqliteBench>();
                          })));
 }  // namespace framegrid::api
@@ -91,6 +101,32 @@ TEST(SqliteResults, TheNewestOfAKeyUntilItExpires) {
     EXPECT_EQ(bench.run(results.forget(199, 10)), 0U);
     EXPECT_EQ(bench.run(results.forget(200, 10)), 1U);
     EXPECT_FALSE(bench.run(results.find("key_a", "k", 0)));
+}
+
+TEST(SqliteKeys, AnotherProcessSeesChanges) {
+    SqliteBench bench;
+    auto other = Database::open({.file = bench.file()});
+    ASSERT_TRUE(other);
+    SqliteKeys there(**other);
+    account::KeyRecord key;
+    key.id = "0123456789abcdef";
+    key.owner = "acme";
+    ASSERT_TRUE(bench.try_run(there.add(key)));
+    EXPECT_EQ(bench.run(bench.keys().changed_after(0, 10)).size(), 1U);
+    (void)bench.run(there.revoke(key.id, 5));
+    EXPECT_EQ(bench.run(bench.keys().changed_after(1, 10)).front().revoked_unix_ms, 5);
+}
+
+TEST(SqliteDatabase, AFileOfTheFirstVersionGetsWhatCameLater) {
+    SqliteBench bench;
+    (void)bench.run(bench.database().write([](Connection& connection) -> Result<int> {
+        connection.execute("DROP TABLE api_keys");
+        connection.execute("DROP TABLE results");
+        connection.execute("PRAGMA user_version = 1");
+        return 1;
+    }));
+    bench.reopen();
+    EXPECT_TRUE(bench.run(bench.keys().list("")).empty());
 }
 
 TEST(SqliteDatabase, OneFailureInABatchLeavesTheOthers) {

@@ -1,0 +1,125 @@
+#include <framegrid/account/spend.hpp>
+#include <framegrid/account/usage.hpp>
+
+#include <framegrid/runtime/manual_clock.hpp>
+
+#include <gtest/gtest.h>
+
+namespace framegrid::account {
+namespace {
+
+using namespace std::chrono_literals;
+
+Permit permit(const std::string& owner, Limits limits) {
+    return {owner, "subject-of-" + owner, kUserScopes, std::move(limits)};
+}
+
+TEST(TokenBucket, HoldsAMinuteAndFillsEvenly) {
+    TokenBucket bucket;
+    TimePoint now{1h};
+    for (std::uint32_t left = 6; left-- > 0;) {
+        const auto verdict = bucket.take(6, now);
+        EXPECT_TRUE(verdict.allowed);
+        EXPECT_EQ(verdict.limit, 6U);
+        EXPECT_EQ(verdict.remaining, left);
+        EXPECT_EQ(verdict.reset, (6 - left) * 10s);
+    }
+    auto refused = bucket.take(6, now);
+    EXPECT_FALSE(refused.allowed);
+    EXPECT_EQ(refused.wait, 10s);
+    EXPECT_EQ(refused.reset, 60s);
+    now += 4s;
+    refused = bucket.take(6, now);
+    EXPECT_FALSE(refused.allowed) << "a refusal takes no token, and gives none";
+    EXPECT_EQ(refused.wait, 6s);
+    now += 6s;
+    EXPECT_TRUE(bucket.take(6, now).allowed);
+    EXPECT_FALSE(bucket.take(6, now).allowed);
+    now += 60s;
+    EXPECT_TRUE(bucket.full(now));
+    EXPECT_EQ(bucket.take(6, now).remaining, 5U);
+    EXPECT_TRUE(bucket.take(0, now).allowed) << "no limit";
+}
+
+TEST(Usage, CountsEachSubjectAlone) {
+    ManualClock clock;
+    Usage usage(clock, {.subjects_max = 2});
+    const auto one = permit("one", {.requests_per_minute = 1});
+    const auto two = permit("two", {.requests_per_minute = 1});
+    const auto three = permit("three", {.requests_per_minute = 1});
+    EXPECT_TRUE(usage.count_request(one).allowed);
+    EXPECT_FALSE(usage.count_request(one).allowed);
+    EXPECT_TRUE(usage.count_request(two).allowed);
+    EXPECT_FALSE(usage.count_request(three).allowed) << "as many are counted as may be";
+    EXPECT_TRUE(usage.count_request(permit("free", {})).allowed);
+    EXPECT_EQ(usage.subjects(), 2U);
+    clock.advance(60s);
+    EXPECT_TRUE(usage.count_request(three).allowed);
+    EXPECT_EQ(usage.subjects(), 1U) << "full buckets are forgotten";
+}
+
+TEST(Usage, BoundsTheJobsOfAnOwner) {
+    ManualClock clock;
+    Usage usage(clock);
+    const auto two = permit("acme", {.running_max = 2});
+    auto first = usage.begin_job(two);
+    {
+        const auto second = usage.begin_job(two);
+        ASSERT_TRUE(second);
+        const auto third = usage.begin_job(two);
+        ASSERT_FALSE(third);
+        EXPECT_EQ(third.error().code, Errc::kCapacity);
+        EXPECT_TRUE(usage.begin_job(permit("other", {.running_max = 1})));
+    }
+    EXPECT_EQ(usage.running_of("acme"), 1U);
+    Usage::Running moved = *std::move(first);
+    EXPECT_EQ(usage.running_of("acme"), 1U);
+    moved = Usage::Running();
+    EXPECT_TRUE(usage.begin_job(permit("acme", {})));
+    EXPECT_EQ(usage.running_of("acme"), 0U);
+}
+
+TEST(SpendMeter, HoldsBackTheMostAndCountsTheCost) {
+    ManualClock clock;
+    SpendMeter meter(clock);
+    Limits limits;
+    limits.wei_per_day = Wei(100);
+    limits.wei_total = Wei(150);
+    const auto who = permit("acme", limits);
+    ASSERT_TRUE(meter.reserve(who, 60));
+    const auto refused = meter.reserve(who, 41);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().field, "wei_per_day");
+    EXPECT_EQ(refused.error().code, Errc::kForbidden);
+    EXPECT_EQ(meter.settle(who.subject, 60, 20).today, 20);
+    ASSERT_TRUE(meter.reserve(who, 80));
+    EXPECT_EQ(meter.settle(who.subject, 80, 1'000).today, 100) << "never more than was held back";
+    EXPECT_FALSE(meter.reserve(who, 1));
+    clock.advance(24h);
+    EXPECT_EQ(meter.spent(who.subject).today, 0);
+    EXPECT_EQ(meter.spent(who.subject).total, 100);
+    const auto over = meter.reserve(who, 51);
+    ASSERT_FALSE(over);
+    EXPECT_EQ(over.error().field, "wei_total");
+    EXPECT_TRUE(meter.reserve(who, 50));
+}
+
+TEST(SpendMeter, SumsDoNotWrapAndComeBack) {
+    ManualClock clock;
+    SpendMeter meter(clock);
+    const Wei most = std::numeric_limits<Wei>::max();
+    Limits limits;
+    limits.wei_total = most;
+    const auto who = permit("acme", limits);
+    meter.restore(who.subject, {.total = most - 1, .today = 0, .day = 0});
+    EXPECT_TRUE(meter.reserve(who, 1));
+    EXPECT_FALSE(meter.reserve(who, most));
+    EXPECT_FALSE(meter.reserve(who, 1));
+    EXPECT_EQ(meter.settle(who.subject, 1, 1).total, most);
+    limits.wei_total = Wei(0);
+    EXPECT_FALSE(meter.reserve(permit("poor", limits), 1));
+    EXPECT_TRUE(meter.reserve(permit("poor", limits), 0)) << "free jobs are for everybody";
+}
+
+}  // namespace
+}  // namespace framegrid::account

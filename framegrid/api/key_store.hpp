@@ -1,0 +1,36 @@
+// Port: the records of API keys. Beside the jobs in the same database; the command line and the gateway use
+// it at the same time from their own processes.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <framegrid/account/api_key.hpp>
+#include <framegrid/base/result.hpp>
+#include <framegrid/runtime/task.hpp>
+
+namespace framegrid::api {
+
+// Every change is durable when its task is done, and gets a number higher than all before it; whoever sees a
+// number has seen those below. Records are never deleted: a key that was used once can be named. Errors: kIo,
+// kNotFound.
+class KeyStore {
+  public:
+    virtual ~KeyStore() = default;
+    // kInvalidArgument (field "id") when that id is there already.
+    virtual Task<Result<void>> add(account::KeyRecord record) = 0;
+    virtual Task<Result<account::KeyRecord>> find(std::string id) = 0;
+    // Oldest first. An empty owner: everybody's.
+    virtual Task<Result<std::vector<account::KeyRecord>>> list(std::string owner) = 0;
+    // From that time on. A time that is set already is only brought forward. Returns the record afterwards.
+    virtual Task<Result<account::KeyRecord>> revoke(std::string id, std::int64_t at_unix_ms) = 0;
+    // Adds `fresh` and revokes `id` from that time on, both or neither.
+    virtual Task<Result<void>> rotate(std::string id, account::KeyRecord fresh, std::int64_t at_unix_ms) = 0;
+    // What changed after that number, in the order of changes; at most `limit`.
+    virtual Task<Result<std::vector<account::KeyRecord>>> changed_after(
+        std::uint64_t change, std::size_t limit
+    ) = 0;
+};
+
+}  // namespace framegrid::api

@@ -1,0 +1,113 @@
+// What every KeyStore must do, as tests that each implementation runs: INSTANTIATE_TEST_SUITE_P with a
+// factory.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include <framegrid/api/job_store_contract_for_test.hpp>
+#include <framegrid/api/key_store.hpp>
+
+#include <gtest/gtest.h>
+
+namespace framegrid::api {
+
+// Keys lie beside jobs.
+class KeyStoreBench : public JobStoreBench {
+  public:
+    virtual KeyStore& keys() = 0;
+};
+
+using KeyStoreFactory = std::function<std::unique_ptr<KeyStoreBench>()>;
+
+class KeyStoreContract : public testing::TestWithParam<KeyStoreFactory> {
+  protected:
+    static account::KeyRecord record(int number, const std::string& owner = "acme") {
+        account::KeyRecord out;
+        out.id = "000000000000" + std::to_string(1'000 + number);
+        out.secret_sha256.fill(static_cast<std::uint8_t>(number));
+        out.name = "key \"" + std::to_string(number) + "\"";
+        out.owner = owner;
+        out.scopes = {account::Scope::kJobsRead, account::Scope::kLiveWrite};
+        out.limits.running_max = 3;
+        out.limits.wei_total = account::Wei("100000000000000000000000");
+        out.created_unix_ms = 1'000 + number;
+        out.expires_unix_ms = 9'000;
+        return out;
+    }
+    void add(const account::KeyRecord& one) { ASSERT_TRUE(bench_->try_run(bench_->keys().add(one))); }
+    std::string ids(const std::vector<account::KeyRecord>& records) {
+        std::string out;
+        for (const auto& one : records) {
+            out += one.id.back();
+        }
+        return out;
+    }
+    std::unique_ptr<KeyStoreBench> bench_ = GetParam()();
+};
+
+TEST_P(KeyStoreContract, KeepsWholeRecords) {
+    add(record(1));
+    bench_->reopen();
+    auto kept = bench_->run(bench_->keys().find(record(1).id));
+    EXPECT_GT(kept.change, 0U);
+    kept.change = 0;
+    EXPECT_EQ(kept, record(1));
+    const auto none = bench_->try_run(bench_->keys().find("none"));
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, Errc::kNotFound);
+    const auto twice = bench_->try_run(bench_->keys().add(record(1)));
+    ASSERT_FALSE(twice);
+    EXPECT_EQ(twice.error().code, Errc::kInvalidArgument);
+    EXPECT_EQ(twice.error().field, "id");
+}
+
+TEST_P(KeyStoreContract, ListsByAgeAndOwner) {
+    add(record(2, "b"));
+    add(record(1, "a"));
+    add(record(3, "a"));
+    EXPECT_EQ(ids(bench_->run(bench_->keys().list(""))), "123");
+    EXPECT_EQ(ids(bench_->run(bench_->keys().list("a"))), "13");
+    EXPECT_EQ(ids(bench_->run(bench_->keys().list("c"))), "");
+}
+
+TEST_P(KeyStoreContract, RevocationsAreOnlyBroughtForward) {
+    add(record(1));
+    const auto id = record(1).id;
+    EXPECT_EQ(bench_->run(bench_->keys().revoke(id, 5'000)).revoked_unix_ms, 5'000);
+    EXPECT_EQ(bench_->run(bench_->keys().revoke(id, 6'000)).revoked_unix_ms, 5'000);
+    EXPECT_EQ(bench_->run(bench_->keys().revoke(id, 4'000)).revoked_unix_ms, 4'000);
+    EXPECT_EQ(bench_->run(bench_->keys().find(id)).revoked_unix_ms, 4'000);
+    EXPECT_FALSE(bench_->try_run(bench_->keys().revoke("none", 1)));
+}
+
+TEST_P(KeyStoreContract, RotationIsWholeOrNot) {
+    add(record(1));
+    EXPECT_TRUE(bench_->try_run(bench_->keys().rotate(record(1).id, record(2), 7'000)));
+    EXPECT_EQ(bench_->run(bench_->keys().find(record(1).id)).revoked_unix_ms, 7'000);
+    EXPECT_EQ(bench_->run(bench_->keys().find(record(2).id)).revoked_unix_ms, 0);
+    // The new id is taken: the old key stays as it was.
+    EXPECT_FALSE(bench_->try_run(bench_->keys().rotate(record(2).id, record(1), 8'000)));
+    EXPECT_EQ(bench_->run(bench_->keys().find(record(2).id)).revoked_unix_ms, 0);
+    EXPECT_FALSE(bench_->try_run(bench_->keys().rotate("none", record(3), 8'000)));
+    EXPECT_FALSE(bench_->try_run(bench_->keys().find(record(3).id)));
+}
+
+TEST_P(KeyStoreContract, ChangesAreFollowedByTheirNumbers) {
+    auto& keys = bench_->keys();
+    EXPECT_TRUE(bench_->run(keys.changed_after(0, 10)).empty());
+    add(record(1));
+    add(record(2));
+    add(record(3));
+    const auto first = bench_->run(keys.changed_after(0, 2));
+    EXPECT_EQ(ids(first), "12");
+    EXPECT_EQ(ids(bench_->run(keys.changed_after(first.back().change, 10))), "3");
+    const auto last = bench_->run(keys.changed_after(0, 10)).back().change;
+    (void)bench_->run(keys.revoke(record(1).id, 1));
+    EXPECT_EQ(ids(bench_->run(keys.changed_after(last, 10))), "1");
+    EXPECT_EQ(ids(bench_->run(keys.changed_after(0, 10))), "231");
+    (void)bench_->try_run(keys.rotate(record(2).id, record(4), 1));
+    EXPECT_EQ(ids(bench_->run(keys.changed_after(last, 10))), "124");
+}
+
+}  // namespace framegrid::api

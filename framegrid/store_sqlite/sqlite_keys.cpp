@@ -1,0 +1,128 @@
+#include <framegrid/store_sqlite/sqlite_keys.hpp>
+
+#include <algorithm>
+
+namespace framegrid::store_sqlite {
+
+namespace {
+
+#define FG_KEY_COLUMNS "id, secret, name, owner, scopes, limits, created, expires, revoked, change"
+// Writers of all processes come one after the other, so numbers are seen in their order.
+#define FG_NEXT_CHANGE "(SELECT coalesce(max(change), 0) + 1 FROM api_keys)"
+
+Result<account::KeyRecord> key_at(SQLite::Statement& row) {
+    account::KeyRecord out;
+    out.id = row.getColumn(0).getString();
+    FG_TRY(secret, crypto::parse_hex(row.getColumn(1).getString()));
+    if (secret.size() != out.secret_sha256.size()) {
+        return fail(Errc::kIo, "the record of the API key " + out.id + " is damaged");
+    }
+    std::ranges::copy(secret, out.secret_sha256.begin());
+    out.name = row.getColumn(2).getString();
+    out.owner = row.getColumn(3).getString();
+    out.scopes = account::known_scopes(row.getColumn(4).getString());
+    FG_TRY(limits, account::parse_limits(row.getColumn(5).getString()));
+    out.limits = limits;
+    out.created_unix_ms = row.getColumn(6).getInt64();
+    out.expires_unix_ms = row.getColumn(7).getInt64();
+    out.revoked_unix_ms = row.getColumn(8).getInt64();
+    out.change = static_cast<std::uint64_t>(row.getColumn(9).getInt64());
+    return out;
+}
+
+Result<std::vector<account::KeyRecord>> all_of_rows(SQLite::Statement& query) {
+    std::vector<account::KeyRecord> out;
+    while (query.executeStep()) {
+        FG_TRY(record, key_at(query));
+        out.push_back(std::move(record));
+    }
+    return out;
+}
+
+Result<account::KeyRecord> find_in(Connection& connection, const std::string& id) {
+    auto& query = connection.prepare("SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE id = ?");
+    query.bindNoCopy(1, id);
+    if (!query.executeStep()) {
+        return fail(Errc::kNotFound, "there is no API key with that id", "id");
+    }
+    return key_at(query);
+}
+
+Result<void> insert_into(Connection& connection, const account::KeyRecord& record) {
+    if (find_in(connection, record.id)) {
+        return fail(Errc::kInvalidArgument, "there is an API key with that id", "id");
+    }
+    auto& insert = connection.prepare("INSERT INTO api_keys (" FG_KEY_COLUMNS
+                                      ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, " FG_NEXT_CHANGE ")");
+    insert.bindNoCopy(1, record.id);
+    insert.bind(2, crypto::hex(record.secret_sha256));
+    insert.bindNoCopy(3, record.name);
+    insert.bindNoCopy(4, record.owner);
+    insert.bind(5, record.scopes.text());
+    insert.bind(6, account::limits_json(record.limits));
+    insert.bind(7, record.created_unix_ms);
+    insert.bind(8, record.expires_unix_ms);
+    insert.bind(9, record.revoked_unix_ms);
+    insert.exec();
+    return {};
+}
+
+Result<account::KeyRecord> revoke_in(Connection& connection, const std::string& id, std::int64_t at_unix_ms) {
+    FG_TRY(record, find_in(connection, id));
+    if (record.revoked_unix_ms != 0 && record.revoked_unix_ms <= at_unix_ms) {
+        return record;
+    }
+    auto& update =
+        connection.prepare("UPDATE api_keys SET revoked = ?, change = " FG_NEXT_CHANGE " WHERE id = ?");
+    update.bind(1, at_unix_ms);
+    update.bindNoCopy(2, id);
+    update.exec();
+    return find_in(connection, id);
+}
+
+}  // namespace
+
+Task<Result<void>> SqliteKeys::add(account::KeyRecord record) {
+    co_return co_await database_.write([&](Connection& connection) { return insert_into(connection, record); }
+    );
+}
+
+Task<Result<account::KeyRecord>> SqliteKeys::find(std::string id) {
+    co_return co_await database_.read([&](Connection& connection) { return find_in(connection, id); });
+}
+
+Task<Result<std::vector<account::KeyRecord>>> SqliteKeys::list(std::string owner) {
+    co_return co_await database_.read([&](Connection& connection) {
+        auto& query = connection.prepare("SELECT " FG_KEY_COLUMNS
+                                         " FROM api_keys WHERE ?1 = '' OR owner = ?1 ORDER BY created, id");
+        query.bindNoCopy(1, owner);
+        return all_of_rows(query);
+    });
+}
+
+Task<Result<account::KeyRecord>> SqliteKeys::revoke(std::string id, std::int64_t at_unix_ms) {
+    co_return co_await database_.write([&](Connection& connection) {
+        return revoke_in(connection, id, at_unix_ms);
+    });
+}
+
+Task<Result<void>> SqliteKeys::rotate(std::string id, account::KeyRecord fresh, std::int64_t at_unix_ms) {
+    co_return co_await database_.write([&](Connection& connection) -> Result<void> {
+        FG_CHECK(revoke_in(connection, id, at_unix_ms));
+        return insert_into(connection, fresh);
+    });
+}
+
+Task<Result<std::vector<account::KeyRecord>>> SqliteKeys::changed_after(
+    std::uint64_t change, std::size_t limit
+) {
+    co_return co_await database_.read([&](Connection& connection) {
+        auto& query = connection.prepare("SELECT " FG_KEY_COLUMNS
+                                         " FROM api_keys WHERE change > ? ORDER BY change LIMIT ?");
+        query.bind(1, static_cast<std::int64_t>(change));
+        query.bind(2, static_cast<std::int64_t>(limit));
+        return all_of_rows(query);
+    });
+}
+
+}  // namespace framegrid::store_sqlite
