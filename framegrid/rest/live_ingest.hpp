@@ -42,7 +42,7 @@ class LiveIngest {
         const api::ProbeResult& source;
         Blob segment;
         Push& push;
-        RenditionStream* stream;  // null: renditions are not sent before all are there
+        RenditionStream* stream = nullptr;  // null: renditions are not sent before all are there
     };
     Task<Result<api::ProbeResult>> look_into(Blob segment);
     Task<Result<Done>> run_and_stream(Call& call, Job job);
