@@ -11,6 +11,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(fg_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-reference
     -Wno-mismatched-new-delete)
 endif()
+if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # A file that another one includes may not have coroutines, as far as this warning goes.
+  target_compile_options(fg_flags INTERFACE -Wno-subobject-linkage)
+endif()
 if(FG_SANITIZE)
   target_compile_options(fg_flags INTERFACE -fsanitize=${FG_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(fg_flags INTERFACE -fsanitize=${FG_SANITIZE})

@@ -16,8 +16,8 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::int64_t kNow = 1'700'000'000'000;
-constexpr std::int64_t kNowSeconds = kNow / 1'000;
+constexpr std::int64_t kUnixNow = 1'700'000'000'000;
+constexpr std::int64_t kNowSeconds = kUnixNow / 1'000;
 
 std::string base64url(BytesView bytes) {
     auto text = crypto::base64(bytes);
@@ -75,7 +75,7 @@ class JwtTest : public testing::Test {
         return {{"iss", "https://id.example"}, {"aud", "framegrid"},      {"sub", "alice"},
                 {"exp", kNowSeconds + 60},     {"nbf", kNowSeconds - 60}, {"scope", "openid jobs:read"}};
     }
-    Result<Permit> verify(const std::string& token) const { return verify_token(token, keys_, rules_, kNow); }
+    Result<Permit> verify(const std::string& token) const { return verify_token(token, keys_, rules_, kUnixNow); }
     std::string field(const std::string& token) const {
         const auto permit = verify(token);
         EXPECT_FALSE(permit);

@@ -16,9 +16,8 @@ class MemoryResults final : public ResultIndex {
         kept_.insert_or_assign(std::move(name), std::move(result));
         co_return Result<void>{};
     }
-    Task<Result<std::optional<KeptResult>>> find(
-        std::string owner, std::string key, std::int64_t now_unix_ms
-    ) override {
+    Task<Result<std::optional<KeptResult>>> find(std::string owner, std::string key, std::int64_t now_unix_ms)
+        override {
         const auto found = kept_.find({std::move(owner), std::move(key)});
         const bool good = found != kept_.end() && found->second.expires_unix_ms > now_unix_ms;
         co_return good ? std::optional(found->second) : std::nullopt;

@@ -12,8 +12,8 @@
 #include <framegrid/rest/outgoing.hpp>
 #include <framegrid/store_sqlite/sqlite_artifacts.hpp>
 #include <framegrid/store_sqlite/sqlite_jobs.hpp>
-#include <framegrid/store_sqlite/sqlite_results.hpp>
 #include <framegrid/store_sqlite/sqlite_keys.hpp>
+#include <framegrid/store_sqlite/sqlite_results.hpp>
 
 namespace framegrid::app {
 
@@ -128,9 +128,9 @@ class LocalJobs final : public GatewayJobs {
           sender_(client_, session.clock, opened_.secret),
           work_settings_(work_settings(options)),
           work_(gateway::make_job_work(work_ports(session, peers), work_settings_)),
-          workflows_(gateway::make_workflow_work(
-              session.loop.executor(), work_ports(session, peers), work_settings_
-          )),
+          workflows_(
+              gateway::make_workflow_work(session.loop.executor(), work_ports(session, peers), work_settings_)
+          ),
           any_work_(*work_, *workflows_),
           desk_(gateway::make_job_desk(
               {session.loop.executor(), session.clock, session.random, session.log, jobs_, any_work_, sender_,
@@ -162,8 +162,8 @@ class LocalJobs final : public GatewayJobs {
 
   private:
     gateway::WorkPorts work_ports(Session& session, JobPeers peers) {
-        return {session.clock,     session.random, session.log, peers.gateway, *opened_.objects,
-                artifacts_,        results_,       fetcher_,    peers.probe,   peers.operations};
+        return {session.clock, session.random, session.log, peers.gateway, *opened_.objects,
+                artifacts_,    results_,       fetcher_,    peers.probe,   peers.operations};
     }
 
     Opened opened_;

@@ -3,6 +3,7 @@
 
 #include <framegrid/app/gateway_auth.hpp>
 #include <framegrid/app/gateway_jobs.hpp>
+#include <framegrid/app/gateway_media.hpp>
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/version.hpp>
@@ -11,19 +12,11 @@
 #include <framegrid/rest/rest.hpp>
 #include <framegrid/rest/sources.hpp>
 #include <framegrid/runtime/task_group.hpp>
-#include <framegrid/sandbox/operations.hpp>
-#include <framegrid/sandbox/pool.hpp>
-#include <framegrid/sandbox/probe.hpp>
 #include <framegrid/wire/orchestrator_client.hpp>
 
 namespace framegrid::app {
 
 namespace {
-
-constexpr std::size_t kProbesMax = 2;      // at once; each takes milliseconds
-constexpr std::size_t kOperationsMax = 2;  // at once; each may take a core for minutes
-constexpr std::uint64_t kProbeMemoryMax = 1'000'000'000;
-constexpr std::uint64_t kProbeResultMax = 1 << 20;
 
 struct GatewayOptions {
     ListenOptions listen{.listen = "127.0.0.1:9935", .tls = false, .certificate = "", .key = ""};
@@ -39,68 +32,6 @@ struct GatewayOptions {
     JobOptions jobs;
     AuthOptions auth;
     std::vector<std::string> cors_origins;
-};
-
-// A pool of executors that is started by the first work for it: an idle gateway has none.
-class OnDemandExecutors final : public api::WorkExecutor {
-  public:
-    OnDemandExecutors(Session& session, sandbox::ExecutorSettings settings)
-        : pool_(
-              {session.loop.executor(), session.clock, session.pool, session.log}, std::move(settings)
-          ) {}
-    Task<Result<api::WorkOutput>> run(api::Work work, Deadline deadline, api::WorkEvents events) override {
-        if (!std::exchange(started_, true)) {
-            pool_.warm_up();
-        }
-        return pool_.run(std::move(work), deadline, std::move(events));
-    }
-    void end_session(const std::string& session_id) override { pool_.end_session(session_id); }
-    sandbox::ExecutorStats stats() const { return pool_.stats(); }
-    Task<void> stop() { return pool_.stop(); }
-
-  private:
-    sandbox::ExecutorPool pool_;
-    bool started_ = false;
-};
-
-Result<sandbox::ExecutorSettings> executor_settings(std::string flag) {
-    FG_TRY(program, host::executable_path());
-    sandbox::ExecutorSettings settings;
-    settings.argv = {program.string(), "executor", std::move(flag)};
-    return settings;
-}
-
-// The looks into segments and files: never behind the operations of a workflow.
-Result<sandbox::ExecutorSettings> probe_settings(std::size_t queue_max) {
-    FG_TRY(settings, executor_settings("--probe"));
-    settings.executors = kProbesMax;
-    settings.memory_bytes_max = kProbeMemoryMax;
-    settings.result_bytes_max = kProbeResultMax;
-    settings.queue_max = queue_max;
-    return settings;
-}
-
-Result<sandbox::ExecutorSettings> operation_settings() {
-    FG_TRY(settings, executor_settings("--operations"));
-    settings.executors = kOperationsMax;
-    settings.warm = 0;
-    return settings;
-}
-
-// What a gateway's media processes do.
-struct Media {
-    Media(Session& session, sandbox::ExecutorSettings for_probes, sandbox::ExecutorSettings for_operations)
-        : probe_executors(session, std::move(for_probes)),
-          operation_executors(session, std::move(for_operations)) {}
-    Task<void> stop() {
-        co_await probe_executors.stop();
-        co_await operation_executors.stop();
-    }
-
-    OnDemandExecutors probe_executors;
-    OnDemandExecutors operation_executors;
-    sandbox::ExecutorProbe probe{probe_executors};
-    sandbox::ExecutorOperations operations{operation_executors};
 };
 
 gateway::Settings role_settings(const GatewayOptions& options) {
@@ -153,7 +84,7 @@ struct Stoppable {
     http::Client& client;
     GatewayAuth& auth;
     GatewayJobs& jobs;
-    Media& media;
+    GatewayMedia& media;
 };
 
 Task<void> shut_down(Stoppable all) {
@@ -194,6 +125,11 @@ Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
     return out;
 }
 
+void announce(Session& session, const std::string& uri) {
+    session.log.info("gateway.listening", {{"uri", uri}});
+    announce_ready(uri);
+}
+
 Task<Result<int>> serve(Session& session, GatewayOptions options) {
     auto listen = server_settings(options.listen);
     auto source = make_source(session, options);
@@ -216,14 +152,12 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         {session.loop.executor(), session.clock, session.random, session.log, directory, **source},
         role_settings(options)
     );
-    auto for_probes = probe_settings(rest_settings->jobs_max);
-    auto for_operations = operation_settings();
-    if (!for_probes || !for_operations) {
-        co_return fail(!for_probes ? for_probes.error() : for_operations.error());
+    auto media = GatewayMedia::make(session, rest_settings->jobs_max);
+    if (!media) {
+        co_return fail(std::move(media.error()));
     }
-    Media media(session, std::move(*for_probes), std::move(*for_operations));
     auto jobs = GatewayJobs::open(
-        session, {*role, media.probe, media.operations}, options.jobs, options.public_url
+        session, {*role, (*media)->probe(), (*media)->operations()}, options.jobs, options.public_url
     );
     if (!jobs) {
         co_return fail(std::move(jobs.error()));
@@ -239,9 +173,9 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     http::Server* serving = nullptr;
     rest::Rest api(
         {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role,
-         media.probe,
+         (*media)->probe(),
          [&serving, &media, &jobs](MetricsWriter& out) {
-             sandbox::dump(out, media.probe_executors.stats());
+             sandbox::dump(out, (*media)->probe_stats());
              (*jobs)->dump(out);
              if (serving != nullptr) {
                  http::dump(out, serving->stats());
@@ -259,11 +193,9 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     if (auto listening = admin.listen(options.auth); !listening) {
         co_return fail(std::move(listening.error()));
     }
-    const std::string uri = local_uri(*listen, server.port());
-    session.log.info("gateway.listening", {{"uri", uri}});
-    announce_ready(uri);
+    announce(session, local_uri(*listen, server.port()));
     auto services = run_services(*role, api, **jobs, authenticator);
-    auto stop = shut_down({server, admin, client, **auth, **jobs, media});
+    auto stop = shut_down({server, admin, client, **auth, **jobs, **media});
     (void)co_await with_cleanup<bool>(std::move(services), std::move(stop));
     co_return kExitOk;
 }

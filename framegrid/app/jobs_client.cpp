@@ -36,9 +36,8 @@ std::string text_in(const json::object& from, std::string_view name) {
 
 // The gateway's own words (problem details).
 Error error_of(const http::Fetched& fetched) {
-    Error error = make_error(
-        http::errc_of(fetched.status), "the gateway answered " + std::to_string(fetched.status)
-    );
+    Error error =
+        make_error(http::errc_of(fetched.status), "the gateway answered " + std::to_string(fetched.status));
     if (const auto body = object_of(fetched.body)) {
         const auto detail = text_in(*body, "detail");
         error.message = detail.empty() ? error.message : detail;
@@ -93,8 +92,9 @@ Task<Result<http::Fetched>> JobsClient::patiently(http::Request request, Deadlin
     Duration pause = kPauseFirst;
     for (;;) {
         auto fetched = co_await session_.client.fetch(request, kAnswerBytesMax, deadline);
-        const bool later = fetched ? fetched->status == 429 || fetched->status == 502 || fetched->status == 503
-                                   : fetched.error().disposition == Disposition::kRetry;
+        const bool later = fetched
+                               ? fetched->status == 429 || fetched->status == 502 || fetched->status == 503
+                               : fetched.error().disposition == Disposition::kRetry;
         if (!later || deadline.left(session_.clock) <= pause) {
             if (fetched && fetched->status >= 400) {
                 co_return fail(error_of(*fetched));
@@ -166,9 +166,7 @@ Task<Result<void>> JobsClient::cancel(std::string id, Deadline deadline) {
 }
 
 // True: the job has ended. False: the stream broke off.
-Task<Result<bool>> JobsClient::read_events(
-    std::string id, Told& told, std::string& last, Deadline deadline
-) {
+Task<Result<bool>> JobsClient::read_events(std::string id, Told& told, std::string& last, Deadline deadline) {
     auto request = request_for("GET", "/v1/jobs/" + id + "/events");
     if (!request) {
         co_return fail(std::move(request.error()));

@@ -38,7 +38,7 @@ Result<Blob> file_of(const api::MediaOperation& operation, std::string_view slot
 
 api::ImageFormat image_format(const job::Parameters& parameters) {
     const auto name = parameters.text("output_format");
-    return name == "jpeg" ? api::ImageFormat::kJpeg
+    return name == "jpeg"   ? api::ImageFormat::kJpeg
            : name == "webp" ? api::ImageFormat::kWebp
                             : api::ImageFormat::kPng;
 }
@@ -60,9 +60,7 @@ Result<std::vector<std::int64_t>> read_times(const Blob& file) {
         }
     }
     if (out.empty()) {
-        return fail(
-            Errc::kUnprocessable, "not a list of times: {\"times_ms\": [0, 1500]}", "inputs.times"
-        );
+        return fail(Errc::kUnprocessable, "not a list of times: {\"times_ms\": [0, 1500]}", "inputs.times");
     }
     std::ranges::sort(out);
     return out;
@@ -119,8 +117,7 @@ Result<Files> run_operation(const api::MediaOperation& operation, const api::Sto
     if (operation.name == "join") {
         FG_TRY(segments, files_of(operation, "segments"));
         const bool webm = parameters.text("output_format") == "webm";
-        return one(
-            media_ffmpeg::join(segments, webm ? api::VideoFormat::kWebm : api::VideoFormat::kMp4, stop)
+        return one(media_ffmpeg::join(segments, webm ? api::VideoFormat::kWebm : api::VideoFormat::kMp4, stop)
         );
     }
     if (operation.name == "scene-cuts") {

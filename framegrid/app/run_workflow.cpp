@@ -56,9 +56,7 @@ Result<json::value> number_in(const InputDecl& input, std::string_view text) {
     const auto* end = text.data() + text.size();
     const auto read = std::from_chars(text.data(), end, number);
     if (read.ec != std::errc() || read.ptr != end) {
-        return fail(
-            Errc::kInvalidArgument, input.name + " is " + workflow::to_string(input.type), "input"
-        );
+        return fail(Errc::kInvalidArgument, input.name + " is " + workflow::to_string(input.type), "input");
     }
     return json::value(number);
 }
@@ -211,8 +209,9 @@ void WorkflowRunner::show_quote(const json::object& quote) const {
         const auto& step = line.get_object();
         std::printf(
             "%-20s %8s %16s %16s  %s\n", text_of(step, "step").c_str(),
-            std::to_string(number_of(step, "items")).c_str(), std::to_string(number_of(step, "units")).c_str(),
-            text_of(step, "wei").c_str(), text_of(step, "note").c_str()
+            std::to_string(number_of(step, "items")).c_str(),
+            std::to_string(number_of(step, "units")).c_str(), text_of(step, "wei").c_str(),
+            text_of(step, "note").c_str()
         );
     }
     std::printf("%-20s %8s %16s %16s\n", "all", "", "", text_of(quote, "wei").c_str());
@@ -331,9 +330,8 @@ Task<Result<std::vector<std::string>>> WorkflowRunner::fetch(const json::object&
     co_return out;
 }
 
-int WorkflowRunner::report(
-    const json::object& job, const std::vector<std::string>& files, double seconds
-) const {
+int WorkflowRunner::report(const json::object& job, const std::vector<std::string>& files, double seconds)
+    const {
     const auto* run = job.if_contains("run");
     if (session_.common.json) {
         json::object body{{"job", text_of(job, "id")}, {"files", json::value_from(files)}};
@@ -351,7 +349,8 @@ int WorkflowRunner::report(
         const auto step = one.is_object() ? one.get_object() : json::object{};
         std::printf(
             "%-20s %8s %8s %8s %16s\n", text_of(step, "step").c_str(),
-            std::to_string(number_of(step, "done")).c_str(), std::to_string(number_of(step, "cached")).c_str(),
+            std::to_string(number_of(step, "done")).c_str(),
+            std::to_string(number_of(step, "cached")).c_str(),
             std::to_string(number_of(step, "skipped")).c_str(), text_of(step, "wei").c_str()
         );
     }

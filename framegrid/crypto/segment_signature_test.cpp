@@ -11,7 +11,7 @@ namespace {
 
 const std::vector<std::string> kProfiles{"P144p30fps16x9", "P240p30fps16x9"};
 
-PrivateKey cow() {
+PrivateKey cow_key() {
     return PrivateKey::from_bytes(keccak256(as_bytes("cow"))).value();
 }
 
@@ -30,7 +30,7 @@ TEST(SegmentSignature, Vector12) {
 }
 
 TEST(SegmentSignature, Vector13) {
-    const auto signature = cow().sign_message(segment_message("abcdef", 1234, browns(), kProfiles));
+    const auto signature = cow_key().sign_message(segment_message("abcdef", 1234, browns(), kProfiles));
     EXPECT_EQ(
         hex(signature),
         "0354ef09062347230266d23d52f162ad48c5b3358633d099b91db0ec37470023"
@@ -39,7 +39,7 @@ TEST(SegmentSignature, Vector13) {
 }
 
 TEST(SegmentSignature, Vector14) {
-    const auto key = cow();
+    const auto key = cow_key();
     const auto message = info_request_message(key.address());
     EXPECT_EQ(hex(message), "82d1147967d4d1aaa24c01b1779610c15a91166e2f2730b1d4144c99f9707abc");
     Bytes personal = to_bytes(

@@ -70,9 +70,7 @@ class Role final : public Gateway {
         const api::Artifact& artifact
     );
     Task<Result<api::AuthToken>> token_for(const JobRequest& request, market::Slot slot, Deadline deadline);
-    void learn(
-        const JobRequest& request, market::Slot slot, const api::WorkOutput& output, Duration took
-    );
+    void learn(const JobRequest& request, market::Slot slot, const api::WorkOutput& output, Duration took);
     void renew_token(const std::string& manifest_id, market::Slot slot, TimePoint now);
     bool nobody_can_confirm(Progress& progress);
     Error conclude(Progress& progress);
@@ -380,9 +378,7 @@ Task<Result<api::AuthToken>> Role::token_for(
     co_return info->auth_token;
 }
 
-void Role::learn(
-    const JobRequest& request, market::Slot slot, const api::WorkOutput& output, Duration took
-) {
+void Role::learn(const JobRequest& request, market::Slot slot, const api::WorkOutput& output, Duration took) {
     const double seconds = std::chrono::duration<double>(took).count();
     double score = seconds;
     std::optional<job::Capability> capability;

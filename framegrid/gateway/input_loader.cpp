@@ -27,9 +27,8 @@ Task<Result<Blob>> InputLoader::object(std::string digest, Deadline deadline) co
     );
 }
 
-Task<Result<Blob>> InputLoader::load(
-    std::string owner, std::string name, std::string text, Deadline deadline
-) const {
+Task<Result<Blob>> InputLoader::load(std::string owner, std::string name, std::string text, Deadline deadline)
+    const {
     const auto kind = job::input_kind(text);
     if (kind == job::InputKind::kData) {
         co_return read_data_url(text, name);

@@ -18,7 +18,6 @@ constexpr std::size_t kEventsPage = 200;
 constexpr std::size_t kForgottenAtOnce = 500;
 constexpr Duration kForgetPeriod = std::chrono::minutes(1);
 constexpr Duration kForeignWait = std::chrono::seconds(30);
-constexpr Duration kStoreRetry = std::chrono::seconds(1);
 
 class Desk final : public JobDesk {
   public:

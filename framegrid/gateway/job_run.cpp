@@ -8,7 +8,6 @@ namespace framegrid::gateway {
 namespace {
 
 constexpr std::size_t kToldMax = 32;  // events that wait to be kept; "progress" ones replace each other
-constexpr Duration kStoreRetry = std::chrono::seconds(1);
 
 bool can_wait(const Error& error) {
     return error.code == Errc::kCapacity || error.code == Errc::kUnavailable;

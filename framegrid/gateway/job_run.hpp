@@ -10,6 +10,9 @@
 
 namespace framegrid::gateway {
 
+// After the store could not keep something.
+inline constexpr Duration kStoreRetry = std::chrono::seconds(1);
+
 // How a run ended.
 enum class RunEnd : std::uint8_t {
     kOver,        // the record is final

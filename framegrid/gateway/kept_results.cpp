@@ -101,8 +101,7 @@ Task<Result<void>> KeptResults::keep_start(StepOwner owner, std::string state) c
 }
 
 Task<Result<std::optional<std::string>>> KeptResults::find_start(StepOwner owner) const {
-    auto found =
-        co_await ports_.results.find(owner.owner, start_key(owner.job_id), ports_.clock.unix_ms());
+    auto found = co_await ports_.results.find(owner.owner, start_key(owner.job_id), ports_.clock.unix_ms());
     if (!found) {
         co_return fail(std::move(found.error()));
     }

@@ -21,9 +21,8 @@ class KeptResults {
     Task<Result<void>> keep(StepOwner owner, std::string key, StepResult result) const;
     // nullopt: none, one of a file that is gone, or of a model that is `model_digest` by now (empty: not
     // known).
-    Task<Result<std::optional<FoundResult>>> find(
-        StepOwner owner, std::string key, std::string model_digest
-    ) const;
+    Task<Result<std::optional<FoundResult>>> find(StepOwner owner, std::string key, std::string model_digest)
+        const;
 
     // The state that a job began with.
     Task<Result<void>> keep_start(StepOwner owner, std::string state) const;

@@ -68,8 +68,8 @@ Task<Result<JobResult>> run_patiently(
     Duration wait = settings.wait_first;
     for (;;) {
         auto result = co_await ports.gateway.run(request, deadline);
-        const bool later = !result && (result.error().code == Errc::kCapacity ||
-                                       result.error().code == Errc::kUnavailable);
+        const bool later =
+            !result && (result.error().code == Errc::kCapacity || result.error().code == Errc::kUnavailable);
         if (!later || ports.clock.now() + wait >= deadline.at) {
             co_return result;
         }
@@ -245,9 +245,8 @@ Task<Result<StepResult>> StepRunner::run_transcode(
     co_return out;
 }
 
-Task<Result<StepResult>> StepRunner::run_local(
-    StepOwner owner, workflow::Start start, Deadline deadline
-) const {
+Task<Result<StepResult>> StepRunner::run_local(StepOwner owner, workflow::Start start, Deadline deadline)
+    const {
     const workflow::Action& action = *start.work.action;
     api::MediaOperation operation{action.name, start.work.parameters.to_json(), {}};
     std::size_t bytes = 0;
@@ -260,9 +259,8 @@ Task<Result<StepResult>> StepRunner::run_local(
             bytes += file->size();
             if (bytes > settings_.input_bytes_max) {
                 co_return fail(
-                    Errc::kTooLarge,
-                    "the files of " + action.name + " are over " + std::to_string(settings_.input_bytes_max) +
-                        " bytes together"
+                    Errc::kTooLarge, "the files of " + action.name + " are over " +
+                                         std::to_string(settings_.input_bytes_max) + " bytes together"
                 );
             }
             operation.files.push_back({input.name, std::move(*file)});

@@ -46,9 +46,8 @@ class StepRunner {
     StepRunner(const WorkPorts& ports, const WorkSettings& settings);
 
     // To its end. While nobody can do it, it waits, until the deadline. Inputs are read by their digests.
-    Task<Result<StepResult>> run(
-        StepOwner owner, workflow::Start start, StepEvents events, Deadline deadline
-    ) const;
+    Task<Result<StepResult>> run(StepOwner owner, workflow::Start start, StepEvents events, Deadline deadline)
+        const;
     // Stores a file and finds out what it is. kUnprocessable: neither a picture nor a video.
     Task<Result<StepFile>> keep_media(StepOwner owner, std::string name, Blob bytes, Deadline deadline) const;
     // What the network asks for such a step; nothing: nobody offers it.

@@ -48,7 +48,9 @@ WorkflowRun::WorkflowRun(
       owner_(std::move(owner)),
       tell_(std::move(tell)),
       // Those that are over leave a moment after the Run has heard of it.
-      group_(std::move(executor), settings.items_max + static_cast<std::size_t>(workflow::kItemsMax), ports.log) {
+      group_(
+          std::move(executor), settings.items_max + static_cast<std::size_t>(workflow::kItemsMax), ports.log
+      ) {
     for (auto& file : files) {
         files_.insert_or_assign(file.about.digest, std::move(file));
     }
@@ -190,9 +192,7 @@ void WorkflowRun::done(const workflow::Start& start, StepResult result, bool cac
     post(std::move(event));
 }
 
-void WorkflowRun::tell_item(
-    const workflow::ItemId& id, std::string_view state, const StepResult* result
-) {
+void WorkflowRun::tell_item(const workflow::ItemId& id, std::string_view state, const StepResult* result) {
     json::object data{{"step", id.step}, {"item", id.item}, {"state", state}};
     if (state == "done") {
         data["wei"] = std::to_string(result->wei);

@@ -55,9 +55,9 @@ class WorkflowRun {
     int priority_ = 0;
     std::deque<workflow::Event> events_;
     Notifier something_came_;
-    std::map<workflow::ItemId, Item> items_;                      // that run now
-    std::map<std::string, StepFile> files_;                       // by digest
-    std::map<std::string, std::int64_t, std::less<>> cached_;     // items by step
+    std::map<workflow::ItemId, Item> items_;                   // that run now
+    std::map<std::string, StepFile> files_;                    // by digest
+    std::map<std::string, std::int64_t, std::less<>> cached_;  // items by step
     std::optional<Result<workflow::Finish>> end_;
 };
 

@@ -99,16 +99,16 @@ Task<Result<Ready>> Work::make(StepOwner owner, job::Document document, Deadline
     if (document.max_price_wei && quote->wei > *document.max_price_wei) {
         co_return fail(
             Errc::kInvalidArgument,
-            "it may cost " + std::to_string(quote->wei) + " wei, which is above max_price; raise that, or name "
-            "smaller limits for the workflow's inputs",
+            "it may cost " + std::to_string(quote->wei) +
+                " wei, which is above max_price; raise that, or name "
+                "smaller limits for the workflow's inputs",
             "max_price"
         );
     }
     workflow::RunSettings limits;
     limits.running_max = settings_.items_max;
-    auto run = workflow::Run::make(
-        std::move(*workflow), std::move(inputs->values), seed, std::move(*quote), limits
-    );
+    auto run =
+        workflow::Run::make(std::move(*workflow), std::move(inputs->values), seed, std::move(*quote), limits);
     if (!run) {
         co_return fail(std::move(run.error()));
     }
@@ -153,8 +153,8 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
         co_return fail(std::move(ready.error()));
     }
     WorkflowRun run(
-        executor_, ports_, settings_, runner_, results_, std::move(ready->run), std::move(ready->files), owner,
-        std::move(tell)
+        executor_, ports_, settings_, runner_, results_, std::move(ready->run), std::move(ready->files),
+        owner, std::move(tell)
     );
     co_return co_await run.to_end(priority, deadline);
 }

@@ -23,14 +23,22 @@ using namespace std::chrono_literals;
 
 // A PNG as far as its header goes; what comes after makes it different from others.
 Blob picture(std::uint8_t side, const std::string& text) {
-    Bytes out{0x89, 'P', 'N', 'G', 13, 10, 26, 10, 0, 0, 0, 13, 'I', 'H', 'D', 'R', 0, 0, 0, side, 0, 0, 0, side};
+    Bytes out{0x89, 'P', 'N', 'G', 13, 10, 26, 10,   0, 0, 0, 13,
+              'I',  'H', 'D', 'R', 0,  0,  0,  side, 0, 0, 0, side};
     out.insert(out.end(), {8, 2, 0, 0, 0});
     out.insert(out.end(), text.begin(), text.end());
     return Blob(std::move(out));
 }
 
 Blob video(const std::string& text) {
-    return Blob::copy_of(std::string("\0\0\0\x18" "ftypisom\0\0\2\0isomiso2", 24) + text);
+    return Blob::copy_of(
+        std::string(
+            "\0\0\0\x18"
+            "ftypisom\0\0\2\0isomiso2",
+            24
+        ) +
+        text
+    );
 }
 
 // Answers with what depends on the request alone; each run takes `time`.
@@ -235,8 +243,7 @@ class WorkflowWorkTest : public testing::Test {
         return out;
     }
     WorkPorts ports() {
-        return {clock_,     random_,  {},       network_, objects_,
-                artifacts_, results_, fetcher_, probe_,   operations_};
+        return {clock_, random_, {}, network_, objects_, artifacts_, results_, fetcher_, probe_, operations_};
     }
 
     boost::asio::io_context loop_;
@@ -331,8 +338,10 @@ TEST_F(WorkflowWorkTest, WhatIsAtFaultIsNamed) {
     wanted.values = R"({"promt":"x"})";
     begin(wanted, "job_2");
     EXPECT_EQ(error().field, "inputs.promt");
-    wanted = document("workflow: x\ninputs: {film: video}\nsteps:\n  - id: cut\n    operation: split\n"
-                      "    inputs: {video: \"${inputs.film}\"}\noutputs: {parts: \"${steps.cut.outputs}\"}\n");
+    wanted = document(
+        "workflow: x\ninputs: {film: video}\nsteps:\n  - id: cut\n    operation: split\n"
+        "    inputs: {video: \"${inputs.film}\"}\noutputs: {parts: \"${steps.cut.outputs}\"}\n"
+    );
     begin(wanted, "job_3");
     EXPECT_EQ(error().field, "inputs.film");
     wanted.values = R"({"film":"https://nowhere.example/film.mp4"})";

@@ -35,8 +35,9 @@ struct Document {
     std::string webhook{};                        // http(s) URL that is told of the end
     std::string idempotency_key{};                // at most 255 printable characters
     std::string metadata = "{}";                  // the client's own JSON object, given back as it came
-    // Of workflows, transcode included: what to do as YAML or JSON text, the values of its inputs by name as a JSON object
-    // (files as in `inputs`, or lists of them; texts, numbers), and what seeds are derived from.
+    // Of workflows, transcode included: what to do as YAML or JSON text, the values of its inputs by name as
+    // a JSON object (files as in `inputs`, or lists of them; texts, numbers), and what seeds are derived
+    // from.
     std::string workflow{};
     std::string values = "{}";
     std::optional<std::int64_t> seed{};

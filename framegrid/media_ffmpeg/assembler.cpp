@@ -330,7 +330,8 @@ Result<Blob> MemoryJoin::finish(OutputFormat format) {
     if (format == OutputFormat::kWebm && !fits_webm(video_->parameters->codec_id)) {
         return fail(
             Errc::kUnsupported,
-            std::string("WebM does not take ") + avcodec_get_name(video_->parameters->codec_id) + "; join as mp4",
+            std::string("WebM does not take ") + avcodec_get_name(video_->parameters->codec_id) +
+                "; join as mp4",
             "output_format"
         );
     }

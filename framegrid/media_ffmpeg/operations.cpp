@@ -214,9 +214,8 @@ Result<api::Artifact> picture_sheet(
             FG_TRY(image, decode_still_image(picture, kPixelsMax));
             // Small at once: hundreds of large pictures would not fit.
             const int width = std::min(tile_width, image.width);
-            const auto height = std::clamp<std::int64_t>(
-                std::int64_t{image.height} * width / image.width, 1, kSheetSideMax
-            );
+            const auto height =
+                std::clamp<std::int64_t>(std::int64_t{image.height} * width / image.width, 1, kSheetSideMax);
             FG_TRY(small, FfmpegMediaCodec().resize(image, {width, static_cast<int>(height)}));
             tiles.push_back({std::to_string(tiles.size() + 1), std::move(small)});
         }

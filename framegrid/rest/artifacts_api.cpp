@@ -43,7 +43,8 @@ void ArtifactsApi::add_routes(Router& router) {
             {"GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show, Access::kArtifacts},
             {"DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase, Access::kArtifacts},
             {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content, Access::kArtifacts},
-            {"GET", "/v1/artifacts/{}/files/{*}", RouteKind::kPage, &ArtifactsApi::inside, Access::kArtifacts},
+            {"GET", "/v1/artifacts/{}/files/{*}", RouteKind::kPage, &ArtifactsApi::inside, Access::kArtifacts
+            },
         }
     );
 }

@@ -29,7 +29,7 @@ struct JobsApiSettings {
     Duration wait_max = std::chrono::minutes(10);  // of Prefer: wait
     Duration upload_time_max = std::chrono::minutes(5);
     Duration quote_time_max = std::chrono::minutes(2);  // inputs are read for it
-    std::string public_url;  // as RestSettings
+    std::string public_url;                             // as RestSettings
 };
 
 // Lives as long as the Rest.

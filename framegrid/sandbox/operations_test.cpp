@@ -39,7 +39,8 @@ TEST(OperationWork, LengthsThatDoNotFitAreRefused) {
     for (const char* files :
          {R"([{"slot":"a","bytes":10}])", R"([{"slot":"a","bytes":9},{"slot":"a","bytes":1}])",
           R"([{"slot":"a","bytes":-1}])", R"([{"slot":"a","bytes":8}])", R"([{"slot":1,"bytes":9}])", R"({})",
-          R"([{"bytes":9}])", R"([9])", R"([{"slot":"a","bytes":18446744073709551615},{"slot":"a","bytes":10}])"}) {
+          R"([{"bytes":9}])", R"([9])",
+          R"([{"slot":"a","bytes":18446744073709551615},{"slot":"a","bytes":10}])"}) {
         ai.parameters = std::string(R"({"parameters":{},"files":)") + files + "}";
         EXPECT_FALSE(parse_operation(work)) << files;
     }

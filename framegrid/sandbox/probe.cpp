@@ -75,8 +75,8 @@ Result<api::WorkOutput> probe_output(const api::ProbeResult& found) {
         return fail(Errc::kUnprocessable, "the file's streams are described by impossible values");
     }
     const std::string line = fmt::format(
-        "{} {} {} {} {} {} {}", or_none(found.video_codec), or_none(found.audio_codec), or_none(found.pixel_format),
-        found.size.width, found.size.height, found.duration_ms, found.frames
+        "{} {} {} {} {} {} {}", or_none(found.video_codec), or_none(found.audio_codec),
+        or_none(found.pixel_format), found.size.width, found.size.height, found.duration_ms, found.frames
     );
     api::WorkOutput output;
     output.artifacts.push_back(
@@ -100,14 +100,8 @@ Result<api::ProbeResult> parse_probe_output(const api::WorkOutput& output) {
     if (!width || !height || !duration_ms || !frames) {
         return fail(Errc::kProtocol, "the answer to a probe has no size");
     }
-    api::ProbeResult found{
-        name_in((*fields)[0]),
-        name_in((*fields)[1]),
-        name_in((*fields)[2]),
-        {*width, *height},
-        *duration_ms,
-        *frames
-    };
+    api::ProbeResult found{name_in((*fields)[0]), name_in((*fields)[1]), name_in((*fields)[2]),
+                           {*width, *height},     *duration_ms,          *frames};
     if (!is_sound(found)) {
         return fail(Errc::kProtocol, "the answer to a probe has impossible values");
     }

@@ -2,8 +2,8 @@
 //
 // To the pool a probe is work like any other, so its queue, deadlines, limits, shared memory and rules for
 // children that die apply unchanged. The work is AiWork with pipeline kProbePipeline; the answer is one small
-// artifact with a line of text, "<video codec> <audio codec> <pixel format> <width> <height> <ms> <frames>", in which "-"
-// stands for an empty name.
+// artifact with a line of text, "<video codec> <audio codec> <pixel format> <width> <height> <ms> <frames>",
+// in which "-" stands for an empty name.
 #pragma once
 
 #include <string_view>

@@ -50,7 +50,8 @@ TEST(ProbeOutput, AFalseAnswerIsRefused) {
           std::string("h264 aac yuv420p 1920 2147483648 0 0"), std::string("h264 aac yuv420p 0x10 1080 0 0"),
           std::string("h264 aac yuv420p 1920 1080 0 0\n"), std::string("h2\r\n64 aac yuv420p 1920 1080 0 0"),
           std::string("h264 a\0c yuv420p 1 1 0 0", 24), long_name + " aac yuv420p 1920 1080 0 0",
-          std::string(300, '0') + " aac yuv420p 1920 1080 0 0", std::string("h264 aac yuv420p 1920 1080 -1 0")}) {
+          std::string(300, '0') + " aac yuv420p 1920 1080 0 0",
+          std::string("h264 aac yuv420p 1920 1080 -1 0")}) {
         EXPECT_EQ(parse_probe_output(line(text)).error().code, Errc::kProtocol) << text;
     }
     EXPECT_FALSE(parse_probe_output({}));

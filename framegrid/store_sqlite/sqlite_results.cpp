@@ -5,7 +5,8 @@ namespace framegrid::store_sqlite {
 Task<Result<void>> SqliteResults::keep(api::KeptResult result) {
     co_return co_await database_.write([&](Connection& connection) -> Result<void> {
         auto& put = connection.prepare(
-            "INSERT OR REPLACE INTO results (owner, key, job, data, created, expires) VALUES (?, ?, ?, ?, ?, ?)"
+            "INSERT OR REPLACE INTO results (owner, key, job, data, created, expires) VALUES (?, ?, ?, ?, ?, "
+            "?)"
         );
         put.bindNoCopy(1, result.owner);
         put.bindNoCopy(2, result.key);

@@ -1,7 +1,7 @@
 #include <framegrid/store_sqlite/sqlite_artifacts.hpp>
-#include <framegrid/store_sqlite/sqlite_results.hpp>
 #include <framegrid/store_sqlite/sqlite_jobs.hpp>
 #include <framegrid/store_sqlite/sqlite_keys.hpp>
+#include <framegrid/store_sqlite/sqlite_results.hpp>
 
 #include <fstream>
 
