@@ -75,7 +75,9 @@ class JwtTest : public testing::Test {
         return {{"iss", "https://id.example"}, {"aud", "framegrid"},      {"sub", "alice"},
                 {"exp", kNowSeconds + 60},     {"nbf", kNowSeconds - 60}, {"scope", "openid jobs:read"}};
     }
-    Result<Permit> verify(const std::string& token) const { return verify_token(token, keys_, rules_, kUnixNow); }
+    Result<Permit> verify(const std::string& token) const {
+        return verify_token(token, keys_, rules_, kUnixNow);
+    }
     std::string field(const std::string& token) const {
         const auto permit = verify(token);
         EXPECT_FALSE(permit);

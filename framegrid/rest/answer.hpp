@@ -23,6 +23,9 @@ struct Answer {
 Answer text_answer(std::string content_type, std::string_view text);
 Answer json_answer(std::string_view json);
 
+// Entries of one page of a list.
+inline constexpr std::size_t kPageMax = 200;
+
 // {"object":"list","data":[...]}, each item a JSON text. `next_before`, if not empty, asks for the next page.
 Answer list_answer(const std::vector<std::string>& items, std::string_view next_before);
 

@@ -15,7 +15,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kHeadBytes = 4'096;  // enough to recognise a file by
-constexpr std::size_t kPageMax = 200;
 constexpr std::size_t kSweepMax = 100;
 constexpr std::uint64_t kPieceBytes = 1 << 20;
 constexpr std::uint64_t kFolderBytesMax = 4 << 20;

@@ -17,7 +17,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kPageMax = 200;
 constexpr Duration kQuietMax = std::chrono::seconds(15);  // then a comment keeps an event stream alive
 constexpr Duration kPlacePeriod = std::chrono::seconds(1);
 

@@ -1,22 +1,13 @@
 #include <framegrid/wire/convert.hpp>
 
+#include <framegrid/wire/convert_checks.hpp>
+
 #include <algorithm>
 #include <limits>
 
 namespace framegrid::wire {
 
 namespace {
-
-std::unexpected<Error> refuse(std::string field, std::string what) {
-    return fail(Errc::kInvalidArgument, field + " " + std::move(what), field);
-}
-
-Result<void> check_count(std::size_t count, std::size_t limit, std::string field) {
-    if (count > limit) {
-        return refuse(std::move(field), "has more than " + std::to_string(limit) + " entries");
-    }
-    return {};
-}
 
 Result<std::map<std::uint32_t, job::Models>> read_constraints(const net::Capabilities::Constraints& message) {
     FG_CHECK(check_count(message.percapability().size(), Limits::kCapabilities, "capabilities.constraints"));
@@ -53,32 +44,32 @@ std::string derived_name(const net::VideoProfile& message) {
 
 Result<void> check_numbers(const net::VideoProfile& message, const std::string& field) {
     if (message.width() < 0 || message.width() > Limits::kSidePixels) {
-        return refuse(field + ".width", "is out of range");
+        return refuse_field(field + ".width", "is out of range");
     }
     if (message.height() < 0 || message.height() > Limits::kSidePixels) {
-        return refuse(field + ".height", "is out of range");
+        return refuse_field(field + ".height", "is out of range");
     }
     if (message.bitrate() < 0) {
-        return refuse(field + ".bitrate", "is negative");
+        return refuse_field(field + ".bitrate", "is negative");
     }
     if (message.colordepth() < 0 || message.colordepth() > 8) {
-        return refuse(field + ".colorDepth", "is out of range");
+        return refuse_field(field + ".colorDepth", "is out of range");
     }
     return {};
 }
 
 Result<void> check_enums(const net::VideoProfile& message, const std::string& field) {
     if (!net::VideoProfile::Format_IsValid(message.format())) {
-        return refuse(field + ".format", "is unknown");
+        return refuse_field(field + ".format", "is unknown");
     }
     if (!net::VideoProfile::Profile_IsValid(message.profile())) {
-        return refuse(field + ".profile", "is unknown");
+        return refuse_field(field + ".profile", "is unknown");
     }
     if (!net::VideoProfile::VideoCodec_IsValid(message.encoder())) {
-        return refuse(field + ".encoder", "is unknown");
+        return refuse_field(field + ".encoder", "is unknown");
     }
     if (!net::VideoProfile::ChromaSubsampling_IsValid(message.chromaformat())) {
-        return refuse(field + ".chromaFormat", "is unknown");
+        return refuse_field(field + ".chromaFormat", "is unknown");
     }
     return {};
 }
@@ -96,7 +87,7 @@ Result<std::optional<api::Clip>> read_clip(const net::SegData& message) {
     const auto& clip = message.segment_parameters();
     const auto limit = static_cast<std::uint64_t>(media::kSegmentMsMax);
     if (clip.from() > clip.to() || clip.to() > limit) {
-        return refuse("segment_parameters", "is not a window of the segment");
+        return refuse_field("segment_parameters", "is not a window of the segment");
     }
     return api::Clip{
         .from_ms = static_cast<std::int64_t>(clip.from()), .to_ms = static_cast<std::int64_t>(clip.to())
@@ -107,7 +98,7 @@ Result<std::optional<api::Clip>> read_clip(const net::SegData& message) {
 
 Result<void> check_text(std::string_view text, std::size_t limit, std::string field) {
     if (text.size() > limit) {
-        return refuse(std::move(field), "is over " + std::to_string(limit) + " bytes");
+        return refuse_field(std::move(field), "is over " + std::to_string(limit) + " bytes");
     }
     return {};
 }
@@ -278,7 +269,7 @@ net::SegData to_proto(const api::Job& job) {
 Result<api::Job> from_proto(const net::SegData& message) {
     FG_CHECK(check_text(message.manifestid(), Limits::kTextBytes, "manifestId"));
     if (message.duration() < 0 || message.duration() > media::kSegmentMsMax) {
-        return refuse("duration", "is out of range");
+        return refuse_field("duration", "is out of range");
     }
     api::Job job;
     job.manifest_id = message.manifestid();

@@ -1,20 +1,10 @@
 #include <framegrid/wire/convert.hpp>
 
+#include <framegrid/wire/convert_checks.hpp>
+
 namespace framegrid::wire {
 
 namespace {
-
-std::unexpected<Error> refuse(std::string field, std::string what) {
-    return fail(Errc::kInvalidArgument, field + " " + std::move(what), field);
-}
-
-template <class List>
-Result<void> check_size(const List& list, std::size_t limit, std::string field) {
-    if (static_cast<std::size_t>(list.size()) > limit) {
-        return refuse(std::move(field), "has more than " + std::to_string(limit) + " entries");
-    }
-    return {};
-}
 
 net::PriceInfo price_to_proto(const Price& price) {
     net::PriceInfo message;
@@ -26,13 +16,15 @@ net::PriceInfo price_to_proto(const Price& price) {
 // pixelsPerUnit 0 would be a price of infinity; the protocol calls it an error.
 Result<Price> price_from_proto(const net::PriceInfo& message, const std::string& field) {
     if (message.pixelsperunit() <= 0 || message.priceperunit() < 0) {
-        return refuse(field, "is not a price");
+        return refuse_field(field, "is not a price");
     }
     return Price{.wei = message.priceperunit(), .units = message.pixelsperunit()};
 }
 
 Result<void> read_prices(const net::OrchestratorInfo& message, api::OrchestratorInfo& info) {
-    FG_CHECK(check_size(message.capabilities_prices(), Limits::kPrices, "capabilities_prices"));
+    FG_CHECK(check_count(
+        static_cast<std::size_t>(message.capabilities_prices().size()), Limits::kPrices, "capabilities_prices"
+    ));
     for (const auto& entry : message.capabilities_prices()) {
         FG_CHECK(check_text(entry.constraint(), Limits::kTextBytes, "capabilities_prices.constraint"));
         FG_TRY(price, price_from_proto(entry, "capabilities_prices"));
@@ -44,7 +36,7 @@ Result<void> read_prices(const net::OrchestratorInfo& message, api::Orchestrator
 Result<void> read_places(const net::OrchestratorInfo& message, api::OrchestratorInfo& info) {
     FG_CHECK(check_text(message.transcoder(), Limits::kUrlBytes, "transcoder"));
     info.service_uri = message.transcoder();
-    FG_CHECK(check_size(message.nodes(), Limits::kNodes, "nodes"));
+    FG_CHECK(check_count(static_cast<std::size_t>(message.nodes().size()), Limits::kNodes, "nodes"));
     for (const auto& node : message.nodes()) {
         FG_CHECK(check_text(node, Limits::kUrlBytes, "nodes"));
         info.nodes.push_back(node);
@@ -73,7 +65,9 @@ net::HardwareInformation to_proto(const api::HardwareInfo& hardware) {
 Result<api::HardwareInfo> from_proto(const net::HardwareInformation& message) {
     FG_CHECK(check_text(message.pipeline(), Limits::kTextBytes, "hardware.pipeline"));
     FG_CHECK(check_text(message.model_id(), Limits::kTextBytes, "hardware.model_id"));
-    FG_CHECK(check_size(message.gpu_info(), Limits::kGpus, "hardware.gpu_info"));
+    FG_CHECK(
+        check_count(static_cast<std::size_t>(message.gpu_info().size()), Limits::kGpus, "hardware.gpu_info")
+    );
     api::HardwareInfo hardware{.pipeline = message.pipeline(), .model_id = message.model_id(), .gpus = {}};
     for (const auto& [key, entry] : message.gpu_info()) {
         FG_CHECK(check_text(key, Limits::kTextBytes, "hardware.gpu_info"));
@@ -128,7 +122,7 @@ Result<api::OrchestratorInfo> from_proto(const net::OrchestratorInfo& message) {
         info.price = price;
     }
     if (!message.address().empty() && message.address().size() != 20) {
-        return refuse("address", "does not have 20 bytes");
+        return refuse_field("address", "does not have 20 bytes");
     }
     info.address = to_bytes(message.address());
     if (message.has_capabilities()) {
@@ -139,7 +133,7 @@ Result<api::OrchestratorInfo> from_proto(const net::OrchestratorInfo& message) {
         FG_TRY(token, from_proto(message.auth_token()));
         info.auth_token = std::move(token);
     }
-    FG_CHECK(check_size(message.hardware(), Limits::kHardware, "hardware"));
+    FG_CHECK(check_count(static_cast<std::size_t>(message.hardware().size()), Limits::kHardware, "hardware"));
     for (const auto& entry : message.hardware()) {
         FG_TRY(hardware, from_proto(entry));
         info.hardware.push_back(std::move(hardware));

@@ -17,7 +17,6 @@ namespace framegrid::wire {
 
 namespace {
 
-constexpr std::size_t kHashInPlaceMax = 64 * 1024;
 constexpr std::size_t kErrorBytesMax = 4 * 1024;
 constexpr std::size_t kResultBytesMax = std::size_t{4} * 1024 * 1024;
 constexpr Duration kUploadTimeMin = std::chrono::seconds(2);

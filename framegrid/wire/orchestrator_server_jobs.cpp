@@ -13,7 +13,6 @@ namespace framegrid::wire {
 
 namespace {
 
-constexpr std::size_t kHashInPlaceMax = 64 * 1024;
 constexpr std::size_t kRenditionBytesMin = 25;  // below this peers call it empty
 constexpr std::string_view kUriType = "application/vnd+livepeer.uri";
 

@@ -28,6 +28,9 @@ std::string encode_segment_header(
 // kInvalidArgument on anything malformed or over a limit.
 Result<SegmentHeader> decode_segment_header(std::string_view text);
 
+// Larger segments are hashed by the pool: that takes longer than going there and back.
+inline constexpr std::size_t kHashInPlaceMax = 64 * 1024;
+
 // An empty Payment off-chain, else one that names the sender at price 0.
 std::string encode_payment_header(const crypto::PrivateKey* key);
 // The sender, if the payment names one. An empty header is an empty payment.
