@@ -33,7 +33,8 @@ class GatewayMedia {
         Session& session, sandbox::ExecutorSettings for_probes, sandbox::ExecutorSettings for_operations
     )
         : probe_executors_(session, std::move(for_probes)),
-          operation_executors_(session, std::move(for_operations)) {}
+          operation_executors_(session, std::move(for_operations)),
+          operations_(operation_executors_, session.pool) {}
 
     api::MediaProbe& probe() { return probe_; }
     api::MediaOperations& operations() { return operations_; }
@@ -44,7 +45,7 @@ class GatewayMedia {
     OnDemandExecutors probe_executors_;
     OnDemandExecutors operation_executors_;
     sandbox::ExecutorProbe probe_{probe_executors_};
-    sandbox::ExecutorOperations operations_{operation_executors_};
+    sandbox::ExecutorOperations operations_;
 };
 
 }  // namespace framegrid::app

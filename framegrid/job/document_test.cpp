@@ -48,10 +48,49 @@ TEST(Document, TheMaskIsAnInput) {
     );
 }
 
+TEST(Document, AWorkflowIsTextOrJson) {
+    const auto as_text = parse_document(R"({"workflow":"workflow: x\nsteps: []","inputs":{"a":1,"b":"t",)"
+                                        R"("c":["art_01jdkq3z8m4v7c2x9b5n6w0rth"]},)"
+                                        R"("seed":9007199254740991,"max_price":"5"})");
+    ASSERT_TRUE(as_text) << as_text.error().message;
+    EXPECT_EQ(as_text->pipeline, kWorkflow);
+    EXPECT_EQ(as_text->workflow, "workflow: x\nsteps: []");
+    EXPECT_EQ(as_text->seed, (std::int64_t{1} << 53) - 1);
+    EXPECT_EQ(to_json(*parse_document(to_json(*as_text))), to_json(*as_text));
+    const auto as_json = parse_document(R"({"workflow":{"workflow":"x","steps":[]}})");
+    ASSERT_TRUE(as_json);
+    EXPECT_EQ(as_json->workflow, R"({"workflow":"x","steps":[]})");
+    EXPECT_EQ(error_of(R"({"workflow":"x","model":"m"})").substr(0, 6), "model:");
+    EXPECT_EQ(error_of(R"({"workflow":"x","seed":-1})").substr(0, 5), "seed:");
+    EXPECT_EQ(error_of(R"({"workflow":"x","inputs":{"a":["no file"]}})").substr(0, 9), "inputs.a:");
+    EXPECT_EQ(error_of(R"({"workflow":"x","inputs":{"a":{}}})").substr(0, 9), "inputs.a:");
+    EXPECT_EQ(error_of(R"({"pipeline":"workflow"})").substr(0, 9), "workflow:");
+}
+
+TEST(Document, ATranscodeIsAWorkflowOfOneStep) {
+    const auto document =
+        parse_document(R"({"pipeline":"transcode","inputs":{"video":"art_01jdkq3z8m4v7c2x9b5n6w0rth"},)"
+                       R"("parameters":{"profiles":[{"name":"small","width":160,"height":90}]}})");
+    ASSERT_TRUE(document) << document.error().message;
+    EXPECT_EQ(document->pipeline, kTranscode);
+    EXPECT_NE(document->workflow.find("inputs.video"), std::string::npos);
+    EXPECT_EQ(document->values, R"({"video":"art_01jdkq3z8m4v7c2x9b5n6w0rth"})");
+    const auto again = parse_document(to_json(*document));
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(again->workflow, document->workflow);
+    EXPECT_EQ(
+        error_of(R"({"pipeline":"transcode","parameters":{"profiles":"x"}})").substr(0, 13), "inputs.video:"
+    );
+    EXPECT_EQ(
+        error_of(R"({"pipeline":"transcode","inputs":{"video":"https://a.example/v.mp4"}})").substr(0, 20),
+        "parameters.profiles:"
+    );
+}
+
 TEST(Document, NamesTheFieldAtFault) {
     EXPECT_EQ(error_of("nonsense").substr(0, 15), "body: not JSON:");
     EXPECT_EQ(error_of("[]"), "body: a job is a JSON object");
-    EXPECT_EQ(error_of("{}"), "pipeline: pipeline is missing, for example \"text-to-image\"");
+    EXPECT_EQ(error_of("{}"), "pipeline: pipeline is missing, for example \"text-to-image\"; or workflow");
     EXPECT_EQ(error_of(R"({"pipeline":"make-coffee"})"), "pipeline: unknown pipeline make-coffee");
     EXPECT_EQ(error_of(R"({"pipeline":"echo","colour":1})").substr(0, 30), "colour: there is no such field");
     EXPECT_EQ(

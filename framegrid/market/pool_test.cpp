@@ -103,6 +103,27 @@ TEST_F(PoolTest, PriceCapsExclude) {
     EXPECT_FALSE(pool.could_serve(frugal, now()));
 }
 
+TEST_F(PoolTest, AQuoteCountsWithTheDearestThatIsNotOutrageous) {
+    Pool pool({});
+    EXPECT_FALSE(pool.price_for(demand(), now()));
+    const auto slots = make(pool, 3);
+    pool.on_info(slots[0], info(4, {10, 1}), now());
+    pool.on_info(slots[1], info(4, {19, 1}), now());
+    pool.on_info(slots[2], info(4, {9'000'000'000'000'000'000, 1}), now());
+    EXPECT_EQ(pool.price_for(demand(), now()), (Price{19, 1}));
+    EXPECT_EQ(pool.price_of(slots[0], demand()), (Price{10, 1}));
+    auto capped = demand();
+    capped.price_max = Price{12, 1};
+    EXPECT_EQ(pool.price_for(capped, now()), (Price{10, 1}));
+    capped.price_max = Price{9, 1};
+    EXPECT_FALSE(pool.price_for(capped, now()));
+    // A node whose workers left a moment ago may be back before the work begins.
+    auto without = info(4, {10, 1});
+    without.capabilities->bits.clear();
+    pool.on_info(slots[0], without, now());
+    EXPECT_EQ(pool.price_for(demand(), now()), (Price{19, 1}));
+}
+
 TEST_F(PoolTest, WhoLostItsWorkersIsHopedForAMomentAndRemembered) {
     Pool pool({});
     const auto slots = make(pool, 2);

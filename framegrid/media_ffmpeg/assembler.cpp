@@ -16,8 +16,10 @@ namespace {
 constexpr AVRational kMicroseconds{1, 1'000'000};
 constexpr std::int64_t kProbeBytes = 5'000'000;
 constexpr std::int64_t kProbeMs = 5'000;
-// Pieces of one time line meet within this; anything else is another time line.
+// Pieces of one time line meet within this; anything else is another time line. They do not overlap by more
+// than a guess at their last picture's duration.
 constexpr std::int64_t kGapUsMax = 500'000;
+constexpr std::int64_t kOverlapUsMax = 100'000;
 
 // The pictures and the sound of one piece.
 struct Piece {
@@ -87,9 +89,11 @@ class TimeLine {
     std::int64_t shift_us(const Piece& piece) {
         if (first_) {
             shift_us_ = -piece.begin_us;
-        } else if (piece.video_begin_us != INT64_MAX && end_us_ != INT64_MIN &&
-                   std::abs(piece.video_begin_us + shift_us_ - end_us_) > kGapUsMax) {
-            shift_us_ = end_us_ - piece.video_begin_us;
+        } else if (piece.video_begin_us != INT64_MAX && end_us_ != INT64_MIN) {
+            const std::int64_t gap = piece.video_begin_us + shift_us_ - end_us_;
+            if (gap > kGapUsMax || gap < -kOverlapUsMax) {
+                shift_us_ = end_us_ - piece.video_begin_us;
+            }
         }
         first_ = false;
         if (piece.video_end_us != INT64_MIN) {

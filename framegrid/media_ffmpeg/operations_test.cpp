@@ -71,6 +71,17 @@ TEST(Operations, WhatIsSplitAndJoinedIsAsItWas) {
     }
 }
 
+TEST(Operations, ShortClipsOfTheirOwnFollowEachOther) {
+    const Blob clip = colours({{0, 1}, {200, 2}});  // 300 ms, from 0 on
+    const auto joined = join({clip, clip, clip}, api::VideoFormat::kMp4, kGoOn);
+    ASSERT_TRUE(joined) << joined.error().message;
+    const auto shots = look_at(joined->bytes).shots;
+    ASSERT_EQ(shots.size(), 9U);
+    for (std::size_t i = 1; i < shots.size(); ++i) {
+        EXPECT_NEAR(static_cast<double>(shots[i].pts - shots[i - 1].pts), 9'000, 90);
+    }
+}
+
 TEST(Operations, OnlyAlikeSegmentsAreJoined) {
     ClipSpec large = small_clip();
     large.width = 640;

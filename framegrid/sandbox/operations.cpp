@@ -1,5 +1,7 @@
 #include <framegrid/sandbox/operations.hpp>
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 namespace framegrid::sandbox {
@@ -82,6 +84,18 @@ std::unexpected<Error> too_many() {
     return fail(Errc::kTooLarge, "over " + std::to_string(kOperationFilesMax) + " files");
 }
 
+// A path below a folder: it may become one of a client's.
+bool is_inside(std::string_view name) {
+    while (!name.empty()) {
+        const auto part = name.substr(0, name.find('/'));
+        if (part.empty() || part == "." || part == "..") {
+            return false;
+        }
+        name.remove_prefix(std::min(part.size() + 1, name.size()));
+    }
+    return true;
+}
+
 json::value parse_or_null(std::string_view text) {
     boost::system::error_code error;
     auto out = json::parse(text, error);
@@ -162,6 +176,9 @@ Result<std::vector<api::Artifact>> parse_operation_output(const api::WorkOutput&
         file.name = files.text("name");
         file.content_type = files.text("content_type");
         file.bytes = files.bytes();
+        if (!is_inside(file.name)) {
+            return fail(Errc::kProtocol, "the answer to an operation names a file outside of its folder");
+        }
         out.push_back(std::move(file));
     }
     if (!files.good() || out.empty()) {
@@ -173,7 +190,8 @@ Result<std::vector<api::Artifact>> parse_operation_output(const api::WorkOutput&
 Task<Result<std::vector<api::Artifact>>> ExecutorOperations::run(
     api::MediaOperation operation, Deadline deadline
 ) {
-    auto work = operation_work(std::move(operation));
+    auto pack = [&operation] { return operation_work(std::move(operation)); };
+    auto work = co_await offload(pool_, std::move(pack));
     if (!work) {
         co_return fail(std::move(work.error()));
     }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <framegrid/api/media_operations.hpp>
+#include <framegrid/runtime/offload.hpp>
 
 namespace framegrid::sandbox {
 
@@ -19,11 +20,13 @@ inline constexpr std::size_t kOperationFilesMax = 8'192;  // in, and out
 // The parent's side. Single-threaded, like the executors that it uses, which outlive it and its operations.
 class ExecutorOperations final : public api::MediaOperations {
   public:
-    explicit ExecutorOperations(api::WorkExecutor& executors) : executors_(executors) {}
+    // The pool puts large inputs together.
+    ExecutorOperations(api::WorkExecutor& executors, WorkPool& pool) : executors_(executors), pool_(pool) {}
     Task<Result<std::vector<api::Artifact>>> run(api::MediaOperation operation, Deadline deadline) override;
 
   private:
     api::WorkExecutor& executors_;
+    WorkPool& pool_;
 };
 
 // The work that asks for an operation. kTooLarge: over kOperationFilesMax files.

@@ -58,6 +58,10 @@ TEST(OperationOutput, RoundTripsAndIsChecked) {
     ASSERT_EQ(read->size(), 2U);
     EXPECT_EQ((*read)[0].name, "a/b.ts");
     EXPECT_EQ((*read)[1].bytes.text(), "three");
+    for (const char* name : {"../b.ts", "/etc/b", "a//b", "a/./b", "a/.."}) {
+        files[0].name = name;
+        EXPECT_FALSE(parse_operation_output(*operation_output(files))) << name;
+    }
     output.artifacts[1].bytes = Blob::copy_of("short");
     EXPECT_EQ(parse_operation_output(output).error().code, Errc::kProtocol);
     output.artifacts.pop_back();
