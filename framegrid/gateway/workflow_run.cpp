@@ -161,8 +161,8 @@ Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
         co_return fail(std::move(found.error()));
     }
     if (*found) {
-        const bool own = (*found)->own;
-        done(start, std::move((*found)->result), !own);
+        const auto how = (*found)->own ? "kept" : "cached";
+        done(start, std::move((*found)->result), how);
         co_return true;
     }
     start.priority = std::clamp(start.priority + priority_, -1, 1);
@@ -175,11 +175,12 @@ Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
     }
     // Before anybody hears of it: what was paid for is not paid for again after a crash.
     FG_CO_CHECK(co_await results_.keep(owner_, start.key, *result));
-    done(start, std::move(*result), false);
+    done(start, std::move(*result), "done");
     co_return true;
 }
 
-void WorkflowRun::done(const workflow::Start& start, StepResult result, bool cached) {
+void WorkflowRun::done(const workflow::Start& start, StepResult result, std::string_view how) {
+    const bool cached = how == "cached";
     workflow::ItemDone event{start.id, start.attempt, {}, result.wei, cached};
     for (const auto& file : result.files) {
         event.files.push_back(file.about);
@@ -188,7 +189,7 @@ void WorkflowRun::done(const workflow::Start& start, StepResult result, bool cac
     if (cached) {
         ++cached_[start.id.step];
     }
-    tell_item(start.id, cached ? "cached" : "done", &result);
+    tell_item(start.id, how, &result);
     post(std::move(event));
 }
 

@@ -37,7 +37,8 @@ class WorkflowRun {
     Task<void> run_item(workflow::Start start, std::shared_ptr<Canceller> canceller);
     Task<Result<bool>> do_item(workflow::Start start);
     StepEvents events_of(const workflow::ItemId& id);
-    void done(const workflow::Start& start, StepResult result, bool cached);
+    // `how`, as events say it: "done", "kept" (by this job, before a restart) or "cached" (of another job).
+    void done(const workflow::Start& start, StepResult result, std::string_view how);
     void post(workflow::Event event);
     void tell_item(const workflow::ItemId& id, std::string_view state, const StepResult* result);
     void tell_progress();

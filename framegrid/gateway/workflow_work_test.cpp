@@ -287,6 +287,7 @@ TEST_F(WorkflowWorkTest, AStepIsNotRedoneAfterACrash) {
     EXPECT_EQ(network_.prompts.size(), 2U);
     EXPECT_EQ(digest(done), digest(undisturbed));
     EXPECT_EQ(wei(done), wei(undisturbed));
+    EXPECT_EQ(told("step", R"("state":"kept")"), 1U);
     EXPECT_EQ(told("quote"), 2U);
 }
 

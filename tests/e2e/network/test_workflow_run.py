@@ -173,7 +173,7 @@ class ExamplesTest(unittest.TestCase):
         wrong = FILM.replace("    pipeline: upscale\n", "    pipelin: upscale\n")
         status, _, problem = call(self.network, "POST", "/v1/jobs", {"workflow": wrong, "inputs": {"prompt": "x"}})
         self.assertEqual(status, 400)
-        self.assertIn("9:5: ", problem["detail"])
+        self.assertIn("8:5: ", problem["detail"])
         job = submit(self.network, {"workflow": FILM, "inputs": {"promt": "x"}})
         done = finished(self.network, job["id"])
         self.assertEqual((done["state"], done["error"]["field"]), ("failed", "inputs.promt"))
@@ -229,15 +229,19 @@ class DeathsTest(unittest.TestCase):
             done = finished(network, job["id"], timeout=120)
             self.assertEqual(done["state"], "succeeded", done)
             self.assertEqual(digests(done), wanted)
-            runs = [json.loads(e["data"]) for e in self.events(network, job["id"]) if e["event"] == "node"]
-            self.assertEqual([run["step"] for run in runs].count("make"), 1)
-            self.assertEqual([run["step"] for run in runs].count("enlarge"), 1)
+            events = [(e["event"], json.loads(e["data"])) for e in self.events(network, job["id"])]
+            asked = [data["step"] for kind, data in events if kind == "node"]
+            ended = [(data["step"], data["state"]) for kind, data in events if kind == "step"]
+            self.assertEqual(asked.count("make"), 1)
+            self.assertLessEqual(asked.count("enlarge"), 2, "it was under way when the gateway was killed first")
+            self.assertEqual([step for step, state in ended if state == "done"], ["make", "enlarge", "smooth"])
+            self.assertIn(("make", "kept"), ended)
 
     def until_done(self, network, job, step):
         stream = EventStream(f"{network.url}/v1/jobs/{job}/events", timeout=120)
         for event in stream:
             data = json.loads(event["data"])
-            if event["event"] == "step" and data["step"] == step and data["state"] in ("done", "cached"):
+            if event["event"] == "step" and data["step"] == step and data["state"] in ("done", "kept"):
                 break
         stream.close()
 
