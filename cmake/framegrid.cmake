@@ -17,6 +17,10 @@ if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
 endif()
 if(FG_SANITIZE)
   target_compile_options(fg_flags INTERFACE -fsanitize=${FG_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  if(FG_SANITIZE MATCHES "undefined")
+    # A fifth of the compile time, for what AddressSanitizer finds as well, or a crash shows.
+    target_compile_options(fg_flags INTERFACE -fno-sanitize=vptr,null,alignment,object-size)
+  endif()
   target_link_options(fg_flags INTERFACE -fsanitize=${FG_SANITIZE})
   if(FG_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # Asio's fences (its mutexes order the same accesses), and its pair of frame allocation functions.
