@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include <framegrid/http/event_stream.hpp>
+#include <framegrid/job/record.hpp>
 #include <framegrid/runtime/offload.hpp>
 
 namespace framegrid::app {
@@ -32,6 +33,12 @@ Result<json::object> object_of(const Blob& body) {
 std::string text_in(const json::object& from, std::string_view name) {
     const auto* value = from.if_contains(name);
     return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
+}
+
+// A state's name, which is that of the last event, too.
+bool is_over(std::string_view name) {
+    const auto state = job::parse_state(name);
+    return state && job::is_final(*state);
 }
 
 // The gateway's own words (problem details).
@@ -199,7 +206,7 @@ Task<Result<bool>> JobsClient::read_events(std::string id, Told& told, std::stri
             told((*event)->name, *data);
         }
         last = (*event)->id.empty() ? last : (*event)->id;
-        if ((*event)->name == "succeeded" || (*event)->name == "failed" || (*event)->name == "cancelled") {
+        if (is_over((*event)->name)) {
             co_return true;
         }
     }
@@ -221,8 +228,7 @@ Task<Result<json::object>> JobsClient::follow(std::string id, Told told, Deadlin
         if (!job) {
             co_return job;
         }
-        const auto state = text_in(*job, "state");
-        if (state == "succeeded" || state == "failed" || state == "cancelled") {
+        if (is_over(text_in(*job, "state"))) {
             co_return job;
         }
         if (deadline.left(session_.clock) <= pause) {

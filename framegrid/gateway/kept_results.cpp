@@ -6,7 +6,6 @@
 
 #include <framegrid/base/utf8.hpp>
 #include <framegrid/crypto/hash.hpp>
-#include <framegrid/job/record.hpp>
 
 namespace framegrid::gateway {
 
@@ -117,12 +116,13 @@ Task<Result<bool>> KeptResults::renew(StepOwner owner, StepFile& file) const {
         }
         co_return fail(std::move(record.error()));
     }
-    record->created_unix_ms = ports_.clock.unix_ms();
-    record->expires_unix_ms = record->created_unix_ms + milliseconds(settings_.artifact_life);
-    record->id = job::make_id("art", record->created_unix_ms, ports_.random);
     record->job_id = std::move(owner.job_id);
-    file.id = record->id;
-    FG_CO_CHECK(co_await ports_.artifacts.add(std::move(*record)));
+    api::ObjectInfo object{record->digest, record->bytes};
+    auto added = co_await files_.add_record(std::move(*record), std::move(object), {});
+    if (!added) {
+        co_return fail(std::move(added.error()));
+    }
+    file.id = std::move(added->id);
     co_return true;
 }
 

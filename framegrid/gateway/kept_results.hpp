@@ -16,7 +16,9 @@ struct FoundResult {
 // Ports and settings outlive it.
 class KeptResults {
   public:
-    KeptResults(const WorkPorts& ports, const WorkSettings& settings) : ports_(ports), settings_(settings) {}
+    // `files`: where records are made.
+    KeptResults(const WorkPorts& ports, const WorkSettings& settings, api::StoredFiles& files)
+        : ports_(ports), settings_(settings), files_(files) {}
 
     Task<Result<void>> keep(StepOwner owner, std::string key, StepResult result) const;
     // nullopt: none, one of a file that is gone, or of a model that is `model_digest` by now (empty: not
@@ -34,6 +36,7 @@ class KeptResults {
 
     const WorkPorts& ports_;
     const WorkSettings& settings_;
+    api::StoredFiles& files_;
 };
 
 }  // namespace framegrid::gateway

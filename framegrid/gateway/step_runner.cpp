@@ -1,7 +1,6 @@
 #include <framegrid/gateway/step_runner.hpp>
 
 #include <algorithm>
-#include <charconv>
 
 #include <boost/json.hpp>
 

@@ -11,16 +11,12 @@ namespace {
 constexpr std::string_view kSplitParameters = R"({"segment_ms":2000})";
 constexpr std::size_t kManifestBytes = 8;
 
-Result<std::vector<media::VideoProfile>> read_profiles(std::string_view text) {
-    return text.starts_with("[") ? media::parse_profiles(text) : media::parse_presets(text);
-}
-
 }  // namespace
 
 Task<Result<TranscodedVideo>> VideoTranscode::run(
     Blob video, std::string profiles, Price price_max, Deadline deadline
 ) {
-    FG_CO_TRY(ladder, read_profiles(profiles));
+    FG_CO_TRY(ladder, workflow::read_profiles(profiles));
     profiles_ = std::move(ladder);
     deadline_ = deadline;
     price_max_ = price_max;

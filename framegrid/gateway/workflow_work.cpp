@@ -50,7 +50,7 @@ class Work final : public WorkflowWork {
           settings_(std::move(settings)),
           loader_(ports_, settings_),
           runner_(ports_, settings_),
-          results_(ports_, settings_) {}
+          results_(ports_, settings_, runner_.files()) {}
 
     Task<Result<bool>> serve() override;
     Task<Result<std::string>> run(job::Record record, JobTeller tell, Deadline deadline) override;

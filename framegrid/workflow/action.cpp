@@ -151,7 +151,7 @@ job::PipelineSpec spec_of(const Action& action) {
 }
 
 Result<void> check_profiles(std::string_view text) {
-    auto profiles = text.starts_with("[") ? media::parse_profiles(text) : media::parse_presets(text);
+    auto profiles = read_profiles(text);
     if (!profiles) {
         return fail(std::move(profiles).error());
     }
@@ -165,6 +165,10 @@ Result<void> check_profiles(std::string_view text) {
 }
 
 }  // namespace
+
+Result<std::vector<media::VideoProfile>> read_profiles(std::string_view text) {
+    return text.starts_with("[") ? media::parse_profiles(text) : media::parse_presets(text);
+}
 
 std::span<const Action> actions() {
     return table();

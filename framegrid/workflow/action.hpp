@@ -9,6 +9,7 @@
 
 #include <framegrid/base/result.hpp>
 #include <framegrid/job/pipelines.hpp>
+#include <framegrid/media/profile.hpp>
 #include <framegrid/workflow/value.hpp>
 
 namespace framegrid::workflow {
@@ -46,6 +47,9 @@ Result<void> check_parameter(const job::ParameterSpec& spec, const Value& value)
 Result<job::Parameters> read_parameters(const Action& action, const Values& values);
 // The same from a JSON object.
 Result<job::Parameters> read_parameters(const Action& action, std::string_view json);
+
+// The profiles of a transcode: preset names with commas between them, or a JSON array.
+Result<std::vector<media::VideoProfile>> read_profiles(std::string_view text);
 
 // Limits and defaults of local operations.
 inline constexpr std::int64_t kSegmentMsDefault = 4000;

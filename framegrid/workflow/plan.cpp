@@ -98,8 +98,7 @@ const Artifact* first_file(const Work& work) {
 }
 
 std::vector<media::VideoProfile> profiles_of(const Work& work) {
-    const std::string text = work.parameters.text("profiles");
-    auto profiles = text.starts_with("[") ? media::parse_profiles(text) : media::parse_presets(text);
+    auto profiles = read_profiles(work.parameters.text("profiles"));
     return profiles ? *std::move(profiles) : std::vector<media::VideoProfile>{};
 }
 
