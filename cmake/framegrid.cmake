@@ -33,6 +33,19 @@ add_library(fg_pch STATIC ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
 target_link_libraries(fg_pch PUBLIC fg_flags)
 target_precompile_headers(fg_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp)
 
+# What only tests are compiled with. In the optimised build they are not optimised themselves: it doubles their compile
+# time, and what they measure is in the libraries.
+add_library(fg_test_flags INTERFACE)
+target_link_libraries(fg_test_flags INTERFACE fg_flags)
+set(FG_TEST_PCH fg_pch)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_options(fg_test_flags INTERFACE -O0)
+  add_library(fg_test_pch STATIC ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
+  target_link_libraries(fg_test_pch PUBLIC fg_test_flags)
+  target_precompile_headers(fg_test_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp)
+  set(FG_TEST_PCH fg_test_pch)
+endif()
+
 # framegrid_library(<name> SOURCES <files> [DEPS <framegrid libraries>] [LIBS <third-party targets>] [TESTS <x_test.cpp>])
 # makes framegrid::<name>, and <name>_test run by CTest under the label `unit`.
 # SEPARATE: its files have helpers of the same name, so they are never compiled in batches.
@@ -71,8 +84,8 @@ function(framegrid_test target)
   if(ARG_SEPARATE)
     set_target_properties(${target} PROPERTIES UNITY_BUILD OFF)
   endif()
-  target_link_libraries(${target} PRIVATE ${ARG_DEPS} ${ARG_LIBS} GTest::gmock GTest::gtest_main)
-  target_precompile_headers(${target} REUSE_FROM fg_pch)
+  target_link_libraries(${target} PRIVATE fg_test_flags ${ARG_DEPS} ${ARG_LIBS} GTest::gmock GTest::gtest_main)
+  target_precompile_headers(${target} REUSE_FROM ${FG_TEST_PCH})
   if(ARG_LABEL STREQUAL unit)
     add_dependencies(unit_tests ${target})
   endif()
