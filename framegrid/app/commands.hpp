@@ -4,8 +4,11 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
+
+#include <framegrid/base/result.hpp>
 
 namespace framegrid::app {
 
@@ -19,12 +22,22 @@ inline constexpr int kExitInterrupted = 130;
 struct CommonOptions {
     std::string log_level = "warn";
     std::string log_format = "text";
-    bool json = false;  // results as JSON on standard output
+    bool json = false;                     // results as JSON on standard output
+    std::vector<std::string> arguments{};  // of the command line, without the program's name
 };
 
 // What the chosen command runs; set by its CLI callback.
 using Run = std::function<int()>;
 
+// --config, --log-level and so on.
+void add_common_options(CLI::App& app, CommonOptions& common);
+// Every subcommand.
+void add_all_commands(CLI::App& app, const CommonOptions& common, Run& run);
+// Parses `arguments`, and the configuration file and environment as they are now. kInvalidArgument with the
+// parser's words.
+Result<void> parse_arguments(CLI::App& app, const std::vector<std::string>& arguments);
+
+void add_config_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run);
@@ -39,6 +52,7 @@ void add_key_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_workflow_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_run_command(CLI::App& app, const CommonOptions& common, Run& run);
+void add_jobs_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_demo_command(CLI::App& app, const CommonOptions& common, Run& run);
 
 }  // namespace framegrid::app

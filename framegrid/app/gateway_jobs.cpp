@@ -141,7 +141,7 @@ class LocalJobs final : public GatewayJobs {
           )) {}
 
     rest::JobPorts ports() override {
-        return {*desk_, jobs_, *opened_.objects, artifacts_, *workflows_, work_settings_};
+        return {*desk_, jobs_, *opened_.objects, artifacts_, *work_, *workflows_, work_settings_};
     }
     api::KeyStore& keys() override { return keys_; }
     void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) override {
@@ -154,6 +154,7 @@ class LocalJobs final : public GatewayJobs {
         auto results = co_await all_of(std::move(services));
         co_return std::move(results.front());
     }
+    Task<void> drain(TimePoint until) override { return desk_->drain(until); }
     Task<void> stop() override { return client_.stop(); }
     void dump(MetricsWriter& out) const override {
         gateway::dump(out, desk_->stats());
@@ -176,7 +177,7 @@ class LocalJobs final : public GatewayJobs {
     rest::HttpFetcher fetcher_;
     rest::WebhookSender sender_;
     gateway::WorkSettings work_settings_;
-    std::unique_ptr<gateway::JobRunner> work_;
+    std::unique_ptr<gateway::JobWork> work_;
     std::unique_ptr<gateway::WorkflowWork> workflows_;
     AnyWork any_work_;
     std::unique_ptr<gateway::JobDesk> desk_;

@@ -49,6 +49,8 @@ class GatewayJobs {
     virtual void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) = 0;
     // Until cancelled.
     virtual Task<Result<bool>> serve() = 0;
+    // See JobDesk::drain().
+    virtual Task<void> drain(TimePoint until) = 0;
     virtual Task<void> stop() = 0;
     virtual void dump(MetricsWriter& out) const = 0;
 };

@@ -1,6 +1,10 @@
 // `framegrid gateway`: composition root of the gateway role.
 #include <framegrid/app/commands.hpp>
 
+#include <algorithm>
+#include <array>
+#include <sstream>
+
 #include <framegrid/app/gateway_auth.hpp>
 #include <framegrid/app/gateway_jobs.hpp>
 #include <framegrid/app/gateway_media.hpp>
@@ -8,6 +12,7 @@
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/version.hpp>
 #include <framegrid/gateway/gateway.hpp>
+#include <framegrid/host/signals.hpp>
 #include <framegrid/rest/cors.hpp>
 #include <framegrid/rest/rest.hpp>
 #include <framegrid/rest/sources.hpp>
@@ -17,6 +22,8 @@
 namespace framegrid::app {
 
 namespace {
+
+constexpr Duration kDrainTick = std::chrono::milliseconds(50);
 
 struct GatewayOptions {
     ListenOptions listen{.listen = "127.0.0.1:9935", .tls = false, .certificate = "", .key = ""};
@@ -29,28 +36,35 @@ struct GatewayOptions {
     std::int64_t price_wei = 0;
     std::int64_t price_units = 1;
     int attempts = 6;
+    int drain_seconds = 25;
     JobOptions jobs;
     AuthOptions auth;
     std::vector<std::string> cors_origins;
 };
 
+std::optional<Price> price_max_of(const GatewayOptions& options) {
+    return options.price_wei > 0 ? std::optional(Price{options.price_wei, options.price_units})
+                                 : std::nullopt;
+}
+
 gateway::Settings role_settings(const GatewayOptions& options) {
     gateway::Settings settings;
     settings.attempts_max = options.attempts;
-    if (options.price_wei > 0) {
-        settings.pool.price_max = Price{options.price_wei, options.price_units};
-    }
+    settings.pool.price_max = price_max_of(options);
     return settings;
 }
 
-Result<std::unique_ptr<gateway::OrchestratorSource>> make_source(
-    Session& session, const GatewayOptions& options
-) {
+struct Source {
+    std::unique_ptr<gateway::OrchestratorSource> any;
+    rest::StaticSource* fixed = nullptr;  // when the operator names the orchestrators
+};
+
+Result<Source> make_source(Session& session, const GatewayOptions& options) {
     if (!options.webhook.empty()) {
         FG_TRY(url, http::parse_url(options.webhook));
-        return std::make_unique<rest::WebhookSource>(
-            session.client, session.clock, std::move(url), session.log
-        );
+        return Source{
+            std::make_unique<rest::WebhookSource>(session.client, session.clock, std::move(url), session.log)
+        };
     }
     const auto uris = split_list(options.orchestrators);
     if (uris.empty()) {
@@ -61,16 +75,95 @@ Result<std::unique_ptr<gateway::OrchestratorSource>> make_source(
         );
     }
     FG_TRY(fixed, rest::StaticSource::make(uris));
-    return std::make_unique<rest::StaticSource>(std::move(fixed));
+    auto source = std::make_unique<rest::StaticSource>(std::move(fixed));
+    auto* const named = source.get();
+    return Source{std::move(source), named};
 }
 
+void add_gateway_options(CLI::App& command, GatewayOptions& options);
+
+// The options as they would be at a start now, and all of them as text, a line each.
+struct ReadAgain {
+    GatewayOptions options;
+    std::vector<std::string> lines;
+};
+
+Result<ReadAgain> read_again(const CommonOptions& common) {
+    ReadAgain out;
+    CommonOptions fresh;
+    CLI::App app;
+    add_common_options(app, fresh);
+    auto* command = app.add_subcommand("gateway");
+    add_gateway_options(*command, out.options);
+    FG_CHECK(parse_arguments(app, common.arguments));
+    std::istringstream text(app.config_to_str(true));
+    for (std::string line; std::getline(text, line);) {
+        out.lines.push_back(line);
+    }
+    return out;
+}
+
+// What SIGHUP does: the orchestrators, the price limit and the certificate; the rest needs a restart.
+class Reloader {
+  public:
+    Reloader(Session& session, gateway::Gateway& role, http::Server& server, rest::StaticSource* fixed)
+        : session_(session), role_(role), server_(server), fixed_(fixed) {
+        if (auto now = read_again(session_.common)) {
+            lines_ = std::move(now->lines);
+        }
+    }
+    Task<Result<bool>> serve() {
+        host::ReloadSignals signals(session_.loop.executor());
+        for (;;) {
+            (void)co_await signals.next();
+            if (const auto done = reload(); !done) {
+                session_.log.error(
+                    "gateway.reload_failed", {{"error", done.error().message}, {"field", done.error().field}}
+                );
+            }
+        }
+    }
+
+  private:
+    Result<void> reload() {
+        FG_TRY(fresh, read_again(session_.common));
+        FG_CHECK(server_.reload_certificate());
+        if (fixed_ != nullptr) {
+            FG_CHECK(fixed_->replace(split_list(fresh.options.orchestrators)));
+        }
+        role_.reconfigure(price_max_of(fresh.options));
+        for (const auto& line : fresh.lines) {
+            const bool changed = std::ranges::find(lines_, line) == lines_.end();
+            if (changed && !works_at_once(line)) {
+                session_.log.warn("gateway.restart_needed", {{"option", line.substr(0, line.find('='))}});
+            }
+        }
+        session_.log.info("gateway.reloaded");
+        return {};
+    }
+    static bool works_at_once(std::string_view line) {
+        constexpr std::array kNames{
+            "gateway.orchestrators=", "gateway.max-price-per-unit=", "gateway.pixels-per-unit="
+        };
+        return std::ranges::any_of(kNames, [&](const char* name) { return line.starts_with(name); });
+    }
+
+    Session& session_;
+    gateway::Gateway& role_;
+    http::Server& server_;
+    rest::StaticSource* fixed_;
+    std::vector<std::string> lines_;  // as they were at the start
+};
+
 Task<Result<bool>> run_services(
-    gateway::Gateway& role, rest::Rest& api, GatewayJobs& jobs, rest::Authenticator* authenticator
+    gateway::Gateway& role, rest::Rest& api, GatewayJobs& jobs, rest::Authenticator* authenticator,
+    Reloader& reloader
 ) {
     std::vector<Task<Result<bool>>> services;
     services.push_back(role.serve());
     services.push_back(api.serve());
     services.push_back(jobs.serve());
+    services.push_back(reloader.serve());
     if (authenticator != nullptr) {
         services.push_back(authenticator->serve());
     }
@@ -94,6 +187,16 @@ Task<void> shut_down(Stoppable all) {
     co_await all.auth.stop();
     co_await all.jobs.stop();
     co_await all.media.stop();
+}
+
+// What runs gets its time, then durable jobs go back to the queue.
+Task<void> drain(Session& session, GatewayJobs& jobs, const gateway::Gateway& role, int seconds) {
+    session.log.info("gateway.draining", {{"seconds", seconds}});
+    const TimePoint until = session.clock.now() + std::chrono::seconds(seconds);
+    co_await jobs.drain(until);
+    while (role.stats().in_flight > 0 && session.clock.now() < until) {
+        co_await sleep_for(session.clock, kDrainTick);
+    }
 }
 
 Result<std::optional<crypto::PrivateKey>> signing_key(const GatewayOptions& options) {
@@ -125,6 +228,12 @@ Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
     return out;
 }
 
+void limit_owners(GatewayJobs& jobs, rest::Authenticator* authenticator) {
+    if (authenticator != nullptr) {
+        jobs.limit_owners(owner_limits(*authenticator));
+    }
+}
+
 void announce(Session& session, const std::string& uri) {
     session.log.info("gateway.listening", {{"uri", uri}});
     announce_ready(uri);
@@ -149,7 +258,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         {client, session.clock, session.pool, session.random, *key ? &**key : nullptr}
     );
     const auto role = gateway::make_gateway(
-        {session.loop.executor(), session.clock, session.random, session.log, directory, **source},
+        {session.loop.executor(), session.clock, session.random, session.log, directory, *source->any},
         role_settings(options)
     );
     auto media = GatewayMedia::make(session, rest_settings->jobs_max);
@@ -167,9 +276,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         co_return fail(std::move(auth.error()));
     }
     auto* const authenticator = (*auth)->authenticator();
-    if (authenticator != nullptr) {
-        (*jobs)->limit_owners(owner_limits(*authenticator));
-    }
+    limit_owners(**jobs, authenticator);
     http::Server* serving = nullptr;
     rest::Rest api(
         {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role,
@@ -193,11 +300,50 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     if (auto listening = admin.listen(options.auth); !listening) {
         co_return fail(std::move(listening.error()));
     }
+    session.before_stop = [&] { return drain(session, **jobs, *role, options.drain_seconds); };
     announce(session, local_uri(*listen, server.port()));
-    auto services = run_services(*role, api, **jobs, authenticator);
+    Reloader reloader(session, *role, server, source->fixed);
+    auto services = run_services(*role, api, **jobs, authenticator, reloader);
     auto stop = shut_down({server, admin, client, **auth, **jobs, **media});
     (void)co_await with_cleanup<bool>(std::move(services), std::move(stop));
     co_return kExitOk;
+}
+
+void add_gateway_options(CLI::App& command, GatewayOptions& options) {
+    add_listen_options(command, options.listen, true);
+    command.add_option("--orchestrators", options.orchestrators, "service URIs, separated by commas")
+        ->envname("FRAMEGRID_ORCHESTRATORS");
+    command.add_option("--orchestrator-webhook", options.webhook, "URL that lists orchestrators as JSON")
+        ->envname("FRAMEGRID_ORCHESTRATOR_WEBHOOK");
+    command.add_option(
+        "--public-url", options.public_url, "base of the URLs in answers; default: as requested"
+    );
+    command.add_option("--max-price-per-unit", options.price_wei, "wei per --pixels-per-unit; 0: any price")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    command.add_option("--pixels-per-unit", options.price_units, "pixels that the price is for")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    command.add_option("--attempts", options.attempts, "orchestrators asked for one job")
+        ->check(CLI::Range(1, 100))
+        ->capture_default_str();
+    command
+        .add_option(
+            "--drain-seconds", options.drain_seconds,
+            "time for running jobs after SIGTERM; then they go back to the queue"
+        )
+        ->check(CLI::Range(0, 24 * 3600))
+        ->capture_default_str();
+    command.add_option("--memory", options.memory, "for media in flight; more is refused with 503")
+        ->capture_default_str();
+    command.add_option("--key", options.key_file, "key file that signs requests (see 'framegrid key')");
+    command.add_option("--key-password-file", options.password_file, "file with the key file's password");
+    add_job_options(command, options.jobs);
+    add_auth_options(command, options.auth);
+    command.add_option(
+        "--cors-origin", options.cors_origins,
+        "origin whose pages may use the API (https://app.example, or *); may be repeated"
+    );
 }
 
 }  // namespace
@@ -205,33 +351,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
 void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<GatewayOptions>();
     auto* command = app.add_subcommand("gateway", "Accept jobs over HTTP and run them on orchestrators");
-    add_listen_options(*command, options->listen, true);
-    command->add_option("--orchestrators", options->orchestrators, "service URIs, separated by commas")
-        ->envname("FRAMEGRID_ORCHESTRATORS");
-    command->add_option("--orchestrator-webhook", options->webhook, "URL that lists orchestrators as JSON")
-        ->envname("FRAMEGRID_ORCHESTRATOR_WEBHOOK");
-    command->add_option(
-        "--public-url", options->public_url, "base of the URLs in answers; default: as requested"
-    );
-    command->add_option("--max-price-per-unit", options->price_wei, "wei per --pixels-per-unit; 0: any price")
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    command->add_option("--pixels-per-unit", options->price_units, "pixels that the price is for")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
-    command->add_option("--attempts", options->attempts, "orchestrators asked for one job")
-        ->check(CLI::Range(1, 100))
-        ->capture_default_str();
-    command->add_option("--memory", options->memory, "for media in flight; more is refused with 503")
-        ->capture_default_str();
-    command->add_option("--key", options->key_file, "key file that signs requests (see 'framegrid key')");
-    command->add_option("--key-password-file", options->password_file, "file with the key file's password");
-    add_job_options(*command, options->jobs);
-    add_auth_options(*command, options->auth);
-    command->add_option(
-        "--cors-origin", options->cors_origins,
-        "origin whose pages may use the API (https://app.example, or *); may be repeated"
-    );
+    add_gateway_options(*command, *options);
     command->footer(
         "Examples:\n"
         "  framegrid gateway --orchestrators https://a.example:8935,https://b.example:8935\n"

@@ -5,6 +5,7 @@
 
 #include <boost/json.hpp>
 
+#include <framegrid/app/json_lookup.hpp>
 #include <framegrid/http/event_stream.hpp>
 #include <framegrid/job/record.hpp>
 #include <framegrid/runtime/offload.hpp>
@@ -21,18 +22,13 @@ constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
 constexpr Duration kPauseFirst = std::chrono::milliseconds(200);
 constexpr Duration kPauseMax = std::chrono::seconds(5);
 
-Result<json::object> object_of(const Blob& body) {
+Result<json::object> parse_object(const Blob& body) {
     boost::system::error_code error;
     auto value = json::parse(body.text(), error);
     if (error || !value.is_object()) {
         return fail(Errc::kProtocol, "the gateway's answer is not JSON; is this a Framegrid gateway?");
     }
     return std::move(value.get_object());
-}
-
-std::string text_in(const json::object& from, std::string_view name) {
-    const auto* value = from.if_contains(name);
-    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
 // A state's name, which is that of the last event, too.
@@ -45,10 +41,10 @@ bool is_over(std::string_view name) {
 Error error_of(const http::Fetched& fetched) {
     Error error =
         make_error(http::errc_of(fetched.status), "the gateway answered " + std::to_string(fetched.status));
-    if (const auto body = object_of(fetched.body)) {
-        const auto detail = text_in(*body, "detail");
+    if (const auto body = parse_object(fetched.body)) {
+        const auto detail = text_of(*body, "detail");
         error.message = detail.empty() ? error.message : detail;
-        error.field = text_in(*body, "field");
+        error.field = text_of(*body, "field");
     }
     return error;
 }
@@ -128,7 +124,25 @@ Task<Result<json::object>> JobsClient::call(
     if (!fetched) {
         co_return fail(std::move(fetched.error()));
     }
-    co_return object_of(fetched->body);
+    co_return parse_object(fetched->body);
+}
+
+// Asked once: that nobody offers it now is an answer, too.
+Task<Result<json::object>> JobsClient::quote(json::object document, Deadline deadline) {
+    auto request = request_for("POST", "/v1/quotes");
+    if (!request) {
+        co_return fail(std::move(request.error()));
+    }
+    request->headers.add("content-type", "application/json");
+    request->body = Blob::copy_of(json::serialize(document));
+    auto fetched = co_await session_.client.fetch(std::move(*request), kAnswerBytesMax, deadline);
+    if (!fetched) {
+        co_return fail(std::move(fetched.error()));
+    }
+    if (fetched->status >= 400) {
+        co_return fail(error_of(*fetched));
+    }
+    co_return parse_object(fetched->body);
 }
 
 Task<Result<std::string>> JobsClient::upload(host::Path file, Deadline deadline) {
@@ -148,11 +162,11 @@ Task<Result<std::string>> JobsClient::upload(host::Path file, Deadline deadline)
         auto error = fetched ? error_of(*fetched) : std::move(fetched.error());
         co_return fail(std::move(error).with_context("uploading " + file.string()));
     }
-    const auto answer = object_of(fetched->body);
+    const auto answer = parse_object(fetched->body);
     if (!answer) {
         co_return fail(answer.error());
     }
-    co_return text_in(*answer, "id");
+    co_return text_of(*answer, "id");
 }
 
 Task<Result<json::object>> JobsClient::submit(json::object document, Deadline deadline) {
@@ -160,8 +174,12 @@ Task<Result<json::object>> JobsClient::submit(json::object document, Deadline de
     co_return co_await call("POST", "/v1/jobs", json::serialize(document), deadline);
 }
 
-Task<Result<json::object>> JobsClient::quote(json::object document, Deadline deadline) {
-    co_return co_await call("POST", "/v1/quotes", json::serialize(document), deadline);
+Task<Result<json::object>> JobsClient::get(std::string id, Deadline deadline) {
+    co_return co_await call("GET", "/v1/jobs/" + id, "", deadline);
+}
+
+Task<Result<json::object>> JobsClient::list(std::string query, Deadline deadline) {
+    co_return co_await call("GET", "/v1/jobs" + (query.empty() ? "" : "?" + query), "", deadline);
 }
 
 Task<Result<void>> JobsClient::cancel(std::string id, Deadline deadline) {
@@ -202,7 +220,7 @@ Task<Result<bool>> JobsClient::read_events(std::string id, Told& told, std::stri
         if (!*event) {
             co_return false;
         }
-        if (const auto data = object_of(Blob::copy_of((*event)->data))) {
+        if (const auto data = parse_object(Blob::copy_of((*event)->data))) {
             told((*event)->name, *data);
         }
         last = (*event)->id.empty() ? last : (*event)->id;
@@ -221,14 +239,14 @@ Task<Result<json::object>> JobsClient::follow(std::string id, Told told, Deadlin
             co_return fail(ended.error());
         }
         if (*ended) {
-            co_return co_await call("GET", "/v1/jobs/" + id, "", deadline);
+            co_return co_await get(id, deadline);
         }
         // The stream of a job that is over already ends without events, too.
-        auto job = co_await call("GET", "/v1/jobs/" + id, "", deadline);
+        auto job = co_await get(id, deadline);
         if (!job) {
             co_return job;
         }
-        if (is_over(text_in(*job, "state"))) {
+        if (is_over(text_of(*job, "state"))) {
             co_return job;
         }
         if (deadline.left(session_.clock) <= pause) {

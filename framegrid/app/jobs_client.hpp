@@ -26,6 +26,9 @@ class JobsClient {
     // Until it is over: the job as it is then. `told` hears of its events, each once.
     using Told = std::function<void(const std::string& kind, const boost::json::object& data)>;
     Task<Result<boost::json::object>> follow(std::string id, Told told, Deadline deadline);
+    Task<Result<boost::json::object>> get(std::string id, Deadline deadline);
+    // `query`: "state=failed&limit=20", or empty.
+    Task<Result<boost::json::object>> list(std::string query, Deadline deadline);
     Task<Result<void>> cancel(std::string id, Deadline deadline);
     // A stored file's content, streamed to `to`; its size.
     Task<Result<std::uint64_t>> download(std::string artifact, host::Path to, Deadline deadline);

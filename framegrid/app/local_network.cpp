@@ -114,7 +114,8 @@ Task<Result<bool>> Network::start_all() {
         "gateway", "--listen", fmt::format("127.0.0.1:{}", settings_.gateway_port), "--orchestrators", uris
     };
     const auto data = settings_.data_dir.empty() ? settings_.log_dir / "data" : settings_.data_dir;
-    args.insert(args.end(), {"--data", data.string()});
+    // All stop together: running jobs could not go on anyway.
+    args.insert(args.end(), {"--data", data.string(), "--drain-seconds", "0"});
     args.insert(args.end(), settings_.gateway_args.begin(), settings_.gateway_args.end());
     gateway_ = &add("gateway", std::move(args));
     // The gateway comes last: its first look at the orchestrators then finds their workers.

@@ -3,16 +3,15 @@
 
 #include <charconv>
 #include <cstdio>
-#include <map>
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include <framegrid/app/job_outputs.hpp>
 #include <framegrid/app/jobs_client.hpp>
+#include <framegrid/app/json_lookup.hpp>
 #include <framegrid/host/terminal.hpp>
-#include <framegrid/job/artifact_record.hpp>
 #include <framegrid/job/document.hpp>
-#include <framegrid/media/file_types.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/workflow/document.hpp>
 
@@ -93,8 +92,6 @@ class WorkflowRunner {
     Task<Result<std::string>> file_value(std::string text);
     Task<Result<int>> follow(json::object document);
     Task<void> cancel();
-    Task<Result<std::vector<std::string>>> fetch(const json::object& job);
-    Task<Result<bool>> fetch_folder(std::string artifact, host::Path to);
     void show_quote(const json::object& quote) const;
     void show_event(const std::string& kind, const json::object& data);
     int report(const json::object& job, const std::vector<std::string>& files, double seconds) const;
@@ -183,23 +180,6 @@ Task<Result<json::object>> WorkflowRunner::document() {
     co_return out;
 }
 
-std::string text_of(const json::object& from, std::string_view name) {
-    const auto* value = from.if_contains(name);
-    return value != nullptr && value->is_string() ? std::string(value->get_string()) : std::string();
-}
-
-std::int64_t number_of(const json::object& from, std::string_view name) {
-    const auto* value = from.if_contains(name);
-    const auto number =
-        value == nullptr ? boost::system::result<std::int64_t>(0) : value->try_to_number<std::int64_t>();
-    return number ? *number : 0;
-}
-
-json::array list_of(const json::object& from, std::string_view name) {
-    const auto* value = from.if_contains(name);
-    return value != nullptr && value->is_array() ? value->get_array() : json::array{};
-}
-
 void WorkflowRunner::show_quote(const json::object& quote) const {
     std::printf("%-20s %8s %16s %16s\n", "step", "items", "units", "wei at most");
     for (const auto& line : list_of(quote, "lines")) {
@@ -247,89 +227,6 @@ Task<void> WorkflowRunner::cancel() {
     }
 }
 
-// A path of the gateway's word: below the folder, or nowhere.
-bool is_inside(const std::string& path) {
-    const host::Path parts(path);
-    return !path.empty() && parts.is_relative() &&
-           std::ranges::none_of(parts, [](const host::Path& part) { return part == ".."; });
-}
-
-Task<Result<bool>> WorkflowRunner::fetch_folder(std::string artifact, host::Path to) {
-    auto made = host::make_dirs(to, 0755);
-    if (!made) {
-        co_return fail(std::move(made.error()));
-    }
-    const auto list = to / "folder.json";
-    const auto got = co_await client_.download(std::move(artifact), list, deadline_);
-    if (!got) {
-        co_return fail(got.error());
-    }
-    auto text = host::read_file(list, std::size_t{4} << 20);
-    if (!text) {
-        co_return fail(std::move(text.error()));
-    }
-    std::error_code ignored;
-    std::filesystem::remove(list, ignored);
-    boost::system::error_code error;
-    const auto root = json::parse(as_text(*text), error);
-    for (const auto& one : root.is_object() ? list_of(root.get_object(), "files") : json::array{}) {
-        const auto file = one.is_object() ? one.get_object() : json::object{};
-        const auto path = text_of(file, "path");
-        if (!is_inside(path)) {
-            co_return fail(Errc::kProtocol, "the gateway names a file outside of the folder");
-        }
-        made = host::make_dirs((to / path).parent_path(), 0755);
-        if (!made) {
-            co_return fail(std::move(made.error()));
-        }
-        const auto fetched = co_await client_.download(text_of(file, "artifact"), to / path, deadline_);
-        if (!fetched) {
-            co_return fail(fetched.error());
-        }
-    }
-    co_return true;
-}
-
-Task<Result<std::vector<std::string>>> WorkflowRunner::fetch(const json::object& job) {
-    const auto directory = host::expand_home(options_.output);
-    auto made = host::make_dirs(directory, 0755);
-    if (!made) {
-        co_return fail(std::move(made.error()));
-    }
-    std::map<std::string, std::int64_t> counts;
-    const auto outputs = list_of(job, "outputs");
-    for (const auto& one : outputs) {
-        ++counts[one.is_object() ? text_of(one.get_object(), "output") : ""];
-    }
-    std::vector<std::string> out;
-    for (const auto& one : outputs) {
-        const auto file = one.is_object() ? one.get_object() : json::object{};
-        std::string name = text_of(file, "output");
-        if (!is_inside(name) || host::Path(name).has_parent_path()) {
-            co_return fail(Errc::kProtocol, "the gateway names an output that is no file name");
-        }
-        if (counts[name] > 1) {
-            name += fmt::format("-{:03}", number_of(file, "index") + 1);
-        }
-        const auto type = text_of(file, "content_type");
-        if (type == job::kFolderType) {
-            const auto folder = co_await fetch_folder(text_of(file, "artifact"), directory / name);
-            if (!folder) {
-                co_return fail(folder.error());
-            }
-            out.push_back((directory / name).string());
-            continue;
-        }
-        const auto path = directory / (name + std::string(media::extension_of(type)));
-        const auto fetched = co_await client_.download(text_of(file, "artifact"), path, deadline_);
-        if (!fetched) {
-            co_return fail(fetched.error());
-        }
-        out.push_back(path.string());
-    }
-    co_return out;
-}
-
 int WorkflowRunner::report(const json::object& job, const std::vector<std::string>& files, double seconds)
     const {
     const auto* run = job.if_contains("run");
@@ -374,21 +271,12 @@ Task<Result<int>> WorkflowRunner::follow(json::object document) {
     if (!job) {
         co_return fail(std::move(job.error()));
     }
-    const std::string id = std::exchange(id_, "");
+    id_.clear();
     if (bar_) {
         bar_->finish(text_of(*job, "state"));
     }
-    if (text_of(*job, "state") != "succeeded") {
-        const auto* error = job->if_contains("error");
-        const auto why = error != nullptr && error->is_object() ? error->get_object() : json::object{};
-        const auto message = text_of(why, "message");
-        co_return fail(
-            Errc::kUnavailable,
-            "job " + id + " " + text_of(*job, "state") + (message.empty() ? "" : ": " + message),
-            text_of(why, "field")
-        );
-    }
-    auto files = co_await fetch(*job);
+    FG_CO_CHECK(check_succeeded(*job));
+    auto files = co_await fetch_outputs(client_, *job, host::expand_home(options_.output), deadline_);
     if (!files) {
         co_return fail(std::move(files.error()));
     }

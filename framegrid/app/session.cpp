@@ -28,6 +28,27 @@ Task<void> run_into(std::shared_ptr<Outcome> outcome, std::function<Task<Result<
     outcome->result = co_await main();
 }
 
+Task<void> fire_on_signal(OneShot fired, const Executor executor) {
+    host::StopSignals signals(executor);
+    (void)co_await signals.next();
+    fired.fire();
+}
+
+Task<void> fire_after(OneShot fired, Task<void> work) {
+    co_await std::move(work);
+    fired.fire();
+}
+
+// Until it is over or another signal comes.
+Task<void> in_spite_of_signals(const Executor executor, Logger log, Task<void> work) {
+    const OneShot over;
+    TaskGroup both(executor, 2, log);
+    both.spawn(fire_on_signal(over, executor));
+    both.spawn(fire_after(over, std::move(work)));
+    co_await over.wait();
+    co_await both.close();
+}
+
 Task<void> interrupt_on_signal(std::shared_ptr<Outcome> outcome, const Executor executor) {
     host::StopSignals signals(executor);
     (void)co_await signals.next();
@@ -68,6 +89,10 @@ Task<Result<int>> Session::guarded(std::function<Task<Result<int>>()> main) {
     work.spawn(run_into(outcome, std::move(main)));
     watch.spawn(interrupt_on_signal(outcome, loop.executor()));
     co_await outcome->done.wait();
+    if (outcome->interrupted && before_stop) {
+        co_await in_spite_of_signals(loop.executor(), log, before_stop());
+        before_stop = nullptr;
+    }
     co_await work.close();
     co_await watch.close();
     co_await client.stop();

@@ -29,6 +29,9 @@ struct Session {
     // Runs `main` until it ends or Ctrl-C/SIGTERM cancels it; prints an error for people (or as JSON) and
     // returns the process's exit code.
     int run(std::function<Task<Result<int>>()> main);
+    // What is done after the first signal and before `main` is cancelled: time to bring work to its end. A
+    // second signal cuts it short.
+    std::function<Task<void>()> before_stop;
 
   private:
     Task<Result<int>> guarded(std::function<Task<Result<int>>()> main);

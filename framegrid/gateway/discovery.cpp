@@ -32,16 +32,16 @@ Task<Result<bool>> Discovery::serve() {
 }
 
 Task<Result<bool>> Discovery::loop(TaskGroup& polls) {
-    TimePoint list_at = ports_.clock.now();
+    list_at_ = ports_.clock.now();
     for (;;) {
         const TimePoint now = ports_.clock.now();
-        if (now >= list_at) {
-            list_at = now + settings_.list_period;
+        if (now >= list_at_) {
+            list_at_ = now + settings_.list_period;
             polls.spawn(refresh_list());
         }
         // With all pollers busy the end of a poll wakes this up.
         wants_poller_ = start_polls(polls, now);
-        wakes_at_ = wants_poller_ || queue_.empty() ? list_at : std::min(list_at, queue_.begin()->first);
+        wakes_at_ = wants_poller_ || queue_.empty() ? list_at_ : std::min(list_at_, queue_.begin()->first);
         (void)co_await wake_.wait_until(ports_.clock, wakes_at_);
     }
 }
@@ -59,6 +59,11 @@ bool Discovery::start_polls(TaskGroup& polls, TimePoint now) {
         polls.spawn(poll(uri));
     }
     return false;
+}
+
+void Discovery::read_list() {
+    list_at_ = ports_.clock.now();
+    wake_.notify_all();
 }
 
 Task<void> Discovery::refresh_list() {

@@ -22,6 +22,8 @@ class Discovery {
     // True once the list has been read and everybody on it has answered or failed once.
     bool settled() const { return settled_; }
 
+    // The list has changed: reads it now instead of at the end of its period.
+    void read_list();
     // A job finds nobody: asks everybody again soon, in pools small enough to bear it. Rate-limited.
     void look_again();
 
@@ -47,7 +49,8 @@ class Discovery {
     DiscoverySettings settings_;
     market::Pool& pool_;
     Notifier& changed_;
-    Notifier wake_;  // of loop(), which else sleeps until wakes_at_
+    TimePoint list_at_{};  // when the list is read next
+    Notifier wake_;        // of loop(), which else sleeps until wakes_at_
     TimePoint wakes_at_{};
     bool wants_poller_ = false;  // something is due, and all pollers are busy
     std::map<std::string, Known> known_;

@@ -16,6 +16,7 @@ constexpr std::int64_t kTokenLifeMinSeconds = 180;  // protocol section 6.6: ref
 constexpr double kScoreSecondsMin = 1.5;            // protocol section 6.3
 constexpr Duration kSweepPeriod = std::chrono::seconds(10);
 constexpr std::size_t kDigestsMax = 10'000;
+constexpr std::size_t kVerdictsMax = 20;  // listed in an explanation
 constexpr Duration kRetryTick = std::chrono::milliseconds(20);
 
 // What one job has learned from its attempts so far.
@@ -53,6 +54,13 @@ class Role final : public Gateway {
     Task<Result<bool>> serve() override;
     Task<Result<JobResult>> run(JobRequest request, Deadline deadline) override;
     std::optional<Offer> offer(const JobRequest& request) override;
+    market::Explanation explain(const JobRequest& request) const override {
+        return pool_.explain(demand_of(request), ports_.clock.now(), kVerdictsMax);
+    }
+    void reconfigure(std::optional<Price> price_max) override {
+        pool_.set_price_max(price_max);
+        discovery_.read_list();
+    }
     Task<void> end_stream(std::string manifest_id) override;
     std::vector<market::PoolEntryView> pool() const override { return pool_.view(ports_.clock.now()); }
     Stats stats() const override;
@@ -62,6 +70,7 @@ class Role final : public Gateway {
     Deadline attempt_deadline(const api::Work& work, Deadline deadline) const;
     Task<Result<JobResult>> attempt_all(JobRequest request, Deadline deadline);
     Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id);
+    Error refuse(const JobRequest& request, const Progress& progress, Error error);
     Task<Result<api::JobOutput>> attempt(
         const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Deadline deadline
     );
@@ -191,7 +200,7 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
     while (progress.attempts < settings_.attempts_max) {
         auto slot = co_await choose(progress, request.manifest_id);
         if (!slot) {
-            co_return fail(for_client(std::move(slot.error())));
+            co_return fail(refuse(request, progress, for_client(std::move(slot.error()))));
         }
         ++progress.attempts;
         stats_.retries += progress.attempts > 1 ? 1 : 0;
@@ -290,6 +299,36 @@ Task<Result<market::Slot>> Role::choose(Progress& progress, const std::string& m
         const TimePoint wake = std::max(release.value_or(limit), now + kRetryTick);
         (void)co_await changed_.wait_until(ports_.clock, std::min(wake, limit));
     }
+}
+
+// Nobody takes the job: the client and the operator are told why, candidate by candidate.
+Error Role::refuse(const JobRequest& request, const Progress& progress, Error error) {
+    if (error.code != Errc::kCapacity && error.code != Errc::kUnavailable) {
+        return error;
+    }
+    const auto why = pool_.explain(progress.demand, ports_.clock.now(), kVerdictsMax);
+    if (request.refused) {
+        request.refused(why);
+    }
+    const auto summary = why.summary();
+    ports_.log.info(
+        "gateway.job_refused", {{"manifest", request.manifest_id},
+                                {"attempts", progress.attempts},
+                                {"error", error.message},
+                                {"why", summary}}
+    );
+    for (const auto& verdict : why.listed) {
+        ports_.log.debug(
+            "gateway.candidate_refused", {{"manifest", request.manifest_id},
+                                          {"orchestrator", verdict.uri},
+                                          {"reason", market::to_string(verdict.obstacle)},
+                                          {"detail", verdict.detail}}
+        );
+    }
+    if (why.considered() > 0) {
+        error.message += ": " + summary;
+    }
+    return error;
 }
 
 // A rendition that is none is left to the check of the whole answer.

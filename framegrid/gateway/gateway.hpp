@@ -71,6 +71,8 @@ struct JobRequest {
     api::ArtifactSink early = nullptr;
     // Told how far an AI job is; starts again when another orchestrator does. Not called afterwards, either.
     api::ProgressSink progress = nullptr;
+    // Told why nobody takes it, when run() gives up for that.
+    std::function<void(const market::Explanation&)> refused = nullptr;
     // Told who is asked, and how many have been, before each attempt.
     std::function<void(const std::string& orchestrator, int attempt)> attempt = nullptr;
 };
@@ -113,6 +115,10 @@ class Gateway {
     // nullopt: nobody offers this, or only above the request's or the gateway's price. Of the request its
     // needs, price and AI model count.
     virtual std::optional<Offer> offer(const JobRequest& request) = 0;
+    // Why nobody would take such a job now, or who would.
+    virtual market::Explanation explain(const JobRequest& request) const = 0;
+    // The operator has changed the list of orchestrators or the price limit: works for what comes next.
+    virtual void reconfigure(std::optional<Price> price_max) = 0;
     // The stream is over: its sessions are ended at the orchestrators.
     virtual Task<void> end_stream(std::string manifest_id) = 0;
     virtual std::vector<market::PoolEntryView> pool() const = 0;

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include <framegrid/base/counted.hpp>
 #include <framegrid/gateway/job_messages.hpp>
 #include <framegrid/gateway/job_run.hpp>
 #include <framegrid/job/fair_queue.hpp>
@@ -18,6 +19,7 @@ constexpr std::size_t kEventsPage = 200;
 constexpr std::size_t kForgottenAtOnce = 500;
 constexpr Duration kForgetPeriod = std::chrono::minutes(1);
 constexpr Duration kForeignWait = std::chrono::seconds(30);
+constexpr Duration kHandBackTimeMax = std::chrono::seconds(5);
 
 class Desk final : public JobDesk {
   public:
@@ -32,6 +34,8 @@ class Desk final : public JobDesk {
     Task<Result<std::vector<ToldEvent>>> events_after(
         std::string id, std::shared_ptr<JobChannel> channel, std::uint64_t number, TimePoint until
     ) override;
+    Task<void> drain(TimePoint until) override;
+    bool draining() const override { return draining_; }
     DeskStats stats() const override;
 
   private:
@@ -52,6 +56,7 @@ class Desk final : public JobDesk {
     Task<Result<bool>> hear_others();
     Task<void> hear_of(std::string id);
     Task<Result<bool>> forget_old();
+    Task<void> wait_until_idle(TimePoint until);
 
     DeskPorts ports_;
     DeskSettings settings_;
@@ -63,6 +68,8 @@ class Desk final : public JobDesk {
     std::multimap<TimePoint, job::FairQueue::Entry> later_;  // until they may be tried again
     std::unordered_map<std::string, Duration> retries_;      // of jobs that nobody could do so far
     std::unordered_map<std::string, JobRun*> running_;
+    bool draining_ = false;
+    std::size_t busy_ = 0;  // jobs from before their claims to after their last changes
     Notifier changed_;
     DeskStats stats_;
 };
@@ -87,6 +94,9 @@ OwnerLimits Desk::limits_of(const std::string& owner) const {
 }
 
 Result<void> Desk::admit(const NewJob& job, std::int64_t deadline_ms) const {
+    if (draining_) {
+        return fail(Errc::kUnavailable, "this gateway stops; send the job again in a moment");
+    }
     if (queue_.size() + later_.size() >= settings_.queued_max) {
         return fail(Errc::kCapacity, "the queue is full; try again later");
     }
@@ -187,7 +197,7 @@ void Desk::begin(TaskGroup& running) {
         queue_.push(std::move(later_.begin()->second));
         later_.erase(later_.begin());
     }
-    while (running.size() < running.max()) {
+    while (!draining_ && running.size() < running.max()) {
         auto next = queue_.pop([this](const std::string& owner) { return limits_of(owner).running_max; });
         if (!next) {
             break;
@@ -233,6 +243,7 @@ Task<RunEnd> Desk::run_claimed(job::Record record) {
 }
 
 Task<void> Desk::run_one(job::FairQueue::Entry entry) {
+    std::optional<Counted> busy(std::in_place, busy_);
     const auto now = ports_.clock.unix_ms();
     job::Event started{0, now, "started", "{}"};
     auto claimed = co_await ports_.store.claim(
@@ -256,6 +267,7 @@ Task<void> Desk::run_one(job::FairQueue::Entry entry) {
         retries_.erase(entry.id);  // cancelled, or somebody else was quicker
     }
     queue_.release(owner);
+    busy.reset();
     changed_.notify_all();
 }
 
@@ -450,6 +462,31 @@ Task<Result<std::vector<ToldEvent>>> Desk::events_after(
             co_return out;
         }
         co_await channel->changed().wait_until(ports_.clock, until);
+    }
+}
+
+Task<void> Desk::drain(TimePoint until) {
+    draining_ = true;
+    co_await wait_until_idle(until);
+    if (busy_ == 0) {
+        co_return;
+    }
+    std::vector<std::string> ids;
+    for (const auto& [id, run] : running_) {
+        ids.push_back(id);
+    }
+    ports_.log.info("gateway.jobs_handed_back", {{"jobs", ids.size()}});
+    for (const auto& id : ids) {
+        if (const auto run = running_.find(id); run != running_.end()) {
+            run->second->hand_back();
+        }
+    }
+    co_await wait_until_idle(ports_.clock.now() + kHandBackTimeMax);
+}
+
+Task<void> Desk::wait_until_idle(TimePoint until) {
+    while (busy_ > 0 && ports_.clock.now() < until) {
+        co_await changed_.wait_until(ports_.clock, until);
     }
 }
 

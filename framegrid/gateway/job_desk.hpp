@@ -139,6 +139,11 @@ class JobDesk {
     virtual Task<Result<std::vector<ToldEvent>>> events_after(
         std::string id, std::shared_ptr<JobChannel> channel, std::uint64_t number, TimePoint until
     ) = 0;
+    // For an orderly stop: begins no more jobs and refuses new ones (kUnavailable), lets those that run go on
+    // until `until`, and hands the rest back to the queue, where the next process finds them without counting
+    // a crash. For good.
+    virtual Task<void> drain(TimePoint until) = 0;
+    virtual bool draining() const = 0;
     virtual DeskStats stats() const = 0;
 };
 

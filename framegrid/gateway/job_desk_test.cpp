@@ -202,6 +202,39 @@ TEST_F(DeskTest, ARestartContinues) {
     EXPECT_EQ(kinds_of(first), "queued started started progress succeeded");
 }
 
+TEST_F(DeskTest, AnOrderlyStopIsNoCrash) {
+    settings_.running_max = 2;
+    stop();
+    start();
+    runner_.time = 10s;
+    const auto slow = submit(new_job("1"));
+    pass(6s);
+    const auto late = submit(new_job("2"));
+    const auto queued = submit(new_job("3"));
+    bool drained = false;
+    boost::asio::co_spawn(loop_, desk_->drain(clock_.now() + 5s), [&](std::exception_ptr) {
+        drained = true;
+    });
+    settle();
+    EXPECT_TRUE(desk_->draining());
+    const auto refused = run(desk_->submit(new_job("4")));
+    EXPECT_EQ(refused.error().code, Errc::kUnavailable);
+    pass(4500ms);
+    EXPECT_EQ(state_of(slow), State::kSucceeded) << "it had time enough";
+    EXPECT_EQ(runner_.started, 2U) << "nothing new is begun";
+    EXPECT_FALSE(drained);
+    pass(1s);
+    EXPECT_TRUE(drained);
+    EXPECT_EQ(state_of(late), State::kQueued);
+    EXPECT_EQ(run(store_.get(late))->crashes, 0);
+    EXPECT_NE(run(store_.events(late, 3, 9))->front().data.find("another process"), std::string::npos);
+    stop();
+    start();
+    pass(25s);
+    EXPECT_EQ(state_of(late), State::kSucceeded);
+    EXPECT_EQ(state_of(queued), State::kSucceeded);
+}
+
 TEST_F(DeskTest, AJobThatKillsItsGatewayIsGivenUp) {
     runner_.time = 10s;
     const auto id = submit(new_job("1"));

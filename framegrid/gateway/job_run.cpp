@@ -139,6 +139,10 @@ Task<RunEnd> JobRun::end(Result<std::string> result) {
     if (result) {
         co_return co_await conclude(State::kSucceeded, "succeeded", "{}", std::move(*result));
     }
+    if (handed_back_) {
+        const auto why = make_error(Errc::kUnavailable, "the gateway stops; another process goes on with it");
+        co_return co_await conclude(State::kQueued, "waiting", job::error_result(why), "");
+    }
     if (canceller_.cancelled()) {
         co_return co_await conclude(State::kCancelled, "cancelled", "{}", "{}");
     }

@@ -36,6 +36,11 @@ class JobRun {
         lost_ = true;
         canceller_.cancel();
     }
+    // The process stops: back to the queue, for another one.
+    void hand_back() {
+        handed_back_ = !canceller_.cancelled();
+        canceller_.cancel();
+    }
     const job::Record& record() const { return record_; }
 
   private:
@@ -57,6 +62,7 @@ class JobRun {
     Notifier something_told_;
     bool done_ = false;
     bool lost_ = false;
+    bool handed_back_ = false;
 };
 
 }  // namespace framegrid::gateway

@@ -5,8 +5,10 @@
 #include <framegrid/api/stored_files.hpp>
 #include <framegrid/base/utf8.hpp>
 #include <framegrid/gateway/ai_request.hpp>
+#include <framegrid/gateway/candidates.hpp>
 #include <framegrid/gateway/input_loader.hpp>
 #include <framegrid/media/file_types.hpp>
+#include <framegrid/workflow/plan.hpp>
 
 namespace framegrid::gateway {
 
@@ -14,7 +16,17 @@ namespace {
 
 namespace json = boost::json;
 
-class Work final : public JobRunner {
+json::object price_json(const Price& price) {
+    return {{"wei", std::to_string(price.wei)}, {"units", price.units}};
+}
+
+// Rounded up, as orchestrators bill.
+std::string cost_text(Pixels units, const Price& price) {
+    const auto wei = workflow::wei_for(units, price);
+    return wei ? std::to_string(*wei) : "more than can be counted";
+}
+
+class Work final : public JobWork {
   public:
     Work(WorkPorts ports, WorkSettings settings)
         : ports_(std::move(ports)),
@@ -25,9 +37,10 @@ class Work final : public JobRunner {
               settings_.store_time_max
           ) {}
     Task<Result<std::string>> run(job::Record record, JobTeller tell, Deadline deadline) override;
+    Task<Result<std::string>> quote(std::string owner, job::Document document, Deadline deadline) override;
 
   private:
-    Task<Result<AiJob>> prepare(job::Record record, job::Document document, Deadline deadline);
+    Task<Result<AiJob>> prepare(std::string owner, job::Document document, Deadline deadline);
     Task<Result<std::string>> keep(job::Record record, JobResult result, Pixels units);
     Task<Result<json::object>> keep_one(job::Record record, api::Artifact artifact);
 
@@ -37,10 +50,10 @@ class Work final : public JobRunner {
     api::StoredFiles files_;
 };
 
-Task<Result<AiJob>> Work::prepare(job::Record record, job::Document document, Deadline deadline) {
+Task<Result<AiJob>> Work::prepare(std::string owner, job::Document document, Deadline deadline) {
     std::map<std::string, Blob> files;
     for (const auto& [name, text] : document.inputs) {
-        auto file = co_await loader_.load(record.owner, name, text, deadline);
+        auto file = co_await loader_.load(owner, name, text, deadline);
         if (!file) {
             co_return fail(std::move(file.error()));
         }
@@ -75,7 +88,7 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
     if (!document) {
         co_return fail(std::move(document.error()));
     }
-    auto job = co_await prepare(record, *document, deadline);
+    auto job = co_await prepare(record.owner, *document, deadline);
     if (!job) {
         co_return fail(std::move(job.error()));
     }
@@ -88,12 +101,33 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
             json::object data{{"orchestrator", valid_utf8(orchestrator)}, {"attempt", attempt}};
             tell("node", json::serialize(data), {});
         };
+        job->request.refused = [&tell](const market::Explanation& why) {
+            tell("candidates", json::serialize(candidates_json(why)), {});
+        };
     }
     auto result = co_await ports_.gateway.run(std::move(job->request), deadline);
     if (!result) {
         co_return fail(std::move(result.error()));
     }
     co_return co_await keep(std::move(record), std::move(*result), job->units);
+}
+
+Task<Result<std::string>> Work::quote(std::string owner, job::Document document, Deadline deadline) {
+    auto job = co_await prepare(std::move(owner), std::move(document), deadline);
+    if (!job) {
+        co_return fail(std::move(job.error()));
+    }
+    const auto offer = ports_.gateway.offer(job->request);
+    if (!offer) {
+        co_return fail(
+            Errc::kUnavailable, "nobody would take it now: " + ports_.gateway.explain(job->request).summary()
+        );
+    }
+    co_return json::serialize(json::object{
+        {"wei", cost_text(job->units, offer->price)},
+        {"units", job->units.value},
+        {"price", price_json(offer->price)}
+    });
 }
 
 Task<Result<json::object>> Work::keep_one(job::Record record, api::Artifact artifact) {
@@ -134,7 +168,9 @@ Task<Result<std::string>> Work::keep(job::Record record, JobResult result, Pixel
     json::object run{
         {"orchestrator", valid_utf8(result.orchestrator)},
         {"attempts", result.attempts},
-        {"units", units.value}
+        {"units", units.value},
+        {"price", price_json(result.price)},
+        {"wei", cost_text(units, result.price)}
     };
     if (const auto& ai = result.output.ai) {
         run["model"] = valid_utf8(ai->model_id);
@@ -162,7 +198,7 @@ void settle_document(job::Document& document, const WorkSettings& settings, Rand
     document.parameters = json::serialize(parameters);
 }
 
-std::unique_ptr<JobRunner> make_job_work(WorkPorts ports, WorkSettings settings) {
+std::unique_ptr<JobWork> make_job_work(WorkPorts ports, WorkSettings settings) {
     return std::make_unique<Work>(std::move(ports), std::move(settings));
 }
 

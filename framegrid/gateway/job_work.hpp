@@ -52,8 +52,14 @@ struct WorkPorts {
 // Chooses what a document leaves open, so that a job that is run again does the same: model and seed.
 void settle_document(job::Document& document, const WorkSettings& settings, Random& random);
 
-// Results: {"outputs":[{"artifact","content_type","bytes","sha256","seed"}],"run":{"model","model_digest",
-// "steps","runtime_ms","units","orchestrator","attempts"}}.
-std::unique_ptr<JobRunner> make_job_work(WorkPorts ports, WorkSettings settings);
+// Runs single jobs. Results: {"outputs":[{"artifact","content_type","bytes","sha256","seed"}],"run":{"model",
+// "model_digest","steps","runtime_ms","units","price","wei","orchestrator","attempts"}}.
+class JobWork : public JobRunner {
+  public:
+    // What such a job may cost at most, at the prices of now: {"wei","units","price":{"wei","units"}}.
+    // kUnavailable: nobody offers it, or only above the document's price.
+    virtual Task<Result<std::string>> quote(std::string owner, job::Document document, Deadline deadline) = 0;
+};
+std::unique_ptr<JobWork> make_job_work(WorkPorts ports, WorkSettings settings);
 
 }  // namespace framegrid::gateway

@@ -193,6 +193,7 @@ Task<Result<StepResult>> StepRunner::run_ai(
     job->request.price_max = price_limit(start);
     job->request.progress = events.progress;
     job->request.attempt = events.node;
+    job->request.refused = events.refused;
     auto done = co_await run_patiently(ports_, settings_, std::move(job->request), deadline);
     if (!done) {
         co_return fail(std::move(done.error()));

@@ -38,6 +38,7 @@ struct StepOwner {
 struct StepEvents {
     std::function<void(const std::string& orchestrator, int attempt)> node;
     api::ProgressSink progress;
+    std::function<void(const market::Explanation&)> refused = nullptr;
 };
 
 // Ports and settings outlive it.

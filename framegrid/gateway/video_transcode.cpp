@@ -84,6 +84,7 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
     request.work.input = std::move(segments_[index]);
     request.work.input_content_type = "video/mp2t";
     request.attempt = events_.node;
+    request.refused = events_.refused;
     auto done = co_await run_patiently(ports_, settings_, std::move(request), deadline_);
     if (!done) {
         co_return fail(std::move(done.error()));

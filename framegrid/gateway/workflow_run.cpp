@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include <framegrid/base/utf8.hpp>
+#include <framegrid/gateway/candidates.hpp>
 #include <framegrid/job/record.hpp>
 
 namespace framegrid::gateway {
@@ -142,6 +143,12 @@ StepEvents WorkflowRun::events_of(const workflow::ItemId& id) {
             }),
             {}
         );
+    };
+    out.refused = [this, id](const market::Explanation& why) {
+        auto data = candidates_json(why);
+        data["step"] = id.step;
+        data["item"] = id.item;
+        tell_("candidates", json::serialize(data), {});
     };
     out.progress = [this, id](const api::Progress& progress) {
         tell_(

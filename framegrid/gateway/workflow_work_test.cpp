@@ -45,6 +45,8 @@ Blob video(const std::string& text) {
 class FakeNetwork final : public Gateway {
   public:
     explicit FakeNetwork(Clock& clock) : clock_(clock) {}
+    void reconfigure(std::optional<Price> /*price_max*/) override {}
+    market::Explanation explain(const JobRequest& /*request*/) const override { return {}; }
     Task<Result<bool>> serve() override { co_return true; }
     Task<Result<JobResult>> run(JobRequest request, Deadline /*deadline*/) override {
         ++asked;

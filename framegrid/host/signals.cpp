@@ -8,15 +8,23 @@ namespace framegrid::host {
 
 namespace asio = boost::asio;
 
-struct StopSignals::Impl {
-    explicit Impl(const Executor& executor) : set(executor, SIGINT, SIGTERM) {}
+struct Signals::Impl {
+    explicit Impl(const Executor& executor) : set(executor) {}
     asio::signal_set set;
 };
 
-StopSignals::StopSignals(const Executor& executor) : impl_(std::make_unique<Impl>(executor)) {}
-StopSignals::~StopSignals() = default;
+Signals::Signals(const Executor& executor, std::initializer_list<int> numbers)
+    : impl_(std::make_unique<Impl>(executor)) {
+    for (const int number : numbers) {
+        impl_->set.add(number);
+    }
+}
+Signals::~Signals() = default;
 
-Task<int> StopSignals::next() {
+StopSignals::StopSignals(const Executor& executor) : Signals(executor, {SIGINT, SIGTERM}) {}
+ReloadSignals::ReloadSignals(const Executor& executor) : Signals(executor, {SIGHUP}) {}
+
+Task<int> Signals::next() {
     const int number = co_await impl_->set.async_wait(asio::use_awaitable);
     co_return number;
 }

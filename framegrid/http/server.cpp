@@ -90,9 +90,7 @@ Task<void> set_up(std::shared_ptr<ServerCore> core, std::optional<TlsContext> tl
     start(core, std::move(opened->transport), std::move(peer), tls.has_value(), opened->initial);
 }
 
-Task<void> accept_loop(
-    std::shared_ptr<ServerCore> core, std::shared_ptr<Acceptor> acceptor, std::optional<TlsContext> tls
-) {
+Task<void> accept_loop(std::shared_ptr<ServerCore> core, std::shared_ptr<Acceptor> acceptor) {
     while (acceptor->is_open()) {
         auto [code, socket] = co_await acceptor->async_accept(asio::as_tuple(asio::use_awaitable));
         if (code == asio::error::operation_aborted || !acceptor->is_open()) {
@@ -107,7 +105,7 @@ Task<void> accept_loop(
         // Two entries of the group are this loop and the time limits.
         const std::size_t open = core->connections.size() + core->setups.size() - 2;
         if (open >= core->settings.connections_max ||
-            !core->setups.spawn(set_up(core, tls, std::move(socket)))) {
+            !core->setups.spawn(set_up(core, core->tls, std::move(socket)))) {
             ++core->stats.refused;
         }
     }
@@ -202,6 +200,7 @@ class Server::Impl {
     ~Impl() { end(make_error(Errc::kCancelled, "the server is gone")); }
 
     Result<void> listen();
+    Result<void> reload_certificate();
     Task<void> stop(Duration grace);
     std::uint16_t port() const { return port_; }
     const ServerStats& stats() const { return core_->stats; }
@@ -217,11 +216,7 @@ class Server::Impl {
 
 Result<void> Server::Impl::listen() {
     const auto& settings = core_->settings;
-    std::optional<TlsContext> tls;
-    if (settings.tls) {
-        FG_TRY(context, TlsContext::make_server(settings.tls_files, settings.host_name));
-        tls = std::move(context);
-    }
+    FG_CHECK(reload_certificate());
     const std::string where = settings.address + ":" + std::to_string(settings.port);
     ErrorCode code;
     const auto address = asio::ip::make_address(settings.address, code);
@@ -252,7 +247,16 @@ Result<void> Server::Impl::listen() {
     port_ = acceptor->local_endpoint(code).port();
     acceptor_ = std::move(acceptor);
     core_->setups.spawn(tick_loop(core_));
-    core_->setups.spawn(accept_loop(core_, acceptor_, std::move(tls)));
+    core_->setups.spawn(accept_loop(core_, acceptor_));
+    return {};
+}
+
+Result<void> Server::Impl::reload_certificate() {
+    const auto& settings = core_->settings;
+    if (settings.tls) {
+        FG_TRY(context, TlsContext::make_server(settings.tls_files, settings.host_name));
+        core_->tls = std::move(context);
+    }
     return {};
 }
 
@@ -313,6 +317,9 @@ Result<void> Server::listen() {
 }
 std::uint16_t Server::port() const {
     return impl_->port();
+}
+Result<void> Server::reload_certificate() {
+    return impl_->reload_certificate();
 }
 Task<void> Server::stop(Duration grace) {
     return impl_->stop(grace);

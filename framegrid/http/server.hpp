@@ -62,6 +62,8 @@ class Server {
     // Binds and starts accepting. kIo with what to do next when the port is taken or a file is unreadable.
     Result<void> listen();
     std::uint16_t port() const;
+    // Reads the TLS files again, for connections that come later. On an error the old ones stay in use.
+    Result<void> reload_certificate();
     // Refuses new requests (GOAWAY), waits up to `grace` for running ones, then cancels them.
     Task<void> stop(Duration grace);
     const ServerStats& stats() const;

@@ -54,6 +54,7 @@ struct ServerCore : std::enable_shared_from_this<ServerCore> {
     std::unordered_set<ServedStream*> serving;
     Notifier changed;
     Bytes scratch;
+    std::optional<TlsContext> tls;  // of connections that are still to come; nothing: clear text
     bool stopping = false;
 };
 

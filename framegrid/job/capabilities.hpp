@@ -102,6 +102,8 @@ bool bits_within(const std::vector<std::uint64_t>& a, const std::vector<std::uin
 
 // The section 4.3 rule: can an offer serve these needs? An absent offer counts as the legacy set {0..11}.
 bool compatible(const Capabilities& needs, const std::optional<Capabilities>& offer);
+// What an offer lacks for that, for people: "Upscale, the model acme/x4". Empty when it lacks nothing.
+std::string missing(const Capabilities& needs, const std::optional<Capabilities>& offer);
 
 // Adds (sign +1) or removes (sign -1) a remote worker's capabilities; bits whose capacity falls to 0 are
 // cleared.

@@ -66,7 +66,40 @@ const std::vector<std::uint64_t>& legacy_bits() {
     return kBits;
 }
 
+// The names of the bits of `needs` that `offer` does not have.
+void list_missing(
+    const std::vector<std::uint64_t>& needs, const std::vector<std::uint64_t>& offer, std::string& out
+) {
+    for (std::size_t number = 0; number < needs.size() * 64; ++number) {
+        const std::size_t word = number / 64;
+        const std::uint64_t bit = std::uint64_t{1} << number % 64;
+        if ((needs[word] & bit) != 0 && (word >= offer.size() || (offer[word] & bit) == 0)) {
+            out += (out.empty() ? "" : ", ") + std::string(name_of(static_cast<Capability>(number)));
+        }
+    }
+}
+
 }  // namespace
+
+std::string missing(const Capabilities& needs, const std::optional<Capabilities>& offer) {
+    std::string out;
+    list_missing(needs.bits, offer ? offer->bits : legacy_bits(), out);
+    if (!offer) {
+        return out;
+    }
+    for (const auto& [capability, models] : needs.constraints) {
+        const auto offered = offer->constraints.find(capability);
+        for (const auto& [id, model] : models) {
+            const bool there =
+                offered == offer->constraints.end() || models_suffice({{id, model}}, offered->second);
+            out += there ? "" : (out.empty() ? "" : ", ") + std::string("the model ") + id;
+        }
+    }
+    if (!version_suffices(needs.min_version, offer->version)) {
+        out += (out.empty() ? "" : ", ") + std::string("version ") + needs.min_version;
+    }
+    return out.empty() && !compatible(needs, offer) ? "what it wants to be asked for" : out;
+}
 
 bool compatible(const Capabilities& needs, const std::optional<Capabilities>& offer) {
     if (!offer) {

@@ -444,6 +444,72 @@ std::optional<Price> Pool::price_for(const Demand& demand, TimePoint now) {
     return *std::ranges::max_element(prices);
 }
 
+// The lower one of the job's and the gateway's; there is one.
+Price Pool::limit_of(const Demand& demand) const {
+    if (demand.price_max && settings_.price_max) {
+        return std::min(*demand.price_max, *settings_.price_max);
+    }
+    return demand.price_max ? *demand.price_max : settings_.price_max.value_or(Price{});
+}
+
+Verdict Pool::judge(Slot slot, const Demand& demand, TimePoint now) const {
+    const Entry& entry = *entries_[slot];
+    Verdict out{entry.uri, Obstacle::kNone, ""};
+    const auto seconds_left = [&] {
+        const auto left = std::chrono::duration<double>(entry.usable_from - now).count();
+        return std::to_string(static_cast<int>(std::ceil(left))) + " s";
+    };
+    if (!entry.info || entry.info->service_uri.empty()) {
+        out.obstacle = entry.reachable ? Obstacle::kSilent : Obstacle::kUnreachable;
+    } else if (!job::compatible(demand.needs, entry.info->capabilities)) {
+        out.obstacle = Obstacle::kIncompatible;
+        out.detail = "lacks " + job::missing(demand.needs, entry.info->capabilities);
+    } else if (!affordable(entry, demand)) {
+        out.obstacle = Obstacle::kPrice;
+        out.detail =
+            "asks " + to_string(price_of(entry, demand)) + ", the limit is " + to_string(limit_of(demand));
+    } else if (!entry.reachable) {
+        out.obstacle = Obstacle::kUnreachable;
+    } else if (contains(demand.exclude, slot)) {
+        out.obstacle = Obstacle::kTried;
+    } else if (entry.usable_from > now && entry.failures > 0) {
+        out.obstacle = Obstacle::kSuspended;
+        out.detail = std::to_string(entry.failures) + " failures in a row, asked again in " + seconds_left();
+    } else if (entry.usable_from > now) {
+        out.obstacle = Obstacle::kBusy;
+    } else if (entry.full(demand.capability)) {
+        out.obstacle = Obstacle::kFull;
+        out.detail = std::to_string(entry.in_flight) + " of " + std::to_string(entry.capacity) + " under way";
+    }
+    return out;
+}
+
+Explanation Pool::explain(const Demand& demand, TimePoint now, std::size_t listed_max) const {
+    Explanation out;
+    std::vector<Verdict> unsuitable;
+    for (Slot slot = 0; slot < entries_.size(); ++slot) {
+        if (!entries_[slot]) {
+            continue;
+        }
+        auto verdict = judge(slot, demand, now);
+        if (verdict.obstacle == Obstacle::kPrice) {
+            const auto price = price_of(*entries_[slot], demand);
+            out.cheapest = std::min(out.cheapest.value_or(price), price);
+        }
+        const bool suitable =
+            verdict.obstacle != Obstacle::kIncompatible && verdict.obstacle != Obstacle::kSilent;
+        if (suitable) {
+            out.add(std::move(verdict), listed_max);
+        } else {
+            unsuitable.push_back(std::move(verdict));
+        }
+    }
+    for (auto& verdict : unsuitable) {
+        out.add(std::move(verdict), listed_max);
+    }
+    return out;
+}
+
 std::optional<TimePoint> Pool::next_release(const Demand& demand, TimePoint now) {
     const NeedsKind& kind = kind_for(demand.needs);
     std::optional<TimePoint> earliest;

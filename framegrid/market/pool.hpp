@@ -13,6 +13,7 @@
 
 #include <framegrid/api/orchestrator.hpp>
 #include <framegrid/job/capabilities.hpp>
+#include <framegrid/market/verdict.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/random.hpp>
@@ -74,6 +75,7 @@ class Pool {
     // The current list of service URIs: new ones are added, vanished ones removed. Over the limit the rest is
     // dropped.
     void set_list(const std::vector<std::string>& uris);
+    void set_price_max(std::optional<Price> price) { settings_.price_max = price; }
     std::vector<std::string> uris() const;
     std::optional<Slot> find(std::string_view uri) const;
     const std::string& uri(Slot slot) const;
@@ -107,6 +109,9 @@ class Pool {
     std::optional<Price> price_for(const Demand& demand, TimePoint now);
     // Of this one; 0 wei when it has not said any.
     Price price_of(Slot slot, const Demand& demand) const;
+    // What keeps the job from everybody in the pool; lists at most `listed_max`, those that could serve it
+    // first. Looks at all: for jobs that nobody took.
+    Explanation explain(const Demand& demand, TimePoint now, std::size_t listed_max) const;
     // The earliest time at which a suspended or paused candidate becomes usable again.
     std::optional<TimePoint> next_release(const Demand& demand, TimePoint now);
 
@@ -122,6 +127,8 @@ class Pool {
     void reindex(Slot slot, TimePoint now);
     bool usable(const Entry& entry, const Demand& demand, TimePoint now) const;
     double score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const;
+    Verdict judge(Slot slot, const Demand& demand, TimePoint now) const;
+    Price limit_of(const Demand& demand) const;
     static Price price_of(const Entry& entry, const Demand& demand);
     bool affordable(const Entry& entry, const Demand& demand) const;
     bool could_serve_since(const Demand& demand, TimePoint since);

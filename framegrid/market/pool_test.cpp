@@ -76,6 +76,39 @@ TEST_F(PoolTest, FailureSuspendsWithDoublingBackOff) {
     EXPECT_EQ(pool.view(now())[0].failures, 0u);
 }
 
+TEST_F(PoolTest, ExplainsWhyNobodyTakesAJob) {
+    Pool pool({.price_max = Price{100, 1}});
+    EXPECT_EQ(pool.explain(demand(), now(), 5).summary(), "no orchestrators are known");
+    const auto slots = make(pool, 7);
+    auto want = demand();
+    want.price_max = Price{50, 1};
+    pool.on_info(slots[0], info(4, {70, 1}), now());
+    pool.on_info(slots[1], info(4, {60, 1}), now());
+    pool.on_started(slots[2]);
+    pool.on_failed(slots[2], std::nullopt, now(), random_);
+    pool.on_started(slots[3]);
+    pool.on_busy(slots[3], now());
+    auto other = info();
+    other.capabilities->bits = job::bitstring({1, 2, 3});
+    pool.on_info(slots[4], other, now());
+    pool.on_info_failed(slots[5]);
+    want.exclude.push_back(slots[6]);
+    EXPECT_FALSE(pool.pick(want, now(), random_));
+    const auto why = pool.explain(want, now(), 6);
+    EXPECT_EQ(why.considered(), 7u);
+    ASSERT_EQ(why.listed.size(), 6u) << "the one that could never do it comes last, and is not listed";
+    EXPECT_EQ(why.listed[0].detail, "asks 70 wei per 1, the limit is 50 wei per 1");
+    EXPECT_EQ(why.listed[2].obstacle, Obstacle::kSuspended);
+    EXPECT_EQ(why.listed[2].detail.find("1 failures in a row, asked again in "), 0u);
+    EXPECT_EQ(
+        why.summary(),
+        "of 7 orchestrators 1 cannot be reached, 1 does not offer what the job needs, "
+        "2 ask too much (the cheapest 60 wei per 1), 1 rests after failures, 1 said that it is full and "
+        "1 has failed at this job"
+    );
+    EXPECT_EQ(pool.explain(want, now(), 7).listed.back().detail, "lacks H.264, Storage direct, Auth token");
+}
+
 TEST_F(PoolTest, BusyIsNotBad) {
     Pool pool({});
     const auto slots = make(pool, 1);

@@ -281,15 +281,14 @@ Task<Answer> JobsApi::quote(Call& call) {
     if (!document) {
         co_return problem_answer(document.error(), call.trace_id);
     }
-    if (document->workflow.empty()) {
-        co_return problem_answer(
-            make_error(Errc::kUnsupported, "only workflows and transcode have quotes so far", "pipeline"),
-            call.trace_id
-        );
+    const auto deadline = Deadline::after(clock_, settings_.quote_time_max);
+    const bool steps = !document->workflow.empty();
+    if (!steps) {
+        gateway::settle_document(*document, ports_.work, random_);
     }
-    auto quote = co_await ports_.workflows.quote(
-        call.owner, std::move(*document), Deadline::after(clock_, settings_.quote_time_max)
-    );
+    auto asked = steps ? ports_.workflows.quote(call.owner, std::move(*document), deadline)
+                       : ports_.singles.quote(call.owner, std::move(*document), deadline);
+    auto quote = co_await std::move(asked);
     if (!quote) {
         co_return problem_answer(quote.error(), call.trace_id, status_for(quote.error()));
     }

@@ -19,6 +19,7 @@ struct JobPorts {
     api::JobStore& store;
     api::Objects& objects;
     api::ArtifactIndex& artifacts;
+    gateway::JobWork& singles;
     gateway::WorkflowWork& workflows;
     gateway::WorkSettings work;
 };

@@ -11,6 +11,7 @@
 #include <framegrid/rest/gate.hpp>
 #include <framegrid/rest/live_ingest.hpp>
 #include <framegrid/rest/playback.hpp>
+#include <framegrid/rest/problem.hpp>
 #include <framegrid/rest/results_store.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/rest/streams.hpp>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr std::size_t kRequestIdBytesMax = 128;
 constexpr std::size_t kRequestIdBytes = 8;
+constexpr Duration kReadyTimeMax = std::chrono::seconds(2);
 constexpr std::size_t kEndingsMax = 64;  // streams being ended at orchestrators at once
 
 // The client's own id if it is harmless, else a random one.
@@ -90,6 +92,7 @@ class Rest::Impl {
 
     Task<Answer> echo(Call& call);
     Task<Answer> healthz();
+    Task<Answer> readyz(Call& call);
     Task<Answer> help();
     Task<Answer> status();
     Task<Answer> metrics();
@@ -171,11 +174,17 @@ void Rest::Impl::add_routes() {
     const auto help_page = [this](Call&) { return help(); };
     router_.add({"GET", "/", RouteKind::kPage, help_page, Access::kOpen});
     router_.add({"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }, Access::kOpen});
+    router_.add(
+        {"GET", "/readyz", RouteKind::kPage, [this](Call& call) { return readyz(call); }, Access::kOpen}
+    );
     if (gate_.open()) {
         add_operator_pages(router_);
     }
     admin_router_.add(
         {"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }, Access::kOpen}
+    );
+    admin_router_.add(
+        {"GET", "/readyz", RouteKind::kPage, [this](Call& call) { return readyz(call); }, Access::kOpen}
     );
     add_operator_pages(admin_router_);
     if (jobs_) {
@@ -354,6 +363,26 @@ Task<Answer> Rest::Impl::echo(Call& call) {
 
 Task<Answer> Rest::Impl::healthz() {
     co_return Answer{};
+}
+
+// Whether new jobs should be sent here: for load balancers, and for whoever waits for a network to come up.
+Task<Answer> Rest::Impl::readyz(Call& call) {
+    std::string why;
+    if (ports_.jobs && ports_.jobs->desk.draining()) {
+        why = "this gateway stops";
+    } else if (ports_.gateway.stats().pool.usable == 0) {
+        why = "no orchestrator answers: check --orchestrators, and /status for what is known of each";
+    } else if (ports_.jobs) {
+        const auto limit = Deadline::after(ports_.clock, kReadyTimeMax);
+        const auto kept = co_await with_deadline<std::vector<job::Record>>(
+            ports_.clock, limit, ports_.jobs->store.list({.limit = 1})
+        );
+        why = kept ? "" : "the store of jobs does not answer: " + kept.error().message;
+    }
+    Answer answer = why.empty() ? text_answer("text/plain; charset=utf-8", "ready\n")
+                                : problem_answer(make_error(Errc::kUnavailable, why), call.trace_id);
+    answer.headers.add("cache-control", "no-store");
+    co_return answer;
 }
 
 Task<Answer> Rest::Impl::help() {

@@ -251,6 +251,14 @@ TEST_F(RestApiTest, Pages) {
     EXPECT_NE(metrics->text().find("framegrid_gateway_"), std::string::npos);
 }
 
+TEST_F(RestApiTest, ReadyMeansThatAJobCouldBeDone) {
+    const auto not_yet = send("GET", "/readyz");
+    EXPECT_EQ(not_yet->status(), 503);
+    EXPECT_NE(json(*not_yet).at("detail").as_string().find("no orchestrator answers"), std::string::npos);
+    gateway_.usable = 1;
+    EXPECT_EQ(send("GET", "/readyz")->status(), 200);
+}
+
 TEST_F(RestApiTest, RequestIdsComeBack) {
     EXPECT_EQ(send("GET", "/healthz", {{"x-request-id", "abc-1"}})->header("x-request-id"), "abc-1");
     EXPECT_EQ(send("GET", "/healthz", {{"x-request-id", "a b"}})->header("x-request-id").size(), 16u);

@@ -54,6 +54,12 @@ Result<StaticSource> StaticSource::make(const std::vector<std::string>& addresse
     return StaticSource(std::move(uris));
 }
 
+Result<void> StaticSource::replace(const std::vector<std::string>& addresses) {
+    FG_TRY(fresh, make(addresses));
+    uris_ = std::move(fresh.uris_);
+    return {};
+}
+
 Task<Result<std::vector<std::string>>> StaticSource::list(Deadline) {
     co_return uris_;
 }

@@ -14,11 +14,13 @@ namespace framegrid::rest {
 // "host:port", "https://host:port", "http://host/": the URI to use, without a trailing slash.
 Result<std::string> normal_service_uri(std::string_view text);
 
-// A list that never changes.
+// A list that only its operator changes.
 class StaticSource final : public gateway::OrchestratorSource {
   public:
     // kInvalidArgument names the entry that is no URL. Repetitions are dropped.
     static Result<StaticSource> make(const std::vector<std::string>& addresses);
+    // As make(); on an error the old list stays.
+    Result<void> replace(const std::vector<std::string>& addresses);
     Task<Result<std::vector<std::string>>> list(Deadline deadline) override;
 
   private:

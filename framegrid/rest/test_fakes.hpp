@@ -31,6 +31,8 @@ class FakeGateway final : public gateway::Gateway {
         co_return answer(request);
     }
     std::optional<gateway::Offer> offer(const gateway::JobRequest& /*request*/) override { return offered; }
+    market::Explanation explain(const gateway::JobRequest& /*request*/) const override { return {}; }
+    void reconfigure(std::optional<Price> /*price_max*/) override {}
     Task<void> end_stream(std::string manifest_id) override {
         ended.push_back(std::move(manifest_id));
         co_return;
@@ -41,6 +43,7 @@ class FakeGateway final : public gateway::Gateway {
     gateway::Stats stats() const override {
         gateway::Stats out;
         out.jobs_done = jobs.size();
+        out.pool.usable = usable;
         return out;
     }
 
@@ -62,6 +65,7 @@ class FakeGateway final : public gateway::Gateway {
     std::function<Result<gateway::JobResult>(const gateway::JobRequest&)> answer = repeat_input;
     std::optional<OneShot> gate;  // jobs wait here
     std::optional<gateway::Offer> offered = gateway::Offer{{2, 1}, {}};
+    std::size_t usable = 0;  // orchestrators, in stats()
     std::vector<gateway::JobRequest> jobs;
     std::vector<Deadline> deadlines;
     std::vector<std::string> ended;

@@ -104,7 +104,7 @@ class Network:
     SECRET = "test-secret"
 
     def __init__(self, orchestrators=1, workers=1, capacity=2, ai_capacity=1, preset="ultrafast", gateway_args=(),
-                 worker_args=(), extra_orchestrators=(), log_level="info"):
+                 worker_args=(), extra_orchestrators=(), log_level="info", drain_seconds=1):
         self.common = ["--log-level", log_level]
         self.env = {"FRAMEGRID_SECRET": self.SECRET}
         self.data = tempfile.TemporaryDirectory(prefix="framegrid-data-")
@@ -120,7 +120,7 @@ class Network:
             self.workers.append(self.start_worker(order, f"worker-{i}"))
         for process in self.workers:
             process.line("ready ")
-        self.gateway_args = list(gateway_args)
+        self.gateway_args = [*gateway_args, "--drain-seconds", str(drain_seconds)]
         self.all_uris = self.uris + list(extra_orchestrators)
         self.gateway = self._gateway("127.0.0.1:0")
         self.url = self.gateway.line("ready ").split()[1]

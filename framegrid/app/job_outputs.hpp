@@ -1,0 +1,22 @@
+// What a finished job made, as local files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include <framegrid/app/jobs_client.hpp>
+
+namespace framegrid::app {
+
+// Ok when the job (as the gateway describes it) has succeeded; else why it has not.
+Result<void> check_succeeded(const boost::json::object& job);
+
+// Downloads a job's outputs into `directory`, which is made; the paths. Names come from the outputs of a
+// workflow, else from the pipeline. kProtocol: the gateway names a file outside of the directory.
+Task<Result<std::vector<std::string>>> fetch_outputs(
+    JobsClient& client, boost::json::object job, host::Path directory, Deadline deadline
+);
+
+}  // namespace framegrid::app
