@@ -6,14 +6,12 @@
 #include <string>
 #include <string_view>
 
-#include <boost/multiprecision/cpp_int.hpp>
-
 #include <framegrid/base/result.hpp>
+#include <framegrid/base/wei.hpp>
 
 namespace framegrid::account {
 
-// An amount of money; never negative. Sums wrap: compare before you add.
-using Wei = boost::multiprecision::uint256_t;
+using framegrid::Wei;
 
 // Decimal digits. kInvalidArgument naming `field` on anything else and from 2^256 on.
 Result<Wei> parse_wei(std::string_view text, std::string_view field);

@@ -1,0 +1,74 @@
+// Exact amounts of money: what a ticket is worth on average is no whole number of wei, nor is the price of a
+// unit. Nothing here is a floating-point number.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <boost/multiprecision/cpp_int.hpp>
+
+#include <framegrid/base/ids.hpp>
+#include <framegrid/base/result.hpp>
+#include <framegrid/base/wei.hpp>
+
+namespace framegrid::pay {
+
+// A signed integer of any size; up to 640 bits without an allocation, which holds a sum of 2^127 tickets.
+using BigInt = boost::multiprecision::number<
+    boost::multiprecision::cpp_int_backend<
+        640, 0, boost::multiprecision::signed_magnitude, boost::multiprecision::unchecked,
+        std::allocator<boost::multiprecision::limb_type>>,
+    boost::multiprecision::et_off>;
+
+// 2^256 - 1: a ticket with this probability always wins.
+const BigInt& win_prob_max();
+
+// A signed amount in wei: tickets / (2^256 - 1) + numerator / denominator. The two parts are kept apart so that
+// crediting a ticket is one addition, without a common denominator to look for.
+class Money {
+  public:
+    Money() = default;
+    static Money wei(const Wei& amount) { return fraction(BigInt(amount), 1); }
+    // denominator > 0.
+    static Money fraction(BigInt numerator, BigInt denominator);
+    // What `count` tickets are worth on average: face_value x win_prob / (2^256 - 1) each.
+    static Money tickets(const Wei& face_value, const Uint256& win_prob, std::uint32_t count = 1);
+    // units x price. price.units > 0.
+    static Money of_units(std::int64_t units, const Price& price);
+
+    Money& operator+=(const Money& other);
+    Money& operator-=(const Money& other);
+    friend Money operator+(Money a, const Money& b) { return a += b; }
+    friend Money operator-(Money a, const Money& b) { return a -= b; }
+    friend Money operator*(Money a, const BigInt& factor);
+    Money operator-() const { return Money() - *this; }
+    // By value, whatever the parts are.
+    friend std::strong_ordering operator<=>(const Money& a, const Money& b) { return (a - b).sign() <=> 0; }
+    friend bool operator==(const Money& a, const Money& b) { return (a - b).sign() == 0; }
+
+    int sign() const;  // -1, 0, 1
+    // Towards minus infinity, and towards plus infinity.
+    BigInt floor_wei() const;
+    BigInt ceil_wei() const;
+    // The smallest n with n x `part` >= *this. part > 0; 0 when *this is not positive.
+    BigInt times_ceil(const Money& part) const;
+
+    // "5", "-3/4": exact, in lowest terms. parse: the same form, at most 4096 characters; kInvalidArgument.
+    std::string text() const;
+    static Result<Money> parse(std::string_view text);
+
+  private:
+    void add(const BigInt& numerator, const BigInt& denominator);
+    void reduce();
+    // The whole as numerator over (2^256 - 1) x denominator_.
+    BigInt numerator_over_all() const;
+    BigInt denominator_of_all() const { return win_prob_max() * denominator_; }
+
+    BigInt tickets_ = 0;
+    BigInt numerator_ = 0;
+    BigInt denominator_ = 1;
+};
+
+}  // namespace framegrid::pay

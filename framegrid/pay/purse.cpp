@@ -1,0 +1,43 @@
+#include <framegrid/pay/purse.hpp>
+
+#include <algorithm>
+
+namespace framegrid::pay {
+
+BigInt tickets_needed(const Money& existing, const Money& fee, const Money& ticket_ev) {
+    if (ticket_ev.sign() <= 0) {
+        return 0;
+    }
+    return (std::max(fee, ticket_ev) - existing).times_ceil(ticket_ev);
+}
+
+Result<Purchase> Purse::plan(
+    const BalanceKey& key, const TicketParams& params, const Money& fee, std::uint32_t tickets_max,
+    TimePoint now
+) {
+    const Money ev = expected_value(params);
+    const BigInt count = tickets_needed(balances_.balance(key), fee, ev);
+    if (count > tickets_max) {
+        return fail(
+            Errc::kForbidden, "this job needs " + count.str() + " tickets of this orchestrator, at most " +
+                                  std::to_string(tickets_max) +
+                                  " are sent at once: use another orchestrator, or a smaller job"
+        );
+    }
+    return Purchase{key, balances_.take_all(key, now), ev, static_cast<std::uint32_t>(count)};
+}
+
+void Purse::settle(const Purchase& purchase, const Money& fee, Outcome outcome, TimePoint now) {
+    Money back;
+    if (outcome == Outcome::kNotSent) {
+        back = purchase.reserved;
+    } else if (outcome == Outcome::kAnswered) {
+        back = purchase.total() - fee;
+    }
+    if (back.sign() != 0) {
+        // Without room the credit is lost, as it is when it idles too long.
+        (void)balances_.credit(purchase.key, back, now);
+    }
+}
+
+}  // namespace framegrid::pay

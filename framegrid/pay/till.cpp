@@ -1,0 +1,154 @@
+#include <framegrid/pay/till.hpp>
+
+#include <algorithm>
+
+namespace framegrid::pay {
+
+namespace {
+
+std::string price_text(const Price& price) {
+    return std::to_string(price.wei) + " wei per " + std::to_string(price.units) + " units";
+}
+
+// Another payment may go through.
+std::unexpected<Error> want_payment(std::string message, std::string field) {
+    return fail(make_error(Errc::kInvalidArgument, std::move(message), std::move(field))
+                    .with_disposition(Disposition::kRetry));
+}
+
+}  // namespace
+
+void dump(MetricsWriter& out, const TillStats& stats) {
+    dump(out, stats.recipient);
+    out.gauge("framegrid_pay_balances", static_cast<double>(stats.balances));
+    out.counter("framegrid_pay_orders_refused_total", stats.refused_unpaid, {{"why", "unpaid"}});
+    out.counter("framegrid_pay_orders_refused_total", stats.refused_price, {{"why", "price"}});
+    out.counter("framegrid_pay_jobs_in_debt_total", stats.jobs_in_debt);
+}
+
+Till::Till(const Address& address, TillSettings settings, PriceTable prices, Random& random)
+    : settings_(std::move(settings)), recipient_(address, settings_.recipient, random),
+      prices_(std::move(prices)), balances_(settings_.balances) {}
+
+Result<Quote> Till::quote(
+    const Order& order, const SenderFunds& funds, const ChainState& chain, TimePoint now
+) {
+    Price price = prices_.price(order.key.peer, order.models, now);
+    if (price.wei == 0) {
+        return Quote{price, std::nullopt};
+    }
+    if (const auto fixed = balances_.price(order.key); fixed && fixed->wei > 0) {
+        price = *fixed;
+    } else if (settings_.adjust_for_redemption) {
+        FG_TRY(face_value, recipient_.face_value(funds, chain));
+        price = with_redemption_cost(price, face_value, recipient_.redemption_cost(chain));
+    }
+    FG_TRY(params, recipient_.params(order.key.peer, price, funds, chain));
+    return Quote{price, params};
+}
+
+Accepted Till::accept(
+    const Order& order, const Payment& payment, const CheckedPayment* checked, const SenderFunds& funds,
+    const ChainState& chain, TimePoint now
+) {
+    Accepted out;
+    const bool unpaid_sender = payment.sender != order.key.peer || (checked && checked->sender != payment.sender);
+    if (checked != nullptr) {
+        Credited credited = recipient_.credit(*checked, funds, chain);
+        out.winners = std::move(credited.winners);
+        out.error = std::move(credited.error);
+        out.credited = credited.value;
+        // To whom the tickets belong, whoever the order is from.
+        const BalanceKey key{checked->sender, order.key.id};
+        if (credited.tickets > 0) {
+            if (auto added = balances_.credit(key, credited.value, now); !added) {
+                out.error = std::move(added).error();
+            }
+        }
+    }
+    if (!out.error && unpaid_sender) {
+        out.error = make_error(
+            Errc::kInvalidArgument, "the payment is not from who sent the order: pay with the same address", "sender"
+        );
+    }
+    if (!out.error) {
+        const auto expected = checked != nullptr ? std::optional(checked->price) : payment.expected_price;
+        if (auto fixed = fix_price(order, expected, out.credited.sign() > 0, now); !fixed) {
+            out.error = std::move(fixed).error();
+        }
+    }
+    return out;
+}
+
+Result<void> Till::fix_price(
+    const Order& order, const std::optional<Price>& expected, bool paid, TimePoint now
+) {
+    const Price asked = prices_.lowest_recent(order.key.peer, order.models, now);
+    const auto fixed = balances_.price(order.key);
+    if (asked.wei == 0 || (fixed && fixed->wei > 0)) {
+        return {};
+    }
+    if (!expected || expected->wei <= 0 || *expected < asked) {
+        ++stats_.refused_price;
+        return want_payment(
+            "the payment expects " + (expected ? price_text(*expected) : "no price") + ", this costs " +
+                price_text(prices_.price(order.key.peer, order.models, now)) +
+                ": ask for the price of this work and pay that",
+            "expected_price"
+        );
+    }
+    // Who has paid nothing yet gets no entry: anybody could fill the table.
+    return paid ? balances_.fix_price(order.key, *expected, now) : Result<void>();
+}
+
+Result<Hold> Till::begin(const Order& order, std::int64_t estimated_units, TimePoint now) {
+    const Price asked = prices_.lowest_recent(order.key.peer, order.models, now);
+    if (asked.wei == 0) {
+        return Hold{order.key, {}, {}};
+    }
+    const auto price = balances_.price(order.key);
+    const Money available = balances_.available(order.key);
+    const Money amount = Money::of_units(std::max<std::int64_t>(estimated_units, 0), price.value_or(asked));
+    const Money least = std::max(amount, Money::wei(settings_.recipient.ticket_ev));
+    if (!price || price->wei == 0 || available < least) {
+        ++stats_.refused_unpaid;
+        return want_payment(
+            "Insufficient balance: " + available.floor_wei().str() + " wei are there, this work needs " +
+                least.ceil_wei().str() + " before it begins; send tickets for the rest",
+            "payment"
+        );
+    }
+    balances_.hold(order.key, amount, now);
+    return Hold{order.key, amount, *price};
+}
+
+Money Till::finish(const Hold& hold, std::int64_t units, TimePoint now) {
+    if (hold.price.wei == 0) {
+        return {};
+    }
+    const Money fee = Money::of_units(std::max<std::int64_t>(units, 0), hold.price);
+    balances_.debit(hold.key, fee, now);
+    balances_.release(hold.key, hold.amount, now);
+    stats_.jobs_in_debt += balances_.balance(hold.key).sign() < 0 ? 1 : 0;
+    return fee;
+}
+
+void Till::abandon(const Hold& hold, TimePoint now) {
+    if (hold.price.wei != 0) {
+        balances_.release(hold.key, hold.amount, now);
+    }
+}
+
+void Till::sweep(const ChainState& chain, TimePoint now) {
+    balances_.sweep(now);
+    recipient_.sweep(chain.l1_block);
+}
+
+TillStats Till::stats() const {
+    TillStats stats = stats_;
+    stats.recipient = recipient_.stats();
+    stats.balances = balances_.size();
+    return stats;
+}
+
+}  // namespace framegrid::pay

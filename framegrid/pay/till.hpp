@@ -1,0 +1,97 @@
+// An orchestrator's till: quotes, takes payments, and lets work begin only when it is paid for. Ties together
+// prices, tickets and balances; the rules are theirs.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <framegrid/pay/balances.hpp>
+#include <framegrid/pay/prices.hpp>
+#include <framegrid/pay/recipient.hpp>
+#include <framegrid/runtime/metrics.hpp>
+
+namespace framegrid::pay {
+
+struct TillSettings {
+    RecipientSettings recipient{};
+    BalanceSettings balances{};
+    bool adjust_for_redemption = true;  // quotes carry the cost of redeeming tickets
+};
+
+// What somebody wants to have done.
+struct Order {
+    BalanceKey key;                // of the sender
+    std::vector<ModelKey> models;  // empty: transcoding
+};
+
+struct Quote {
+    Price price;
+    std::optional<TicketParams> params;  // absent: free
+};
+
+struct Accepted {
+    Money credited;
+    std::vector<WinningTicket> winners;  // to be made durable before the answer, whatever `error` says
+    std::optional<Error> error;          // set: do no work for this payment
+};
+
+// Work that is paid for and under way. Ends with one finish() or abandon().
+struct Hold {
+    BalanceKey key;
+    Money amount;
+    Price price;  // 0 wei: free
+};
+
+struct TillStats {
+    RecipientStats recipient;
+    std::size_t balances = 0;
+    std::uint64_t refused_unpaid = 0;  // orders without enough credit
+    std::uint64_t refused_price = 0;   // payments that expected a lower price
+    std::uint64_t jobs_in_debt = 0;    // that cost more than was there
+};
+void dump(MetricsWriter& out, const TillStats& stats);
+
+// Not thread-safe, but for check(). On its orchestrator's executor.
+class Till {
+  public:
+    Till(const Address& address, TillSettings settings, PriceTable prices, Random& random);
+
+    // For OrchestratorInfo. The price that was fixed for this order, else the table's with the cost of redeeming.
+    Result<Quote> quote(
+        const Order& order, const SenderFunds& funds, const ChainState& chain, TimePoint now
+    );
+    // Recipient::check, on any thread.
+    Result<CheckedPayment> check(const Payment& payment) const { return recipient_.check(payment); }
+    // Takes a payment for an order. `checked` is what check() said of it, null for one without tickets.
+    Accepted accept(
+        const Order& order, const Payment& payment, const CheckedPayment* checked, const SenderFunds& funds,
+        const ChainState& chain, TimePoint now
+    );
+    // Before the work. `estimated_units` is what it will be counted as, as far as known. kInvalidArgument
+    // "Insufficient balance": neither that nor a ticket's worth is there.
+    Result<Hold> begin(const Order& order, std::int64_t estimated_units, TimePoint now);
+    // Debits the work. Returns what it cost.
+    Money finish(const Hold& hold, std::int64_t units, TimePoint now);
+    // The work was not done: nothing is debited.
+    void abandon(const Hold& hold, TimePoint now);
+
+    // Once a minute or so: forgets idle balances and the nonces of old params.
+    void sweep(const ChainState& chain, TimePoint now);
+    PriceTable& prices() { return prices_; }
+    Balances& balances() { return balances_; }
+    TillStats stats() const;
+
+  private:
+    Result<void> fix_price(const Order& order, const std::optional<Price>& expected, bool paid, TimePoint now);
+
+    TillSettings settings_;
+    Recipient recipient_;
+    PriceTable prices_;
+    Balances balances_;
+    TillStats stats_;
+};
+
+}  // namespace framegrid::pay
