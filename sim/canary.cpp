@@ -44,6 +44,11 @@ class Broken final : public gateway::Gateway {
         return honest_->end_stream(std::move(manifest_id));
     }
     std::vector<market::PoolEntryView> pool() const override { return honest_->pool(); }
+    std::vector<market::OfferedModel> models() const override { return honest_->models(); }
+    market::Explanation explain(const gateway::JobRequest& request) const override {
+        return honest_->explain(request);
+    }
+    void reconfigure(std::optional<Price> price_max) override { honest_->reconfigure(price_max); }
     gateway::Stats stats() const override { return honest_->stats(); }
 
   private:

@@ -543,6 +543,29 @@ std::vector<PoolEntryView> Pool::view(TimePoint now) const {
     return out;
 }
 
+std::vector<OfferedModel> Pool::models() const {
+    std::map<std::pair<std::string, std::uint32_t>, OfferedModel> found;
+    for (const auto& entry : entries_) {
+        if (!entry || !entry->reachable || !entry->info || !entry->info->capabilities) {
+            continue;
+        }
+        for (const auto& [capability, models] : entry->info->capabilities->constraints) {
+            for (const auto& [id, constraint] : models) {
+                auto& one = found[{id, capability}];
+                one.id = id;
+                one.capability = static_cast<job::Capability>(capability);
+                ++one.nodes;
+                one.warm_nodes += constraint.warm ? 1 : 0;
+            }
+        }
+    }
+    std::vector<OfferedModel> out;
+    for (auto& [key, one] : found) {
+        out.push_back(std::move(one));
+    }
+    return out;
+}
+
 PoolStats Pool::stats(TimePoint now) const {
     PoolStats out = stats_;
     for (const auto& entry : entries_) {
