@@ -36,7 +36,8 @@ TEST_F(PaymentHeader, CarriesTicketsAndTheirRoundBesideTheParams) {
 
 TEST_F(PaymentHeader, AnEmptyOneIsAnEmptyPayment) {
     EXPECT_EQ(decode_payment("").value(), pay::Payment{});
-    const auto free = decode_payment(encode_payment({.sender = market.sender, .params = {}, .tickets = {}})).value();
+    const auto free =
+        decode_payment(encode_payment({.sender = market.sender, .params = {}, .tickets = {}})).value();
     EXPECT_EQ(free.sender, market.sender);
     EXPECT_EQ(free.expected_price, (Price{0, 1}));
 }
@@ -67,7 +68,9 @@ TEST_F(PaymentHeader, WhatIsMissingOrMisshapenIsNamed) {
     EXPECT_EQ(
         field([](auto& m) { m.mutable_ticket_params()->set_recipient_rand_hash(""); }), "recipient_rand_hash"
     );
-    EXPECT_EQ(field([](auto& m) { m.mutable_expiration_params()->set_creation_round(-1); }), "creation_round");
+    EXPECT_EQ(
+        field([](auto& m) { m.mutable_expiration_params()->set_creation_round(-1); }), "creation_round"
+    );
     EXPECT_EQ(
         field([](auto& m) { m.mutable_expiration_params()->set_creation_round_block_hash("x"); }),
         "creation_round_block_hash"
