@@ -24,7 +24,8 @@ Result<std::array<std::uint8_t, kSize>> fixed(const std::string& bytes, const ch
     if (bytes.size() != kSize && !(may_be_empty && bytes.empty())) {
         return fail(
             Errc::kInvalidArgument,
-            std::string(name) + " has " + std::to_string(bytes.size()) + " bytes, it must have " + std::to_string(kSize),
+            std::string(name) + " has " + std::to_string(bytes.size()) + " bytes, it must have " +
+                std::to_string(kSize),
             name
         );
     }
@@ -89,7 +90,8 @@ Result<std::vector<pay::SignedNonce>> tickets_from_proto(const net::Payment& mes
 Result<void> check_complete(const net::Payment& message) {
     const auto missing = [](const char* field) {
         return fail(
-            Errc::kInvalidArgument, std::string("the payment has tickets and no ") + field + ": send it", field
+            Errc::kInvalidArgument, std::string("the payment has tickets and no ") + field + ": send it",
+            field
         );
     };
     if (!message.has_ticket_params()) {
@@ -162,9 +164,7 @@ Result<pay::Payment> decode_payment(std::string_view text) {
     }
     const auto bytes = crypto::parse_base64(text);
     if (!bytes) {
-        return fail(
-            Errc::kInvalidArgument, "Livepeer-Payment: " + bytes.error().message, "Livepeer-Payment"
-        );
+        return fail(Errc::kInvalidArgument, "Livepeer-Payment: " + bytes.error().message, "Livepeer-Payment");
     }
     FG_TRY(message, parse_message<net::Payment>(as_text(*bytes)));
     pay::Payment payment;

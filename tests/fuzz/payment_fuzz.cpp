@@ -1,5 +1,5 @@
-// Payment headers and amounts as strangers write them: never a crash, nothing is credited that was not signed for
-// this orchestrator, and what was read can be written and read again.
+// Payment headers and amounts as strangers write them: never a crash, nothing is credited that was not signed
+// for this orchestrator, and what was read can be written and read again.
 #include <cstddef>
 #include <cstdint>
 
