@@ -45,8 +45,8 @@ void dump(MetricsWriter& out, const RecipientStats& stats) {
     out.gauge("framegrid_pay_recipient_rands", static_cast<double>(stats.rands));
 }
 
-template <std::size_t kSize>
-std::size_t Recipient::HashOf<kSize>::operator()(const std::array<std::uint8_t, kSize>& bytes) const {
+template <std::size_t Size>
+std::size_t Recipient::HashOf<Size>::operator()(const std::array<std::uint8_t, Size>& bytes) const {
     std::size_t value = 0;
     std::memcpy(&value, bytes.data(), sizeof(value));
     return value;

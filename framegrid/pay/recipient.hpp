@@ -96,9 +96,9 @@ class Recipient {
         std::vector<std::uint32_t> nonces;  // ascending
         std::vector<std::uint32_t> won;     // ascending; told as winners
     };
-    template <std::size_t kSize>
+    template <std::size_t Size>
     struct HashOf {
-        std::size_t operator()(const std::array<std::uint8_t, kSize>& bytes) const;
+        std::size_t operator()(const std::array<std::uint8_t, Size>& bytes) const;
     };
     Result<Used*> used_for(const CheckedPayment& payment, std::uint64_t l1_block);
     Result<void> may_credit(const CheckedPayment& payment, const SenderFunds& funds, const ChainState& chain)
