@@ -1,6 +1,6 @@
-// Taking one ticket - params recognised, signature verified, draw made, nonce and credit booked - beside what nobody
-// can do without: one recovery of libsecp256k1 and one KECCAK. Prints one JSON object; `ratio` is raw time by our
-// time, for payments of ten tickets, on one core. The bar is 0.9.
+// Taking one ticket - params recognised, signature verified, draw made, nonce and credit booked - beside what
+// nobody can do without: one recovery of libsecp256k1 and one KECCAK. Prints one JSON object; `ratio` is raw
+// time by our time, for payments of ten tickets, on one core. The bar is 0.9.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -43,8 +43,10 @@ double raw_us(const std::vector<pay::SignedNonce>& tickets, const std::array<std
 struct Bench {
     pay::Market market;
     pay::Till till{
-        market.recipient_address, {},
-        pay::PriceTable::make({.rules = {{.tag = {.digits = 1000}}}}, {}).value(), market.random
+        market.recipient_address,
+        {},
+        pay::PriceTable::make({.rules = {{.tag = {.digits = 1000}}}}, {}).value(),
+        market.random
     };
     pay::Order order{{market.sender, "session"}, {}};
 
@@ -94,7 +96,8 @@ int main() {
         batch.push_back(bench.ours_us(batches));
     }
     std::printf(
-        "{\"raw_us\":%.2f,\"ticket_us\":%.2f,\"ratio\":%.3f,\"single_ticket_us\":%.2f,\"single_ratio\":%.3f}\n",
+        "{\"raw_us\":%.2f,\"ticket_us\":%.2f,\"ratio\":%.3f,\"single_ticket_us\":%.2f,\"single_ratio\":%.3f}"
+        "\n",
         median(raw), median(batch), median(raw) / median(batch), median(single), median(raw) / median(single)
     );
     return 0;

@@ -1,5 +1,5 @@
-// Who has paid how much for what, and not used it yet: credit balances and fixed prices (protocol section 5.7).
-// The same table on both sides; there the peer is the sender, here the recipient of tickets.
+// Who has paid how much for what, and not used it yet: credit balances and fixed prices (protocol
+// section 5.7). The same table on both sides; there the peer is the sender, here the recipient of tickets.
 #pragma once
 
 #include <cstdint>

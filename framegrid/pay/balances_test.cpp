@@ -78,14 +78,17 @@ TEST(Balances, SurviveARestart) {
 TEST(Units, EstimateVectors) {
     const RenditionSize p144{256, 144, 30};
     const RenditionSize p240{426, 240, 30};
-    const auto pixels = [](std::vector<RenditionSize> all, std::int64_t ms) { return estimated_pixels(all, ms); };
+    const auto pixels = [](std::vector<RenditionSize> all, std::int64_t ms) {
+        return estimated_pixels(all, ms);
+    };
     EXPECT_EQ(pixels({p144}, 2000), 2'211'840);
     EXPECT_EQ(pixels({p144, p240}, 2000), 8'346'240);
     EXPECT_EQ(pixels({p144, p240}, 2200), 12'519'360);
     EXPECT_EQ(pixels({{256, 144, 0}, p240}, 3000), 15'837'120);
     EXPECT_EQ(pixels({{2, 1, 30'000, 1001}}, 1), 60);
     EXPECT_EQ(
-        estimated_fee(100, {1, 1}), Money::fraction(BigInt("2296835809958953") * 100, BigInt("2251799813685248"))
+        estimated_fee(100, {1, 1}),
+        Money::fraction(BigInt("2296835809958953") * 100, BigInt("2251799813685248"))
     );
     EXPECT_GE(estimated_fee(100, {1, 1}), Money::wei(102));
 }

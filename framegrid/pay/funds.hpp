@@ -15,11 +15,11 @@ namespace framegrid::pay {
 // The clock of payments, as last seen.
 struct ChainState {
     std::uint64_t l1_block = 0;
-    std::int64_t round = 0;       // the last one that was initialized
-    Hash32 round_block_hash{};    // opaque; all zero where the chain gives none
+    std::int64_t round = 0;        // the last one that was initialized
+    Hash32 round_block_hash{};     // opaque; all zero where the chain gives none
     Hash32 previous_block_hash{};  // of the round before
-    std::uint32_t pool_size = 0;  // recipients that share each reserve
-    Wei gas_price = 0;            // wei per gas, at least the configured floor
+    std::uint32_t pool_size = 0;   // recipients that share each reserve
+    Wei gas_price = 0;             // wei per gas, at least the configured floor
     bool recipient_active = true;  // whether this orchestrator may redeem in this round
 };
 
@@ -36,8 +36,8 @@ struct SenderFunds {
 
 // Of the reserve, for one recipient in this round: never below zero, even when the pool has grown since.
 Wei claimable_reserve(const SenderFunds& funds, std::uint32_t pool_size);
-// The most that a ticket of this sender may pay: our share of its reserve, less what it owes us already unless
-// its deposit is three times that.
+// The most that a ticket of this sender may pay: our share of its reserve, less what it owes us already
+// unless its deposit is three times that.
 Wei max_float(const SenderFunds& funds, std::uint32_t pool_size);
 // kForbidden: the sender may take its money away before its tickets are paid.
 Result<void> check_locked(const SenderFunds& funds, const ChainState& chain, const Address& sender);

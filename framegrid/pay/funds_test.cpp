@@ -1,7 +1,11 @@
 #include <framegrid/pay/funds.hpp>
 
+#include <type_traits>
+#include <utility>
+
 #include <gtest/gtest.h>
 
+#include <framegrid/pay/ledger.hpp>
 #include <framegrid/pay/redemption.hpp>
 #include <framegrid/pay/ticket_for_test.hpp>
 
@@ -25,7 +29,8 @@ TEST(Funds, MaxFloatIsOurShareLessWhatIsOwed) {
     EXPECT_EQ(max_float(funds, 1), kAlwaysWins);
 }
 
-// Settlement 7.3: two recipients, deposit 0.7, reserve 1; tickets of 1 pay 1.0, then 0.2, then 0.5 to the other.
+// Settlement 7.3: two recipients, deposit 0.7, reserve 1; tickets of 1 pay 1.0, then 0.2, then 0.5 to the
+// other.
 TEST(Funds, PayoutVector) {
     const Wei tenth = ether(1) / 10;
     const ChainState chain{.pool_size = 2};
@@ -56,6 +61,9 @@ TEST(Funds, CreationRoundFallsBackWhereTheChainGivesNoHash) {
     EXPECT_EQ(creation_round(chain), (CreationRound{9, kRoundHash}));
     EXPECT_EQ(creation_round({.round = 10}), (CreationRound{10, {}}));
 }
+
+// Ports only: nothing of a ledger is decided here.
+static_assert(std::is_abstract_v<Chain> && std::is_abstract_v<Ledger> && std::is_abstract_v<WinningTickets>);
 
 struct Won {
     Market market;
@@ -110,7 +118,8 @@ TEST(Redemption, LedgersRefuseInTheContractsWords) {
     EXPECT_EQ(refusal([](auto& t) { t.params.recipient = {}; }), "ticket recipient is null address");
     EXPECT_EQ(refusal([](auto& t) { t.sender = {}; }), "ticket sender is null address");
     EXPECT_EQ(
-        refusal([](auto& t) { t.params.creation = {}; }), "invalid length for ticket auxData: must be 64 bytes"
+        refusal([](auto& t) { t.params.creation = {}; }),
+        "invalid length for ticket auxData: must be 64 bytes"
     );
     EXPECT_EQ(
         refusal([](auto& t) { t.recipient_rand[0] ^= 1; }), "recipientRand does not match recipientRandHash"

@@ -1,5 +1,5 @@
-// Ports: where the money is, what time it is there, and where winning tickets wait. One file, an account table or
-// the contracts of a chain can be behind them.
+// Ports: where the money is, what time it is there, and where winning tickets wait. One file, an account
+// table or the contracts of a chain can be behind them.
 #pragma once
 
 #include <cstdint>
@@ -30,9 +30,9 @@ class Chain {
 
 // What came of a redemption.
 struct Redemption {
-    Wei paid = 0;             // book this, never the face value: a part is final
+    Wei paid = 0;              // book this, never the face value: a part is final
     bool used_before = false;  // the ticket had been paid already; nothing was paid now
-    std::string reference;    // the transaction's hash or the row's id
+    std::string reference;     // the transaction's hash or the row's id
 };
 
 // Deposits and reserves. A change is durable when its task is done. Refusals that cannot be retried are

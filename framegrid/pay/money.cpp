@@ -22,7 +22,9 @@ BigInt floor_div(const BigInt& a, const BigInt& b) {
 
 Result<BigInt> parse_integer(std::string_view digits) {
     if (digits.empty() || !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) {
-        return fail(Errc::kInvalidArgument, "an amount is written as digits, or as two such numbers with a slash");
+        return fail(
+            Errc::kInvalidArgument, "an amount is written as digits, or as two such numbers with a slash"
+        );
     }
     // A leading zero would make it octal.
     digits.remove_prefix(std::min(digits.find_first_not_of("0"), digits.size() - 1));

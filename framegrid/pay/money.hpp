@@ -25,8 +25,8 @@ using BigInt = boost::multiprecision::number<
 // 2^256 - 1: a ticket with this probability always wins.
 const BigInt& win_prob_max();
 
-// A signed amount in wei: tickets / (2^256 - 1) + numerator / denominator. The two parts are kept apart so that
-// crediting a ticket is one addition, without a common denominator to look for.
+// A signed amount in wei: tickets / (2^256 - 1) + numerator / denominator. The two parts are kept apart so
+// that crediting a ticket is one addition, without a common denominator to look for.
 class Money {
   public:
     Money() = default;

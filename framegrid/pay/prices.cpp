@@ -54,7 +54,8 @@ std::optional<Currency> cut_currency(std::string_view& text) {
             return currency;
         }
     }
-    const bool bare = text.empty() || std::isdigit(static_cast<unsigned char>(text.back())) != 0 || text.back() == '.';
+    const bool bare =
+        text.empty() || std::isdigit(static_cast<unsigned char>(text.back())) != 0 || text.back() == '.';
     return bare ? std::optional(Currency::kWei) : std::nullopt;
 }
 
@@ -261,7 +262,8 @@ std::vector<std::pair<ModelKey, Price>> PriceTable::all(const Address& sender, T
     std::vector<std::pair<ModelKey, Price>> out;
     for (const auto& [key, entry] : entries_) {
         if (key.model && (!key.sender || *key.sender == sender)) {
-            const bool again = std::ranges::any_of(out, [&](const auto& one) { return one.first == *key.model; });
+            const bool again =
+                std::ranges::any_of(out, [&](const auto& one) { return one.first == *key.model; });
             if (!again) {
                 out.emplace_back(*key.model, find(sender, key.model)->now);
             }

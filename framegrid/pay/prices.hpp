@@ -23,7 +23,7 @@ enum class Currency : std::uint8_t { kWei, kEth, kUsd };
 
 // As an operator writes it: an exact decimal amount for so many units.
 struct PriceTag {
-    std::uint64_t digits = 0;   // the amount without its point
+    std::uint64_t digits = 0;    // the amount without its point
     std::uint32_t decimals = 0;  // digits behind the point; at most 64
     Currency currency = Currency::kWei;
     std::int64_t units = 1;  // positive
@@ -59,8 +59,8 @@ struct PriceRule {
 
 struct PriceSettings {
     std::vector<PriceRule> rules{};
-    UsdRate usd_fallback{};                        // when there is no feed, or it is too old
-    Duration usd_age_max = std::chrono::hours(3);  // of a feed's value
+    UsdRate usd_fallback{};                          // when there is no feed, or it is too old
+    Duration usd_age_max = std::chrono::hours(3);    // of a feed's value
     Duration honour_for = std::chrono::minutes(10);  // the price before a change, which quotes still name
     std::size_t rules_max = 100'000;
 };
@@ -71,8 +71,8 @@ class PriceTable {
     // kInvalidArgument: a rule twice, units not positive, dollars without any rate.
     static Result<PriceTable> make(PriceSettings settings, TimePoint now);
 
-    // A new value of the feed; all prices in dollars follow. kInvalidArgument: zero, or more than ten times or
-    // less than a tenth of the one before, which no market has done within an hour.
+    // A new value of the feed; all prices in dollars follow. kInvalidArgument: zero, or more than ten times
+    // or less than a tenth of the one before, which no market has done within an hour.
     Result<void> set_usd_rate(const UsdRate& rate, TimePoint now);
 
     // The sum over the models of a request, of each the price for this sender, else for everybody. Zero: the
@@ -127,8 +127,8 @@ class PriceCeilings {
     std::map<ModelKey, Price> by_model_;
 };
 
-// Whether to buy at this price: kForbidden above the ceiling; kProtocol when it has more than doubled since the
-// session began, or is missing.
+// Whether to buy at this price: kForbidden above the ceiling; kProtocol when it has more than doubled since
+// the session began, or is missing.
 Result<void> check_price(
     const std::optional<Price>& price, const std::optional<Price>& ceiling,
     const std::optional<Price>& price_at_start

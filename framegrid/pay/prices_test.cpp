@@ -40,9 +40,9 @@ TEST(PriceTag, FitsTheProtocolsNumbers) {
     EXPECT_EQ(to_price(0, 5), (Price{0, 1}));
     const BigInt huge = BigInt(1) << 80;
     EXPECT_EQ(to_price(huge, huge * 4), (Price{1, 4}));
-    EXPECT_EQ(to_price(huge + 1, huge), (Price{1, 1}));              // down to thousandths
+    EXPECT_EQ(to_price(huge + 1, huge), (Price{1, 1}));  // down to thousandths
     EXPECT_EQ(to_price(huge * 5 + 1, huge * 4), (Price{5, 4}));
-    EXPECT_EQ(to_price(BigInt(1) << 100, 3).units, 1);               // the most there is
+    EXPECT_EQ(to_price(BigInt(1) << 100, 3).units, 1);  // the most there is
 }
 
 // Protocol vector 24: x 1000, rounded down.
@@ -58,14 +58,15 @@ TEST(PriceTag, ThousandthsVector) {
 
 TEST(PriceTable, SenderThenEverybodyModelThenCapability) {
     auto table = PriceTable::make(
-        {.rules =
-             {{.tag = tag("10")},
-              {.model = kTurbo, .tag = tag("100")},
-              {.model = ModelKey{27, ""}, .tag = tag("50")},
-              {.sender = kSender, .model = kTurbo, .tag = tag("80")},
-              {.sender = Address{8}, .tag = tag("1")}}},
-        kOpening
-    ).value();
+                     {.rules =
+                          {{.tag = tag("10")},
+                           {.model = kTurbo, .tag = tag("100")},
+                           {.model = ModelKey{27, ""}, .tag = tag("50")},
+                           {.sender = kSender, .model = kTurbo, .tag = tag("80")},
+                           {.sender = Address{8}, .tag = tag("1")}}},
+                     kOpening
+    )
+                     .value();
     const auto price = [&](const Address& sender, std::vector<ModelKey> models) {
         return table.price(sender, models, kOpening).wei;
     };
@@ -84,8 +85,9 @@ TEST(PriceTable, SenderThenEverybodyModelThenCapability) {
 
 TEST(PriceTable, DollarsFollowTheFeedAndFallBack) {
     auto table = PriceTable::make(
-        {.rules = {{.model = kTurbo, .tag = tag("2e-8USD")}}, .usd_fallback = kRate}, kOpening
-    ).value();
+                     {.rules = {{.model = kTurbo, .tag = tag("2e-8USD")}}, .usd_fallback = kRate}, kOpening
+    )
+                     .value();
     const std::vector<ModelKey> models{kTurbo};
     const auto at = [&](Duration after) { return table.price({}, models, kOpening + after).wei; };
     EXPECT_EQ(at({}), 10'000'000);
@@ -102,8 +104,9 @@ TEST(PriceTable, DollarsFollowTheFeedAndFallBack) {
 
 TEST(PriceTable, QuotesBeforeAChangeAreHonouredForAWhile) {
     auto table = PriceTable::make(
-        {.rules = {{.model = kTurbo, .tag = tag("2e-8USD")}}, .usd_fallback = kRate}, kOpening
-    ).value();
+                     {.rules = {{.model = kTurbo, .tag = tag("2e-8USD")}}, .usd_fallback = kRate}, kOpening
+    )
+                     .value();
     const std::vector<ModelKey> models{kTurbo};
     ASSERT_TRUE(table.set_usd_rate({1000, 0}, kOpening + minutes(60)));
     EXPECT_EQ(table.price({}, models, kOpening + minutes(60)).wei, 20'000'000);

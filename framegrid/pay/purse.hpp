@@ -1,5 +1,5 @@
-// A gateway's purse: how many tickets a job needs on top of the credit that is there, and what is left of them
-// afterwards (protocol section 5.5).
+// A gateway's purse: how many tickets a job needs on top of the credit that is there, and what is left of
+// them afterwards (protocol section 5.5).
 #pragma once
 
 #include <cstdint>

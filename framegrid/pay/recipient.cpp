@@ -45,8 +45,8 @@ void dump(MetricsWriter& out, const RecipientStats& stats) {
     out.gauge("framegrid_pay_recipient_rands", static_cast<double>(stats.rands));
 }
 
-template <std::size_t kSize>
-std::size_t Recipient::HashOf<kSize>::operator()(const std::array<std::uint8_t, kSize>& bytes) const {
+template <std::size_t Size>
+std::size_t Recipient::HashOf<Size>::operator()(const std::array<std::uint8_t, Size>& bytes) const {
     std::size_t value = 0;
     std::memcpy(&value, bytes.data(), sizeof(value));
     return value;
@@ -218,7 +218,8 @@ Result<void> Recipient::use_nonce(Used& used, std::uint32_t nonce) const {
     if (std::ranges::binary_search(used.nonces, nonce)) {
         return refuse(
             Errc::kInvalidArgument,
-            "invalid ticket senderNonce: already seen " + std::to_string(nonce) + "; count on from the last one",
+            "invalid ticket senderNonce: already seen " + std::to_string(nonce) +
+                "; count on from the last one",
             "sender_nonce"
         );
     }
@@ -233,15 +234,11 @@ Result<void> Recipient::use_nonce(Used& used, std::uint32_t nonce) const {
     return {};
 }
 
-Credited Recipient::credit(
-    const CheckedPayment& payment, const SenderFunds& funds, const ChainState& chain
-) {
+Credited Recipient::credit(const CheckedPayment& payment, const SenderFunds& funds, const ChainState& chain) {
     Credited out;
-    const bool any_valid =
-        std::ranges::any_of(payment.tickets, &CheckedPayment::Ticket::signature_valid);
+    const bool any_valid = std::ranges::any_of(payment.tickets, &CheckedPayment::Ticket::signature_valid);
     const bool expired = payment.params.expiration_block <= chain.l1_block;
-    const bool forgotten =
-        payment.params.expiration_block + settings_.lifetime_blocks <= chain.l1_block;
+    const bool forgotten = payment.params.expiration_block + settings_.lifetime_blocks <= chain.l1_block;
     if (auto may = may_credit(payment, funds, chain); !may) {
         out.error = std::move(may).error();
     }
@@ -258,8 +255,8 @@ Credited Recipient::credit(
         if (!ticket.signature_valid) {
             out.error = make_error(
                 Errc::kInvalidArgument,
-                "invalid ticket signature: ticket " + std::to_string(nonce) + " is not signed by its sender " +
-                    crypto::checksum_address(payment.sender),
+                "invalid ticket signature: ticket " + std::to_string(nonce) +
+                    " is not signed by its sender " + crypto::checksum_address(payment.sender),
                 "ticket_sender_params.sig"
             );
             continue;

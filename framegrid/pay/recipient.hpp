@@ -1,5 +1,5 @@
-// The side that is paid with tickets (protocol sections 5.3, 5.4 and 5.6): makes params, checks tickets and says
-// what they are worth. Keeps nothing on a disk: which params it issued follows from a secret.
+// The side that is paid with tickets (protocol sections 5.3, 5.4 and 5.6): makes params, checks tickets and
+// says what they are worth. Keeps nothing on a disk: which params it issued follows from a secret.
 #pragma once
 
 #include <cstdint>
@@ -22,8 +22,8 @@ struct RecipientSettings {
     Wei face_value_max = 0;                 // 0: as much as the sender's funds allow
     std::uint64_t lifetime_blocks = 40;     // of params, from the last L1 block seen
     std::uint32_t tickets_per_payment_max = 600;
-    std::uint32_t nonces_max = 600;         // of one recipientRand
-    std::size_t rands_max = 100'000;        // recipientRands whose nonces are kept
+    std::uint32_t nonces_max = 600;   // of one recipientRand
+    std::size_t rands_max = 100'000;  // recipientRands whose nonces are kept
     std::size_t rands_per_sender_max = 2'000;
 };
 
@@ -67,8 +67,8 @@ class Recipient {
     Recipient(const Recipient&) = delete;
     Recipient& operator=(const Recipient&) = delete;
 
-    // Params for this sender at this price; worth nothing when the price is 0. kForbidden "insufficient sender
-    // reserve": its funds carry no ticket that would be worth redeeming.
+    // Params for this sender at this price; worth nothing when the price is 0. kForbidden "insufficient
+    // sender reserve": its funds carry no ticket that would be worth redeeming.
     Result<TicketParams> params(
         const Address& sender, const Price& price, const SenderFunds& funds, const ChainState& chain
     );
@@ -96,21 +96,20 @@ class Recipient {
         std::vector<std::uint32_t> nonces;  // ascending
         std::vector<std::uint32_t> won;     // ascending; told as winners
     };
-    template <std::size_t kSize>
+    template <std::size_t Size>
     struct HashOf {
-        std::size_t operator()(const std::array<std::uint8_t, kSize>& bytes) const;
+        std::size_t operator()(const std::array<std::uint8_t, Size>& bytes) const;
     };
     Result<Used*> used_for(const CheckedPayment& payment, std::uint64_t l1_block);
-    Result<void> may_credit(
-        const CheckedPayment& payment, const SenderFunds& funds, const ChainState& chain
-    ) const;
+    Result<void> may_credit(const CheckedPayment& payment, const SenderFunds& funds, const ChainState& chain)
+        const;
     Result<void> use_nonce(Used& used, std::uint32_t nonce) const;
 
     Address address_;
     RecipientSettings settings_;
     Random& random_;
     Hash32 secret_{};  // of this process: a restart invalidates all params, so nothing can be replayed
-    std::unordered_map<Hash32, Used, HashOf<32>> used_;  // by recipientRandHash
+    std::unordered_map<Hash32, Used, HashOf<32>> used_;              // by recipientRandHash
     std::unordered_map<Address, std::size_t, HashOf<20>> rands_of_;  // how many of those each sender has
     RecipientStats stats_;
 };

@@ -25,7 +25,9 @@ class RecipientTest : public ::testing::Test {
         const auto checked = recipient_.check(payment);
         return checked ? "" : checked.error().message;
     }
-    static std::string error(const Credited& credited) { return credited.error ? credited.error->message : ""; }
+    static std::string error(const Credited& credited) {
+        return credited.error ? credited.error->message : "";
+    }
 
     Market market_;
     Recipient recipient_ = market_.make_recipient({.redeem_gas = 10'000});
@@ -34,7 +36,8 @@ class RecipientTest : public ::testing::Test {
 
 // Protocol vector 17.
 TEST_F(RecipientTest, FaceValueVectors) {
-    Recipient recipient = market_.make_recipient({.ticket_ev = 5, .redeem_gas = 10'000, .average_gas_price = 1});
+    Recipient recipient =
+        market_.make_recipient({.ticket_ev = 5, .redeem_gas = 10'000, .average_gas_price = 1});
     market_.chain.pool_size = 1;
     const auto face = [&](std::uint64_t gas_price, Wei max_float) {
         market_.chain.gas_price = gas_price;
@@ -192,13 +195,13 @@ TEST_F(RecipientTest, ParamsOfOthersAreRefused) {
     // Another orchestrator's.
     const auto other_key = key_of("other");
     Recipient other(other_key.address(), {}, market_.random);
-    const auto foreign =
-        other.params(market_.sender, market_.price, market_.funds, market_.chain).value();
+    const auto foreign = other.params(market_.sender, market_.price, market_.funds, market_.chain).value();
     EXPECT_THAT(check_error(market_.pay(foreign, 1)), HasSubstr("invalid ticket recipient"));
     // Another sender's.
     const auto thief = key_of("thief");
     EXPECT_THAT(
-        check_error(sign({thief.address(), params_, 1, 1}, market_.price, thief)), HasSubstr("invalid recipientRand")
+        check_error(sign({thief.address(), params_, 1, 1}, market_.price, thief)),
+        HasSubstr("invalid recipientRand")
     );
     // From before a restart.
     Recipient restarted = market_.make_recipient();
@@ -267,7 +270,8 @@ TEST_F(RecipientTest, NoncesAreForgottenWhenTheirParamsCannotBeUsed) {
 TEST_F(RecipientTest, TablesHaveLimits) {
     Recipient recipient = market_.make_recipient({.rands_max = 3, .rands_per_sender_max = 2});
     const auto pay_new = [&](const crypto::PrivateKey& key) {
-        const auto params = recipient.params(key.address(), market_.price, market_.funds, market_.chain).value();
+        const auto params =
+            recipient.params(key.address(), market_.price, market_.funds, market_.chain).value();
         const auto checked = recipient.check(sign({key.address(), params, 1, 1}, market_.price, key)).value();
         return recipient.credit(checked, market_.funds, market_.chain);
     };

@@ -15,8 +15,8 @@ enum class RedemptionStep : std::uint8_t {
     kDrop,    // never: its round is over
 };
 
-// `cost`: of redeeming, in wei. A ticket waits until its params have expired, because redeeming it reveals their
-// recipientRand.
+// `cost`: of redeeming, in wei. A ticket waits until its params have expired, because redeeming it reveals
+// their recipientRand.
 RedemptionStep redemption_step(
     const WinningTicket& ticket, const SenderFunds& funds, const ChainState& chain, const Wei& cost
 );

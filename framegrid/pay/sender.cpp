@@ -15,9 +15,8 @@ std::unexpected<Error> refuse_peer(std::string message) {
 
 std::unexpected<Error> want_new_params(std::string message) {
     // It has done nothing wrong: the params have served their time.
-    return fail(
-        make_error(Errc::kUnavailable, std::move(message), "ticket_params").with_disposition(Disposition::kRetry)
-    );
+    return fail(make_error(Errc::kUnavailable, std::move(message), "ticket_params")
+                    .with_disposition(Disposition::kRetry));
 }
 
 std::string wei_text(const Money& amount) {
@@ -46,7 +45,9 @@ std::size_t Sender::HashOf::operator()(const Hash32& hash) const {
 }
 
 Payment sign(const TicketBatch& batch, const Price& expected_price, const crypto::PrivateKey& key) {
-    Payment payment{.sender = batch.sender, .params = batch.params, .tickets = {}, .expected_price = expected_price};
+    Payment payment{
+        .sender = batch.sender, .params = batch.params, .tickets = {}, .expected_price = expected_price
+    };
     payment.tickets.reserve(batch.count);
     for (std::uint32_t i = 0; i < batch.count; ++i) {
         const std::uint32_t nonce = batch.first_nonce + i;
@@ -64,8 +65,9 @@ Result<void> Sender::validate_values(const TicketParams& params) const {
     const Money ev = expected_value(params);
     if (ev >= Money::wei(params.face_value)) {
         return refuse_peer(
-            "ticket faceValue too low: " + params.face_value.str() + " wei is no more than the ticket's value, " +
-            wei_text(ev) + "; the orchestrator must offer a face value above it"
+            "ticket faceValue too low: " + params.face_value.str() +
+            " wei is no more than the ticket's value, " + wei_text(ev) +
+            "; the orchestrator must offer a face value above it"
         );
     }
     if (ev > Money::wei(settings_.ticket_ev_max)) {
@@ -140,7 +142,8 @@ Result<TicketBatch> Sender::take(
     if (count > settings_.tickets_per_payment_max) {
         return fail(
             Errc::kForbidden, std::to_string(count) + " tickets for one payment, at most " +
-                                  std::to_string(settings_.tickets_per_payment_max) + " are sent: buy less at once"
+                                  std::to_string(settings_.tickets_per_payment_max) +
+                                  " are sent: buy less at once"
         );
     }
     if (count == 0) {

@@ -1,5 +1,5 @@
-// The side that pays with tickets (protocol section 5.5): refuses params that would cost more than allowed, and
-// numbers the tickets.
+// The side that pays with tickets (protocol section 5.5): refuses params that would cost more than allowed,
+// and numbers the tickets.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@
 namespace framegrid::pay {
 
 struct SenderSettings {
-    Wei ticket_ev_max = 3'000'000'000'000;         // of one ticket, wei
-    Wei payment_ev_max = 20'000'000'000'000;       // of all tickets of one payment, wei
-    std::uint32_t deposit_multiplier = 1;          // a face value is at most deposit / this
+    Wei ticket_ev_max = 3'000'000'000'000;    // of one ticket, wei
+    Wei payment_ev_max = 20'000'000'000'000;  // of all tickets of one payment, wei
+    std::uint32_t deposit_multiplier = 1;     // a face value is at most deposit / this
     std::uint32_t tickets_per_payment_max = 100;
-    std::uint32_t nonces_max = 600;                // of one recipientRand; recipients take no more
-    std::size_t sessions_max = 100'000;            // params in use at the same time
+    std::uint32_t nonces_max = 600;      // of one recipientRand; recipients take no more
+    std::size_t sessions_max = 100'000;  // params in use at the same time
 };
 
 // Tickets that are numbered and not yet signed.
@@ -36,15 +36,15 @@ class Sender {
   public:
     explicit Sender(const Address& address, SenderSettings settings = {});
 
-    // Whether `count` tickets with these params may be bought. Errors say what to do: kForbidden about our own
-    // money, kProtocol (penalises the peer) about params that nobody should accept, kUnavailable when new params
-    // are needed. Params that are worth nothing are accepted: the recipient wants no tickets.
+    // Whether `count` tickets with these params may be bought. Errors say what to do: kForbidden about our
+    // own money, kProtocol (penalises the peer) about params that nobody should accept, kUnavailable when new
+    // params are needed. Params that are worth nothing are accepted: the recipient wants no tickets.
     Result<void> validate(
         const TicketParams& params, std::uint32_t count, const SenderFunds& funds, const ChainState& chain
     ) const;
 
-    // Takes the next `count` nonces of these params; the same nonce is never given twice. count 0 is a payment
-    // without tickets.
+    // Takes the next `count` nonces of these params; the same nonce is never given twice. count 0 is a
+    // payment without tickets.
     Result<TicketBatch> take(
         const TicketParams& params, std::uint32_t count, const SenderFunds& funds, const ChainState& chain
     );
@@ -56,7 +56,9 @@ class Sender {
     std::size_t sessions() const { return sessions_.size(); }
 
     // A session's id in logs and documents: hex of the recipientRandHash.
-    static std::string session_id(const TicketParams& params) { return crypto::hex(params.recipient_rand_hash); }
+    static std::string session_id(const TicketParams& params) {
+        return crypto::hex(params.recipient_rand_hash);
+    }
 
   private:
     struct Session {

@@ -63,7 +63,8 @@ TEST_F(SenderTest, RefusesParamsAsTheTableSays) {
 TEST_F(SenderTest, OnlyBadParamsPenalizeThePeer) {
     params_.win_prob = kAlwaysWins;
     EXPECT_EQ(
-        sender_.validate(params_, 1, market_.funds, market_.chain).error().disposition, Disposition::kPenalizePeer
+        sender_.validate(params_, 1, market_.funds, market_.chain).error().disposition,
+        Disposition::kPenalizePeer
     );
     params_.win_prob = 1;
     EXPECT_NE(

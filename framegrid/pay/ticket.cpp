@@ -12,11 +12,11 @@ constexpr std::size_t kAuxBytes = 64;
 constexpr std::size_t kTicketBytesMax = 2 * 20 + 4 * 32 + kAuxBytes;
 
 // A byte string of bounded length that is put together without an allocation.
-template <std::size_t kMax>
+template <std::size_t Max>
 class Packed {
   public:
     void put(BytesView bytes) {
-        FG_ASSERT(bytes.size() <= kMax - size_);
+        FG_ASSERT(bytes.size() <= Max - size_);
         std::ranges::copy(bytes, bytes_.begin() + static_cast<std::ptrdiff_t>(size_));
         size_ += bytes.size();
     }
@@ -36,7 +36,7 @@ class Packed {
     BytesView view() const { return BytesView(bytes_).first(size_); }
 
   private:
-    std::array<std::uint8_t, kMax> bytes_{};
+    std::array<std::uint8_t, Max> bytes_{};
     std::size_t size_ = 0;
 };
 

@@ -1,5 +1,5 @@
-// Tickets of the probabilistic micropayments (protocol sections 5.2 to 5.5): a signed promise to pay face_value
-// with the probability win_prob / (2^256 - 1). Values and pure functions; any thread.
+// Tickets of the probabilistic micropayments (protocol sections 5.2 to 5.5): a signed promise to pay
+// face_value with the probability win_prob / (2^256 - 1). Values and pure functions; any thread.
 #pragma once
 
 #include <array>
@@ -75,9 +75,11 @@ std::optional<Uint256> from_bytes(BytesView big_endian);
 
 // pad32(round) || block hash, or nothing when both are zero.
 Bytes aux_data(const CreationRound& creation);
-// K(recipient || sender || pad32(face_value) || pad32(win_prob) || pad32(nonce) || recipient_rand_hash || aux data).
+// K(recipient || sender || pad32(face_value) || pad32(win_prob) || pad32(nonce) || recipient_rand_hash || aux
+// data).
 Hash32 ticket_hash(const TicketParams& params, const Address& sender, std::uint32_t nonce);
-// HMAC-SHA256 over what the sender echoes: whatever it changes gives another number. The price in lowest terms.
+// HMAC-SHA256 over what the sender echoes: whatever it changes gives another number. The price in lowest
+// terms.
 Hash32 recipient_rand(
     BytesView secret, const TicketParams& params, const Address& sender, const Price& price
 );
@@ -90,8 +92,8 @@ bool wins(BytesView signature, const Hash32& rand, const Uint256& win_prob);
 inline Money expected_value(const TicketParams& params) {
     return Money::tickets(params.face_value, params.win_prob);
 }
-// The probability that makes a ticket of this face value worth `ticket_ev`. 0 < ticket_ev <= face_value, or 0 for a
-// face value of 0.
+// The probability that makes a ticket of this face value worth `ticket_ev`. 0 < ticket_ev <= face_value, or 0
+// for a face value of 0.
 Uint256 win_prob_for(const Wei& ticket_ev, const Wei& face_value);
 
 }  // namespace framegrid::pay

@@ -44,7 +44,11 @@ struct Market {
     Address recipient_address = recipient_key.address();
     Price price{3, 2};
     ChainState chain{
-        .l1_block = 1000, .round = 10, .round_block_hash = kRoundHash, .previous_block_hash = {}, .pool_size = 2,
+        .l1_block = 1000,
+        .round = 10,
+        .round_block_hash = kRoundHash,
+        .previous_block_hash = {},
+        .pool_size = 2,
         .gas_price = 100'000'000
     };
     SenderFunds funds{.deposit = ether(10), .reserve = ether(2)};

@@ -61,12 +61,14 @@ TEST(Ticket, SignatureVectors) {
     const Hash32 message = hash_of("b7da355477356fc4c47fcabcf232dc77a6db9b07b7e48b76261cc55cc8fbabb3");
     const auto signer = crypto::parse_address("0x3BadDb1eeE2105893136A3F96c8a963E9C6309d6").value();
     const auto good = crypto::parse_hex(
-        "206443228e8f784bc3a122de0d85eb3ebff82d6a79cca26c7eeb907099a6404f6dff57bc6828f28bd6cd073c89d94cf3364204"
+        "206443228e8f784bc3a122de0d85eb3ebff82d6a79cca26c7eeb907099a6404f6dff57bc6828f28bd6cd073c89d94cf33642"
+        "04"
         "679ed8365fa45b5ee6af19a9841c"
     );
     EXPECT_TRUE(crypto::verify_message(signer, message, *good));
     const auto high = crypto::parse_hex(
-        "e742ff452d41413616a5bf43fe15dd88294e983d3d36206c2712f39083d638bde0a0fc89be718fbc1033e1d30d78be1c680815"
+        "e742ff452d41413616a5bf43fe15dd88294e983d3d36206c2712f39083d638bde0a0fc89be718fbc1033e1d30d78be1c6808"
+        "15"
         "62ed2e97af876f286f3453231d1b"
     );
     EXPECT_FALSE(crypto::verify_message(signer, message, *high));
@@ -109,7 +111,8 @@ TEST(Ticket, WholeTicketOfTheProtocol) {
     EXPECT_EQ(crypto::hex(rand), "7883e98da1775953ea76a6a7d6f31dfec8aebefeef26a7a95f31c11b1a170250");
     params.recipient_rand_hash = recipient_rand_hash(rand);
     EXPECT_EQ(
-        crypto::hex(params.recipient_rand_hash), "6f0d74a2b5f9e5aaf2538c327c096f5d6adfd30ba34b01aa2e8ee21e1294e1fb"
+        crypto::hex(params.recipient_rand_hash),
+        "6f0d74a2b5f9e5aaf2538c327c096f5d6adfd30ba34b01aa2e8ee21e1294e1fb"
     );
     // The price counts in lowest terms.
     EXPECT_EQ(recipient_rand(secret, params, key.address(), {6, 6}), rand);
@@ -117,8 +120,9 @@ TEST(Ticket, WholeTicketOfTheProtocol) {
     EXPECT_EQ(crypto::hex(hash), "646ac5e100d99957689a74a967039998341b5ed5107236388dcf5a7f96e31e4c");
     const auto signature = key.sign_message(hash);
     EXPECT_EQ(
-        crypto::hex(signature), "f1a7ab9d7cf011caf941cae24640d9fb8c7e19dbee457129d0b621291001b1272e6d016fbd30ba7d8abd"
-                                "26b0a452f3b43ee10ce2ed0c19b5c31952965a9e5c4e1c"
+        crypto::hex(signature),
+        "f1a7ab9d7cf011caf941cae24640d9fb8c7e19dbee457129d0b621291001b1272e6d016fbd30ba7d8abd"
+        "26b0a452f3b43ee10ce2ed0c19b5c31952965a9e5c4e1c"
     );
     const Uint256 draw = number_of("5e10c35cb84d5c7930b7192c0f8fb982bffb6317564e7c9c2e0327782c4f11c4");
     EXPECT_FALSE(wins(signature, rand, params.win_prob));
@@ -139,9 +143,11 @@ TEST(Ticket, DrawVector) {
 // Settlement vectors 7.2.
 TEST(Ticket, WholeTicketsOfTheLedger) {
     // The first account of the well-known development mnemonic; never use it for money.
-    const auto key = crypto::PrivateKey::from_bytes(crypto::parse_hex(
-        "ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80"
-    ).value()).value();
+    const auto key =
+        crypto::PrivateKey::from_bytes(
+            crypto::parse_hex("ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80").value()
+        )
+            .value();
     ASSERT_EQ(crypto::checksum_address(key.address()), "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266");
     const Hash32 rand = hash_of("0d76ab965f304d145e41a6ac44355873861cd9a2b3d0a5b259765d4b205c329e");
     const TicketParams params{
@@ -152,17 +158,20 @@ TEST(Ticket, WholeTicketsOfTheLedger) {
         .creation = {3000, kRoundHash}
     };
     EXPECT_EQ(
-        crypto::hex(params.recipient_rand_hash), "8f35cfb2d9290646dfc24c7179b1e3a9a8da30b37a9db0daad03f76ea71f33fc"
+        crypto::hex(params.recipient_rand_hash),
+        "8f35cfb2d9290646dfc24c7179b1e3a9a8da30b37a9db0daad03f76ea71f33fc"
     );
     const auto sign_nonce = [&](std::uint32_t nonce) {
         return key.sign_message(ticket_hash(params, key.address(), nonce));
     };
     EXPECT_EQ(
-        hash_text(params, 1, key.address()), "b0ed571cad3db2a55855cbf40b52fc1a0f0cc63f8c56275c7c29ac4563c0aa12"
+        hash_text(params, 1, key.address()),
+        "b0ed571cad3db2a55855cbf40b52fc1a0f0cc63f8c56275c7c29ac4563c0aa12"
     );
     EXPECT_EQ(
-        crypto::hex(sign_nonce(1)), "8c847d74f05305a034cd58573cde8cc6119874be8af57f7f360fbade8e6cdd931f663919a61e0f9d"
-                                    "9a2dc06d044fa478bcdd621497dce52ead01be484d70c5931c"
+        crypto::hex(sign_nonce(1)),
+        "8c847d74f05305a034cd58573cde8cc6119874be8af57f7f360fbade8e6cdd931f663919a61e0f9d"
+        "9a2dc06d044fa478bcdd621497dce52ead01be484d70c5931c"
     );
     const Uint256 draw = number_of("c92cf855aa01dbbd03205555d65014b0abcf1fce8499e504fdcdb05891ce97c1");
     EXPECT_FALSE(wins(sign_nonce(1), rand, draw));
@@ -171,11 +180,13 @@ TEST(Ticket, WholeTicketsOfTheLedger) {
         EXPECT_FALSE(wins(sign_nonce(nonce), rand, params.win_prob)) << nonce;
     }
     EXPECT_EQ(
-        hash_text(params, 8, key.address()), "efee21be4615f5a4d55f7fdbfa134087513d3d265dd1cf6c94b727ff060df4a3"
+        hash_text(params, 8, key.address()),
+        "efee21be4615f5a4d55f7fdbfa134087513d3d265dd1cf6c94b727ff060df4a3"
     );
     EXPECT_EQ(
-        crypto::hex(sign_nonce(8)), "9cf92758a976b31af19e8de6ae41d0b95eaf2c696ff1745c1e680d248a45626b4bb637627599d9b9"
-                                    "596573c9a27676c09b8e7e6b4af061839b77a81dd28c34291b"
+        crypto::hex(sign_nonce(8)),
+        "9cf92758a976b31af19e8de6ae41d0b95eaf2c696ff1745c1e680d248a45626b4bb637627599d9b9"
+        "596573c9a27676c09b8e7e6b4af061839b77a81dd28c34291b"
     );
     EXPECT_TRUE(wins(sign_nonce(8), rand, params.win_prob));
 }
@@ -196,7 +207,8 @@ TEST(Ticket, RecipientRandVectorOfTheLedger) {
     const Hash32 rand = recipient_rand(secret, params, sender, {3, 2});
     EXPECT_EQ(crypto::hex(rand), "f71dd319d6aa8eab043e78c0560229108f8c4e47d05838e4a75758406ff893d8");
     EXPECT_EQ(
-        crypto::hex(recipient_rand_hash(rand)), "b2daaf7e10ad18f80616e574b3fd91b63ddd455fbd3960ae316025ad2eb38e14"
+        crypto::hex(recipient_rand_hash(rand)),
+        "b2daaf7e10ad18f80616e574b3fd91b63ddd455fbd3960ae316025ad2eb38e14"
     );
 }
 

@@ -27,8 +27,10 @@ void dump(MetricsWriter& out, const TillStats& stats) {
 }
 
 Till::Till(const Address& address, TillSettings settings, PriceTable prices, Random& random)
-    : settings_(std::move(settings)), recipient_(address, settings_.recipient, random),
-      prices_(std::move(prices)), balances_(settings_.balances) {}
+    : settings_(std::move(settings)),
+      recipient_(address, settings_.recipient, random),
+      prices_(std::move(prices)),
+      balances_(settings_.balances) {}
 
 Result<Quote> Till::quote(
     const Order& order, const SenderFunds& funds, const ChainState& chain, TimePoint now
@@ -52,7 +54,8 @@ Accepted Till::accept(
     const ChainState& chain, TimePoint now
 ) {
     Accepted out;
-    const bool unpaid_sender = payment.sender != order.key.peer || (checked && checked->sender != payment.sender);
+    const bool unpaid_sender =
+        payment.sender != order.key.peer || (checked && checked->sender != payment.sender);
     if (checked != nullptr) {
         Credited credited = recipient_.credit(*checked, funds, chain);
         out.winners = std::move(credited.winners);
@@ -68,7 +71,8 @@ Accepted Till::accept(
     }
     if (!out.error && unpaid_sender) {
         out.error = make_error(
-            Errc::kInvalidArgument, "the payment is not from who sent the order: pay with the same address", "sender"
+            Errc::kInvalidArgument, "the payment is not from who sent the order: pay with the same address",
+            "sender"
         );
     }
     if (!out.error) {

@@ -59,10 +59,9 @@ class Till {
   public:
     Till(const Address& address, TillSettings settings, PriceTable prices, Random& random);
 
-    // For OrchestratorInfo. The price that was fixed for this order, else the table's with the cost of redeeming.
-    Result<Quote> quote(
-        const Order& order, const SenderFunds& funds, const ChainState& chain, TimePoint now
-    );
+    // For OrchestratorInfo. The price that was fixed for this order, else the table's with the cost of
+    // redeeming.
+    Result<Quote> quote(const Order& order, const SenderFunds& funds, const ChainState& chain, TimePoint now);
     // Recipient::check, on any thread.
     Result<CheckedPayment> check(const Payment& payment) const { return recipient_.check(payment); }
     // Takes a payment for an order. `checked` is what check() said of it, null for one without tickets.
@@ -85,7 +84,9 @@ class Till {
     TillStats stats() const;
 
   private:
-    Result<void> fix_price(const Order& order, const std::optional<Price>& expected, bool paid, TimePoint now);
+    Result<void> fix_price(
+        const Order& order, const std::optional<Price>& expected, bool paid, TimePoint now
+    );
 
     TillSettings settings_;
     Recipient recipient_;

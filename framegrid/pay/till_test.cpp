@@ -10,8 +10,8 @@ namespace framegrid::pay {
 
 namespace {
 
-using ::testing::HasSubstr;
 using std::chrono::minutes;
+using ::testing::HasSubstr;
 
 class TillTest : public ::testing::Test {
   protected:
@@ -22,7 +22,8 @@ class TillTest : public ::testing::Test {
                          {.model = ModelKey{27, "turbo"}, .tag = parse_price("5000000").value()},
                          {.sender = Address{9}, .tag = parse_price("0").value()}}},
                    {}
-        ).value();
+        )
+            .value();
     }
     Accepted accept(const Order& order, const Payment& payment) {
         if (!payment.params) {
@@ -38,7 +39,9 @@ class TillTest : public ::testing::Test {
     Payment pay(const Quote& quote, std::uint32_t count, std::uint32_t first = 1) {
         return sign({market_.sender, *quote.params, first, count}, quote.price, market_.key);
     }
-    static std::string error(const Accepted& accepted) { return accepted.error ? accepted.error->message : ""; }
+    static std::string error(const Accepted& accepted) {
+        return accepted.error ? accepted.error->message : "";
+    }
 
     Market market_;
     TimePoint now_{};
@@ -64,7 +67,8 @@ TEST_F(TillTest, BothSidesBooksAgreeToTheLastFraction) {
     Sender sender(market_.sender);
     for (std::int64_t i = 0; i < 50; ++i) {
         const std::int64_t units = 1'000'003 * (i % 7 + 1);
-        const auto bought = purse.plan(theirs, *offer.params, Money::of_units(units, offer.price), 100, now_).value();
+        const auto bought =
+            purse.plan(theirs, *offer.params, Money::of_units(units, offer.price), 100, now_).value();
         const auto batch = sender.take(*offer.params, bought.tickets, market_.funds, market_.chain).value();
         ASSERT_EQ(error(accept(order_, sign(batch, offer.price, market_.key))), "");
         const auto hold = till_.begin(order_, units, now_).value();
@@ -120,7 +124,9 @@ TEST_F(TillTest, WorkLargerThanItsPaymentIsRefusedBeforehand) {
     const auto refused = till_.begin(order_, 1'000'000'000, now_);
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().disposition, Disposition::kRetry);
-    EXPECT_THAT(refused.error().message, HasSubstr("8000000000 wei are there, this work needs 1010000000000"));
+    EXPECT_THAT(
+        refused.error().message, HasSubstr("8000000000 wei are there, this work needs 1010000000000")
+    );
     // Work that turns out larger makes a debt, which is paid first.
     const auto hold = till_.begin(order_, 0, now_).value();
     till_.finish(hold, 1'000'000'000, now_);

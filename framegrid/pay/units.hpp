@@ -1,5 +1,5 @@
-// Units that jobs are paid by where the job table does not say it, and estimates made before the work (protocol
-// section 5.5, AI API section 1.8). For AI pictures and videos see job::payable_units().
+// Units that jobs are paid by where the job table does not say it, and estimates made before the work
+// (protocol section 5.5, AI API section 1.8). For AI pictures and videos see job::payable_units().
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,8 @@
 
 namespace framegrid::pay {
 
-// What an estimate needs to know of a rendition. fps_denominator is 1 for whole numbers; fps 0: as the source.
+// What an estimate needs to know of a rendition. fps_denominator is 1 for whole numbers; fps 0: as the
+// source.
 struct RenditionSize {
     std::int64_t width = 0;
     std::int64_t height = 0;
@@ -23,8 +24,9 @@ std::int64_t estimated_pixels(std::span<const RenditionSize> renditions, std::in
 // What to pay before a segment is transcoded: 1.02 x its pixels x price.
 Money estimated_fee(std::int64_t pixels, const Price& price);
 
-// Text to speech is counted in two ways in the network: orchestrators debit 1000 for each character, gateways of
-// the reference implementation pay for bytes and run dry. We pay what will be debited, and debit what was paid.
+// Text to speech is counted in two ways in the network: orchestrators debit 1000 for each character, gateways
+// of the reference implementation pay for bytes and run dry. We pay what will be debited, and debit what was
+// paid.
 std::int64_t speech_units_to_pay(std::string_view text);
 std::int64_t speech_units_to_debit(std::string_view text, bool payer_counts_bytes);
 // Whole seconds x 1000.

@@ -18,14 +18,14 @@ void put(std::string& field, BytesView bytes) {
 }
 
 // Fixed size, or empty where that may be.
-template <std::size_t kSize>
-Result<std::array<std::uint8_t, kSize>> fixed(const std::string& bytes, const char* name, bool may_be_empty) {
-    std::array<std::uint8_t, kSize> out{};
-    if (bytes.size() != kSize && !(may_be_empty && bytes.empty())) {
+template <std::size_t Size>
+Result<std::array<std::uint8_t, Size>> fixed(const std::string& bytes, const char* name, bool may_be_empty) {
+    std::array<std::uint8_t, Size> out{};
+    if (bytes.size() != Size && !(may_be_empty && bytes.empty())) {
         return fail(
             Errc::kInvalidArgument,
             std::string(name) + " has " + std::to_string(bytes.size()) + " bytes, it must have " +
-                std::to_string(kSize),
+                std::to_string(Size),
             name
         );
     }
@@ -121,7 +121,6 @@ net::TicketParams to_proto(const pay::TicketParams& params) {
 }
 
 Result<pay::TicketParams> from_proto(const net::TicketParams& message) {
-    pay::TicketParams params;
     FG_TRY(recipient, fixed<20>(message.recipient(), "recipient", false));
     FG_TRY(face_value, number(message.face_value(), "face_value"));
     FG_TRY(win_prob, number(message.win_prob(), "win_prob"));

@@ -8,7 +8,7 @@ namespace framegrid::wire {
 
 namespace {
 
-struct PaymentHeader : ::testing::Test {
+struct TicketHeader : ::testing::Test {
     pay::Market market;
     pay::Recipient recipient = market.make_recipient();
     pay::TicketParams params =
@@ -25,7 +25,7 @@ struct PaymentHeader : ::testing::Test {
     }
 };
 
-TEST_F(PaymentHeader, CarriesTicketsAndTheirRoundBesideTheParams) {
+TEST_F(TicketHeader, CarriesTicketsAndTheirRoundBesideTheParams) {
     const pay::Payment payment = market.pay(params, 3);
     EXPECT_EQ(decode_payment(encode_payment(payment)).value(), payment);
     EXPECT_TRUE(recipient.check(decode_payment(encode_payment(payment)).value()));
@@ -34,15 +34,14 @@ TEST_F(PaymentHeader, CarriesTicketsAndTheirRoundBesideTheParams) {
     EXPECT_EQ(from_proto(to_proto(params)).value(), params);
 }
 
-TEST_F(PaymentHeader, AnEmptyOneIsAnEmptyPayment) {
+TEST_F(TicketHeader, AnEmptyOneIsAnEmptyPayment) {
     EXPECT_EQ(decode_payment("").value(), pay::Payment{});
-    const auto free =
-        decode_payment(encode_payment({.sender = market.sender, .params = {}, .tickets = {}})).value();
+    const auto free = decode_payment(encode_payment({market.sender, {}, {}, {}})).value();
     EXPECT_EQ(free.sender, market.sender);
     EXPECT_EQ(free.expected_price, (Price{0, 1}));
 }
 
-TEST_F(PaymentHeader, WhatIsMissingOrMisshapenIsNamed) {
+TEST_F(TicketHeader, WhatIsMissingOrMisshapenIsNamed) {
     const auto field = [&](auto change) {
         auto changed = message();
         change(changed);
