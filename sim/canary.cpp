@@ -44,6 +44,7 @@ class Broken final : public gateway::Gateway {
         return honest_->end_stream(std::move(manifest_id));
     }
     std::vector<market::PoolEntryView> pool() const override { return honest_->pool(); }
+    std::vector<market::OfferedModel> models() const override { return honest_->models(); }
     gateway::Stats stats() const override { return honest_->stats(); }
 
   private:

@@ -55,6 +55,7 @@ class Role final : public Gateway {
     std::optional<Offer> offer(const JobRequest& request) override;
     Task<void> end_stream(std::string manifest_id) override;
     std::vector<market::PoolEntryView> pool() const override { return pool_.view(ports_.clock.now()); }
+    std::vector<market::OfferedModel> models() const override { return pool_.models(); }
     Stats stats() const override;
 
   private:

@@ -116,6 +116,8 @@ class Gateway {
     // The stream is over: its sessions are ended at the orchestrators.
     virtual Task<void> end_stream(std::string manifest_id) = 0;
     virtual std::vector<market::PoolEntryView> pool() const = 0;
+    // What GET /v1/models lists.
+    virtual std::vector<market::OfferedModel> models() const = 0;
     virtual Stats stats() const = 0;
 };
 

@@ -85,6 +85,7 @@ class FakeNetwork final : public Gateway {
         co_return;
     }
     std::vector<market::PoolEntryView> pool() const override { return {}; }
+    std::vector<market::OfferedModel> models() const override { return {}; }
     Stats stats() const override { return {}; }
 
     Duration time = 1s;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
+#include <utility>
 
 namespace framegrid::market {
 
@@ -473,6 +475,29 @@ std::vector<PoolEntryView> Pool::view(TimePoint now) const {
             {entry->uri, entry->info.has_value(), suspended, entry->in_flight, entry->capacity,
              entry->record(std::nullopt).latency.value_or(0), entry->failures}
         );
+    }
+    return out;
+}
+
+std::vector<OfferedModel> Pool::models() const {
+    std::map<std::pair<std::string, std::uint32_t>, OfferedModel> found;
+    for (const auto& entry : entries_) {
+        if (!entry || !entry->reachable || !entry->info || !entry->info->capabilities) {
+            continue;
+        }
+        for (const auto& [capability, models] : entry->info->capabilities->constraints) {
+            for (const auto& [id, constraint] : models) {
+                auto& one = found[{id, capability}];
+                one.id = id;
+                one.capability = static_cast<job::Capability>(capability);
+                ++one.nodes;
+                one.warm_nodes += constraint.warm ? 1 : 0;
+            }
+        }
+    }
+    std::vector<OfferedModel> out;
+    for (auto& [key, one] : found) {
+        out.push_back(std::move(one));
     }
     return out;
 }

@@ -65,6 +65,14 @@ struct PoolEntryView {
     std::uint32_t failures = 0;  // in a row
 };
 
+// A model that orchestrators offer for one kind of AI job.
+struct OfferedModel {
+    std::string id;
+    job::Capability capability{};
+    std::size_t nodes = 0;       // that offer it
+    std::size_t warm_nodes = 0;  // that have it loaded
+};
+
 // Not thread-safe. Cost of pick(): a constant-size sample of an index kept current on every update.
 class Pool {
   public:
@@ -112,6 +120,8 @@ class Pool {
 
     const api::OrchestratorInfo* info(Slot slot) const;
     std::vector<PoolEntryView> view(TimePoint now) const;
+    // Of all nodes that have answered and are not gone, by id and capability. Walks all of them.
+    std::vector<OfferedModel> models() const;
     PoolStats stats(TimePoint now) const;
 
   private:

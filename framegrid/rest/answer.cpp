@@ -77,6 +77,7 @@ Answer error_answer(const Error& error, int status) {
     status = status == 0 ? status_of(error.code) : status;
     Answer answer = json_answer(error_json(error, status));
     answer.status = status;
+    answer.error = error;
     if (status == 503) {
         answer.headers.add("retry-after", "1");
     }

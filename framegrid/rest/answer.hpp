@@ -1,6 +1,7 @@
 // What a request is answered with, and the one JSON form of every error.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +19,7 @@ struct Answer {
     http::Headers headers;
     std::vector<Blob> body;
     http::Headers trailers = {};  // sent with an answer that was begun early only
+    std::optional<Error> error = {};  // what the body tells, for routes that write errors in another form
 };
 
 Answer text_answer(std::string content_type, std::string_view text);

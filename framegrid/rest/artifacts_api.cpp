@@ -146,8 +146,8 @@ Task<Answer> ArtifactsApi::upload(Call& call) {
     co_return answer;
 }
 
-Task<Result<job::ArtifactRecord>> ArtifactsApi::find(Call& call) {
-    auto record = co_await index_.find(call.parameters.front());
+Task<Result<job::ArtifactRecord>> ArtifactsApi::find(Call& call, std::string id) {
+    auto record = co_await index_.find(std::move(id));
     if (record && !call.sees(record->owner)) {
         co_return fail(Errc::kNotFound, "there is no such file", "id");
     }
@@ -155,7 +155,7 @@ Task<Result<job::ArtifactRecord>> ArtifactsApi::find(Call& call) {
 }
 
 Task<Answer> ArtifactsApi::show(Call& call) {
-    const auto record = co_await find(call);
+    const auto record = co_await find(call, call.parameters.front());
     if (!record) {
         co_return problem_answer(record.error(), call.trace_id);
     }
@@ -203,7 +203,7 @@ Task<Result<void>> ArtifactsApi::send(
 
 // A folder's file by its path: what is written in its playlists is found where a player looks for it.
 Task<Result<job::ArtifactRecord>> ArtifactsApi::find_inside(Call& call) {
-    const auto folder = co_await find(call);
+    const auto folder = co_await find(call, call.parameters.front());
     if (!folder) {
         co_return fail(folder.error());
     }
@@ -236,7 +236,7 @@ Task<Result<job::ArtifactRecord>> ArtifactsApi::find_inside(Call& call) {
 }
 
 Task<Answer> ArtifactsApi::content(Call& call) {
-    auto record = co_await find(call);
+    auto record = co_await find(call, call.parameters.front());
     co_return co_await send_content(call, std::move(record));
 }
 
@@ -308,7 +308,7 @@ Task<Result<void>> ArtifactsApi::remove(job::ArtifactRecord record) {
 }
 
 Task<Answer> ArtifactsApi::erase(Call& call) {
-    auto record = co_await find(call);
+    auto record = co_await find(call, call.parameters.front());
     if (!record) {
         co_return problem_answer(record.error(), call.trace_id);
     }

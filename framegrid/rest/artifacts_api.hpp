@@ -32,6 +32,14 @@ class ArtifactsApi {
     // Removes some of what has expired.
     Task<void> sweep();
 
+    // For other forms of the same API. kNotFound: there is no such file, or it is somebody else's.
+    Task<Result<job::ArtifactRecord>> find(Call& call, std::string id);
+    // kTooLarge: the caller may store no more.
+    Task<Result<void>> check_quota(std::string owner);
+    // The bytes, or the part that the request's Range asks for; an error is answered.
+    Task<Answer> send_content(Call& call, Result<job::ArtifactRecord> record);
+    Task<Result<void>> remove(job::ArtifactRecord record);
+
   private:
     Task<Answer> upload(Call& call);
     Task<Answer> list(Call& call);
@@ -41,11 +49,7 @@ class ArtifactsApi {
     Task<Answer> erase(Call& call);
 
     Task<Result<job::ArtifactRecord>> receive(Call& call);
-    Task<Result<void>> check_quota(std::string owner);
-    Task<Result<job::ArtifactRecord>> find(Call& call);
     Task<Result<job::ArtifactRecord>> find_inside(Call& call);
-    Task<Answer> send_content(Call& call, Result<job::ArtifactRecord> record);
-    Task<Result<void>> remove(job::ArtifactRecord record);
     Task<Result<void>> send(
         Call& call, job::ArtifactRecord record, std::uint64_t offset, std::uint64_t bytes
     );

@@ -1,5 +1,7 @@
 #include <framegrid/rest/jobs_api.hpp>
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include <framegrid/base/counted.hpp>
@@ -18,14 +20,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr Duration kQuietMax = std::chrono::seconds(15);  // then a comment keeps an event stream alive
+constexpr std::size_t kKeyBytesMax = 255;
 constexpr Duration kPlacePeriod = std::chrono::seconds(1);
-
-int status_for(const Error& error) {
-    if (error.code == Errc::kCapacity) {
-        return 429;
-    }
-    return error.field == "idempotency-key" ? 409 : 0;
-}
 
 // Seconds of "Prefer: wait=10" (RFC 7240).
 std::optional<std::int64_t> preferred_wait(const http::Headers& headers) {
@@ -100,6 +96,13 @@ JobsApi::JobsApi(JobPorts ports, WorkPool& pool, Clock& clock, Random& random, J
           ports_.objects, ports_.artifacts, clock_, random_, ports_.work.artifact_life,
           ports_.work.store_time_max
       ) {}
+
+int JobsApi::refusal_status(const Error& error) {
+    if (error.code == Errc::kCapacity) {
+        return 429;
+    }
+    return error.field == "idempotency-key" ? 409 : 0;
+}
 
 void JobsApi::add_routes(Router& router) {
     router.add<JobsApi>(
@@ -178,36 +181,39 @@ Task<Result<job::Document>> JobsApi::read_document(Call& call) {
     if (!document) {
         co_return fail(std::move(document.error()));
     }
-    if (const auto key = call.headers().get("idempotency-key")) {
-        document->idempotency_key = std::string(*key).substr(0, 256);
-    }
     co_return document;
 }
 
-Task<Result<gateway::NewJob>> JobsApi::read_submission(Call& call) {
-    auto document = co_await read_document(call);
-    if (!document) {
-        co_return fail(std::move(document.error()));
+Task<Result<api::Submitted>> JobsApi::accept(Call& call, job::Document document) {
+    if (const auto key = call.headers().get("idempotency-key"); key && !key->empty()) {
+        if (key->size() > kKeyBytesMax ||
+            std::ranges::any_of(*key, [](char c) { return c <= ' ' || c >= 0x7f; })) {
+            co_return fail(
+                Errc::kInvalidArgument, "Idempotency-Key is up to 255 printable ASCII characters",
+                "idempotency_key"
+            );
+        }
+        document.idempotency_key = *key;
     }
     gateway::NewJob out;
-    out.request_digest = crypto::hex(crypto::sha256(as_bytes(job::to_json(*document))));
-    if (document->workflow.empty()) {
-        gateway::settle_document(*document, ports_.work, random_);
+    out.request_digest = crypto::hex(crypto::sha256(as_bytes(job::to_json(document))));
+    if (document.workflow.empty()) {
+        gateway::settle_document(document, ports_.work, random_);
     } else {
-        auto settle = [this, &document] { return gateway::settle_workflow(*document, random_); };
+        auto settle = [this, &document] { return gateway::settle_workflow(document, random_); };
         const auto settled = co_await offload(pool_, std::move(settle));
         if (!settled) {
             co_return fail(settled.error());
         }
     }
     out.owner = call.owner;
-    out.kind = document->pipeline;
-    out.priority = document->priority;
-    out.deadline_ms = document->deadline_ms;
-    out.idempotency_key = document->idempotency_key;
+    out.kind = document.pipeline;
+    out.priority = document.priority;
+    out.deadline_ms = document.deadline_ms;
+    out.idempotency_key = document.idempotency_key;
     out.trace_id = call.trace_id;
-    out.request = job::to_json(*document);
-    co_return out;
+    out.request = job::to_json(document);
+    co_return co_await ports_.desk.submit(std::move(out));
 }
 
 std::string JobsApi::described(const Call& call, const job::Record& record) const {
@@ -246,13 +252,13 @@ Task<Result<job::Record>> JobsApi::wait_for(std::string id, TimePoint until) {
 }
 
 Task<Answer> JobsApi::submit(Call& call) {
-    auto job = co_await read_submission(call);
-    if (!job) {
-        co_return problem_answer(job.error(), call.trace_id);
+    auto document = co_await read_document(call);
+    if (!document) {
+        co_return problem_answer(document.error(), call.trace_id);
     }
-    auto submitted = co_await ports_.desk.submit(*std::move(job));
+    auto submitted = co_await accept(call, *std::move(document));
     if (!submitted) {
-        co_return problem_answer(submitted.error(), call.trace_id, status_for(submitted.error()));
+        co_return problem_answer(submitted.error(), call.trace_id, refusal_status(submitted.error()));
     }
     auto record = std::move(submitted->record);
     const auto wait = preferred_wait(call.headers());
@@ -291,7 +297,7 @@ Task<Answer> JobsApi::quote(Call& call) {
         call.owner, std::move(*document), Deadline::after(clock_, settings_.quote_time_max)
     );
     if (!quote) {
-        co_return problem_answer(quote.error(), call.trace_id, status_for(quote.error()));
+        co_return problem_answer(quote.error(), call.trace_id, refusal_status(quote.error()));
     }
     co_return json_answer(std::move(*quote));
 }

@@ -38,6 +38,15 @@ class JobsApi {
     JobsApi(JobPorts ports, WorkPool& pool, Clock& clock, Random& random, JobsApiSettings settings);
     void add_routes(Router& router);
 
+    // For other forms of the same API. A job of the caller's; the errors of JobDesk::submit().
+    Task<Result<api::Submitted>> accept(Call& call, job::Document document);
+    // kNotFound: there is none, or it is somebody else's.
+    Task<Result<job::Record>> find(Call& call, std::string id);
+    // The record when the job is over, or at that time.
+    Task<Result<job::Record>> wait_for(std::string id, TimePoint until);
+    // The status of what accept() refuses.
+    static int refusal_status(const Error& error);
+
   private:
     Task<Answer> submit(Call& call);
     Task<Answer> quote(Call& call);
@@ -48,10 +57,7 @@ class JobsApi {
     Task<Answer> deliveries(Call& call);
 
     Task<Result<job::Document>> read_document(Call& call);
-    Task<Result<gateway::NewJob>> read_submission(Call& call);
     Task<Result<std::string>> read_form(Call& call, std::string boundary);
-    Task<Result<job::Record>> find(Call& call, std::string id);
-    Task<Result<job::Record>> wait_for(std::string id, TimePoint until);
     Task<Result<void>> tell(Call& call, job::Record record, std::uint64_t number);
     Answer job_answer(const Call& call, const job::Record& record, int status) const;
     std::string described(const Call& call, const job::Record& record) const;

@@ -65,6 +65,7 @@ Answer problem_answer(const Error& error, const std::string& trace_id, int statu
     out["trace_id"] = trace_id;
     Answer answer = text_answer("application/problem+json", json::serialize(out));
     answer.status = status;
+    answer.error = error;
     if (status == 503 || status == 429) {
         answer.headers.add("retry-after", status == 429 ? "5" : "1");
     }

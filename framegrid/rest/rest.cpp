@@ -10,6 +10,11 @@
 #include <framegrid/rest/cors.hpp>
 #include <framegrid/rest/gate.hpp>
 #include <framegrid/rest/live_ingest.hpp>
+#include <framegrid/rest/openai_error.hpp>
+#include <framegrid/rest/openai_files.hpp>
+#include <framegrid/rest/openai_images.hpp>
+#include <framegrid/rest/openai_videos.hpp>
+#include <framegrid/rest/openapi.hpp>
 #include <framegrid/rest/playback.hpp>
 #include <framegrid/rest/results_store.hpp>
 #include <framegrid/rest/router.hpp>
@@ -50,6 +55,23 @@ std::string trace_id_of(const http::Headers& headers, Random& random) {
     return random.hex(kDigits / 2);
 }
 
+// The OpenAI-compatible routes as a whole.
+struct OpenAi {
+    OpenAi(OpenAiPorts ports, OpenAiSettings settings) : common(std::move(ports), std::move(settings)) {}
+    OpenAi(const OpenAi&) = delete;
+    OpenAi& operator=(const OpenAi&) = delete;
+    void add_routes(Router& router) {
+        images.add_routes(router);
+        videos.add_routes(router);
+        files.add_routes(router);
+    }
+
+    OpenAiCommon common;
+    OpenAiImages images{common};
+    OpenAiVideos videos{common};
+    OpenAiFiles files{common};
+};
+
 // Counts a request whose client went away, unless it is told that the answer was sent.
 class Outcome {
   public:
@@ -82,6 +104,7 @@ class Rest::Impl {
     void add_routes();
     void add_operator_pages(Router& router);
     Task<Answer> answer_to(Call& call, const Router& router);
+    Task<Answer> answer_of_route(Call& call, Match match);
     Task<Answer> run_job(const Route& route, Call& call);
     Answer unknown_path(const Call& call) const;
     void add_common_headers(const Call& call, const Router& router, http::Headers& headers) const;
@@ -91,6 +114,7 @@ class Rest::Impl {
     Task<Answer> echo(Call& call);
     Task<Answer> healthz();
     Task<Answer> help();
+    Task<Answer> openapi();
     Task<Answer> status();
     Task<Answer> metrics();
 
@@ -108,6 +132,7 @@ class Rest::Impl {
     Playback playback_;
     std::optional<JobsApi> jobs_;
     std::optional<ArtifactsApi> artifacts_;
+    std::optional<OpenAi> openai_;
     Cors cors_;
     Gate gate_;
     Router router_;
@@ -145,6 +170,15 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
         artifacts_.emplace(
             jobs->objects, jobs->artifacts, ports_.clock, ports_.random, ports_.log, std::move(files)
         );
+        OpenAiSettings openai;
+        openai.body_bytes_max = settings_.ai.body_bytes_max;
+        openai.upload_time_max = settings_.upload_time_max;
+        openai.image_time_max = settings_.ai.time_max;
+        openai.public_url = settings_.public_url;
+        openai_.emplace(
+            OpenAiPorts{*jobs, *jobs_, *artifacts_, ports_.gateway, ports_.pool, ports_.clock, ports_.random},
+            std::move(openai)
+        );
     }
     add_routes();
 }
@@ -170,6 +204,8 @@ void Rest::Impl::add_routes() {
     );
     const auto help_page = [this](Call&) { return help(); };
     router_.add({"GET", "/", RouteKind::kPage, help_page, Access::kOpen});
+    router_.add({"GET", "/openapi.json", RouteKind::kPage, [this](Call&) { return openapi(); }, Access::kOpen}
+    );
     router_.add({"GET", "/healthz", RouteKind::kPage, [this](Call&) { return healthz(); }, Access::kOpen});
     if (gate_.open()) {
         add_operator_pages(router_);
@@ -181,6 +217,7 @@ void Rest::Impl::add_routes() {
     if (jobs_) {
         jobs_->add_routes(router_);
         artifacts_->add_routes(router_);
+        openai_->add_routes(router_);
     }
 }
 
@@ -219,6 +256,16 @@ Task<void> Rest::Impl::handle(http::Exchange& exchange, const Router& router) {
 Task<Answer> Rest::Impl::answer_to(Call& call, const Router& router) {
     const auto& head = call.exchange.head;
     Match match = router.find(head.method, head.path());
+    const bool openai = match.errors == ErrorForm::kOpenAi;
+    Answer answer = co_await answer_of_route(call, std::move(match));
+    if (openai) {
+        write_openai_error(answer);
+    }
+    co_return answer;
+}
+
+Task<Answer> Rest::Impl::answer_of_route(Call& call, Match match) {
+    const auto& head = call.exchange.head;
     if (match.route == nullptr) {
         if (match.allow.empty()) {
             co_return unknown_path(call);
@@ -360,6 +407,10 @@ Task<Answer> Rest::Impl::help() {
     co_return text_answer("text/plain; charset=utf-8", help_text(settings_.version));
 }
 
+Task<Answer> Rest::Impl::openapi() {
+    co_return json_answer(openapi_document());
+}
+
 Task<Answer> Rest::Impl::status() {
     const auto pool = ports_.gateway.pool();
     const auto jobs = ports_.gateway.stats();
@@ -428,6 +479,10 @@ http::Handler Rest::handler() {
 
 http::Handler Rest::admin_handler() {
     return [this](http::Exchange& exchange) { return impl_->handle(exchange, impl_->admin_router()); };
+}
+
+std::vector<std::string> Rest::routes() const {
+    return impl_->router().names();
 }
 
 Task<Result<bool>> Rest::serve() {

@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <framegrid/api/media_probe.hpp>
 #include <framegrid/base/log.hpp>
@@ -50,6 +52,8 @@ class Rest {
     // Ends idle streams and drops old results, until cancelled.
     Task<Result<bool>> serve();
     RestStats stats() const;
+    // "GET /v1/jobs/{}" of every route of handler().
+    std::vector<std::string> routes() const;
 
   private:
     class Impl;

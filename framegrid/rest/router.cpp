@@ -80,6 +80,14 @@ void Router::add(Route route) {
     entries_.push_back(std::move(entry));
 }
 
+std::vector<std::string> Router::names() const {
+    std::vector<std::string> out;
+    for (const auto& entry : entries_) {
+        out.push_back(entry.route.method + " " + entry.route.pattern);
+    }
+    return out;
+}
+
 Match Router::find(std::string_view method, std::string_view path) const {
     const auto segments = split(path);
     Match match;
@@ -88,6 +96,7 @@ Match Router::find(std::string_view method, std::string_view path) const {
         if (!parameters) {
             continue;
         }
+        match.errors = match.allow.empty() ? entry.route.errors : match.errors;
         const bool fits = entry.route.method == method || (method == "HEAD" && entry.route.method == "GET");
         if (fits && match.route == nullptr) {
             match.route = &entry.route;

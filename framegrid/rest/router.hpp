@@ -53,18 +53,26 @@ enum class Access : std::uint8_t {
     kOpen,  // nothing
 };
 
+// How a route's errors are written, those of the gate and the router included.
+enum class ErrorForm : std::uint8_t {
+    kOwn,     // as the endpoint does
+    kOpenAi,  // {"error":{"message","type","param","code"}}
+};
+
 struct Route {
     std::string method;   // GET serves HEAD as well
     std::string pattern;  // "/stream/{}/{}": {} is one segment; a final {*} is everything that is left
     RouteKind kind = RouteKind::kPage;
     Endpoint endpoint;
     Access access = Access::kJobs;  // a route that says nothing is not open
+    ErrorForm errors = ErrorForm::kOwn;
 };
 
 struct Match {
     const Route* route = nullptr;
     std::vector<std::string> parameters;
     std::string allow;  // the methods of this path ("GET, HEAD"); empty: nobody knows the path
+    ErrorForm errors = ErrorForm::kOwn;
 };
 
 class Router {
@@ -72,6 +80,8 @@ class Router {
     void add(Route route);
     // One trailing slash is ignored.
     Match find(std::string_view method, std::string_view path) const;
+    // "GET /v1/jobs/{}" of every route, in the order in which they were added.
+    std::vector<std::string> names() const;
 
     // Routes that are methods of `api`, which outlives this.
     template <class Api>
@@ -83,11 +93,11 @@ class Router {
         Access access = Access::kJobs;
     };
     template <class Api>
-    void add(Api& api, std::initializer_list<Method<Api>> methods) {
+    void add(Api& api, std::initializer_list<Method<Api>> methods, ErrorForm errors = ErrorForm::kOwn) {
         for (const auto& one : methods) {
             add(
                 {one.method, one.pattern, one.kind,
-                 [&api, serve = one.serve](Call& call) { return (api.*serve)(call); }, one.access}
+                 [&api, serve = one.serve](Call& call) { return (api.*serve)(call); }, one.access, errors}
             );
         }
     }

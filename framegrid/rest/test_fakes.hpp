@@ -38,6 +38,9 @@ class FakeGateway final : public gateway::Gateway {
     std::vector<market::PoolEntryView> pool() const override {
         return {{"https://one", true, false, 1, 4, 0.5, 0}};
     }
+    std::vector<market::OfferedModel> models() const override {
+        return {{"framegrid/scenes", job::Capability::kTextToImage, 2, 1}};
+    }
     gateway::Stats stats() const override {
         gateway::Stats out;
         out.jobs_done = jobs.size();
@@ -172,7 +175,7 @@ class RestTest : public testing::Test {
                     gateway_,
                     probe_,
                     {},
-                    {},
+                    jobs_,
                     authenticator_
                 },
                 settings_
@@ -245,6 +248,7 @@ class RestTest : public testing::Test {
     FakeProbe probe_;
     RestSettings settings_;
     Authenticator* authenticator_ = nullptr;
+    std::optional<JobPorts> jobs_;
     std::optional<Rest> rest_;
     TaskGroup group_{loop_.get_executor(), 100};
     bool serving_ = false;
