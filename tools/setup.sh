@@ -8,7 +8,7 @@ build=(g++-14 cmake ninja-build ccache mold pkg-config make git
   libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libonnxruntime-dev libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev
   libswresample-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev libgtest-dev libgmock-dev libbenchmark-dev
   libutf8proc-dev)
-check=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev python3 python3-venv curl nghttp2-client ffmpeg openssl procps)
+check=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev python3 curl nghttp2-client ffmpeg openssl procps)
 train=(python3-torch python3-numpy python3-onnx libopenblas0-pthread)
 
 packages=("${build[@]}" "${check[@]}")
@@ -42,6 +42,7 @@ for p in "${packages[@]}"; do
   esac
 done
 command -v npm >/dev/null || missing+=(nodejs npm)
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 
 if [[ ${#missing[@]} -eq 0 ]]; then
   say "nothing is missing"

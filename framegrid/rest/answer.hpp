@@ -18,7 +18,7 @@ struct Answer {
     int status = 200;
     http::Headers headers;
     std::vector<Blob> body;
-    http::Headers trailers = {};  // sent with an answer that was begun early only
+    http::Headers trailers = {};      // sent with an answer that was begun early only
     std::optional<Error> error = {};  // what the body tells, for routes that write errors in another form
 };
 

@@ -95,9 +95,8 @@ class OpenAiTest : public RestTest {
     FakeMaker maker_{{objects_, index_, clock_, random_, 1h, 1min}, clock_};
     NoWorkflows workflows_;
     NoSender sender_;
-    std::unique_ptr<gateway::JobDesk> desk_ = gateway::make_job_desk(
-        {loop_.get_executor(), clock_, random_, {}, store_, maker_, sender_, {}}, {}
-    );
+    std::unique_ptr<gateway::JobDesk> desk_ =
+        gateway::make_job_desk({loop_.get_executor(), clock_, random_, {}, store_, maker_, sender_, {}}, {});
 };
 
 TEST_F(OpenAiTest, AnImageIsADurableJob) {
