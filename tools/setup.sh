@@ -42,6 +42,7 @@ for p in "${packages[@]}"; do
   esac
 done
 command -v npm >/dev/null || missing+=(nodejs npm)
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 
 if [[ ${#missing[@]} -eq 0 ]]; then
   say "nothing is missing"

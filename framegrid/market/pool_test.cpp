@@ -276,6 +276,11 @@ TEST_F(PoolTest, WarmModelsArePreferred) {
         );
         pool.on_info(slot, with_model, now());
     }
+    const auto models = pool.models();
+    ASSERT_EQ(models.size(), 1U);
+    EXPECT_EQ(models.front().id, "framegrid/sr-2x");
+    EXPECT_EQ(models.front().nodes, 2U);
+    EXPECT_EQ(models.front().warm_nodes, 1U);
     Demand want;
     want.capability = job::Capability::kUpscale;
     want.model_id = "framegrid/sr-2x";

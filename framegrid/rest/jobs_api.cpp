@@ -1,5 +1,7 @@
 #include <framegrid/rest/jobs_api.hpp>
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include <framegrid/base/counted.hpp>
@@ -18,6 +20,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr Duration kQuietMax = std::chrono::seconds(15);  // then a comment keeps an event stream alive
+constexpr std::size_t kKeyBytesMax = 255;
 constexpr Duration kPlacePeriod = std::chrono::seconds(1);
 
 // Seconds of "Prefer: wait=10" (RFC 7240).
@@ -182,8 +185,15 @@ Task<Result<job::Document>> JobsApi::read_document(Call& call) {
 }
 
 Task<Result<api::Submitted>> JobsApi::accept(Call& call, job::Document document) {
-    if (const auto key = call.headers().get("idempotency-key")) {
-        document.idempotency_key = std::string(*key).substr(0, 256);
+    if (const auto key = call.headers().get("idempotency-key"); key && !key->empty()) {
+        if (key->size() > kKeyBytesMax ||
+            std::ranges::any_of(*key, [](char c) { return c <= ' ' || c >= 0x7f; })) {
+            co_return fail(
+                Errc::kInvalidArgument, "Idempotency-Key is up to 255 printable ASCII characters",
+                "idempotency_key"
+            );
+        }
+        document.idempotency_key = *key;
     }
     gateway::NewJob out;
     out.request_digest = crypto::hex(crypto::sha256(as_bytes(job::to_json(document))));

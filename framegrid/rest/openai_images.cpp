@@ -97,7 +97,7 @@ Task<Result<ImageRequest>> OpenAiImages::read_edit(Call& call) {
     if (!size) {
         co_return fail(Errc::kUnprocessable, "image is no picture that is known here", "image");
     }
-    auto request = read_image_request(*fields, *size);
+    auto request = read_image_request(*fields, size);
     if (!request) {
         co_return fail(std::move(request.error()));
     }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include <framegrid/base/log.hpp>
+#include <framegrid/base/utf8.hpp>
 #include <framegrid/rest/request_text.hpp>
 
 namespace framegrid::rest {
