@@ -158,10 +158,12 @@ Result<std::unique_ptr<Connection>> Connection::open(const std::string& url) {
     (void)PQsetNoticeProcessor(out->handle_.get(), [](void*, const char*) {}, nullptr);
     // A change is on the disk when it is answered, whatever the server's default is; and a gateway that hangs
     // in a transaction does not hold up the others.
-    FG_CHECK(out->script("SET search_path = framegrid; SET statement_timeout = 12000; SET lock_timeout = 5000;"
-                         " SET idle_in_transaction_session_timeout = 15000;"
-                         " SELECT set_config('synchronous_commit', 'on', false)"
-                         " WHERE current_setting('synchronous_commit') = 'off'"));
+    FG_CHECK(
+        out->script("SET search_path = framegrid; SET statement_timeout = 12000; SET lock_timeout = 5000;"
+                    " SET idle_in_transaction_session_timeout = 15000;"
+                    " SELECT set_config('synchronous_commit', 'on', false)"
+                    " WHERE current_setting('synchronous_commit') = 'off'")
+    );
     return out;
 }
 

@@ -136,7 +136,9 @@ class Database {
         std::unique_ptr<Connection> reader;
         std::unique_ptr<Connection> listener;
     };
-    Database(Connections connections, const DatabaseSettings& settings, Clock& clock, const std::string& self);
+    Database(
+        Connections connections, const DatabaseSettings& settings, Clock& clock, const std::string& self
+    );
 
     template <class F>
     static Task<std::invoke_result_t<F&, Connection&>> on(Lane& lane, F fn);

@@ -114,16 +114,8 @@ void Listener::serve() {
     }
 }
 
-// What has come, or comes within a while; then asks the database whether it is there.
+// Hears what has come, then waits for more; after a while asks the database whether it is still there.
 void Listener::hear(Connection& connection) {
-    std::array<pollfd, 2> both{pollfd{connection.socket(), POLLIN, 0}, pollfd{stop_.get(), POLLIN, 0}};
-    const int ready = ::poll(both.data(), both.size(), kProbeMs);
-    if (both[1].revents != 0) {
-        return;
-    }
-    if (ready == 0 && !connection.script("SELECT 1")) {
-        return;
-    }
     while (const auto told = connection.notification()) {
         std::string_view rest = *told;
         const auto take = [&rest] {
@@ -137,6 +129,13 @@ void Listener::hear(Connection& connection) {
         while (!rest.empty()) {
             Heard::add(heard_, take());
         }
+    }
+    if (connection.broken()) {
+        return;
+    }
+    std::array<pollfd, 2> both{pollfd{connection.socket(), POLLIN, 0}, pollfd{stop_.get(), POLLIN, 0}};
+    if (::poll(both.data(), both.size(), kProbeMs) == 0) {
+        (void)connection.script("SELECT 1");
     }
 }
 

@@ -50,9 +50,7 @@ Task<Result<void>> PostgresArtifacts::add(job::ArtifactRecord record) {
 
 Task<Result<job::ArtifactRecord>> PostgresArtifacts::find(std::string id) {
     co_return co_await database_.read([&](Connection& connection) -> Result<job::ArtifactRecord> {
-        FG_TRY(
-            rows, connection.query("SELECT " FG_ARTIFACT_COLUMNS " FROM artifacts WHERE id = $1", {id})
-        );
+        FG_TRY(rows, connection.query("SELECT " FG_ARTIFACT_COLUMNS " FROM artifacts WHERE id = $1", {id}));
         if (rows.empty()) {
             return no_such_file();
         }
@@ -66,12 +64,11 @@ Task<Result<std::vector<job::ArtifactRecord>>> PostgresArtifacts::list(
 ) {
     co_return co_await database_.read([&](Connection& connection) -> Records {
         FG_TRY(
-            rows,
-            connection.query(
-                "SELECT " FG_ARTIFACT_COLUMNS
-                " FROM artifacts WHERE owner = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3",
-                {owner, before, number(limit)}
-            )
+            rows, connection.query(
+                      "SELECT " FG_ARTIFACT_COLUMNS
+                      " FROM artifacts WHERE owner = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3",
+                      {owner, before, number(limit)}
+                  )
         );
         return each_row(rows, artifact_of);
     });
@@ -80,10 +77,10 @@ Task<Result<std::vector<job::ArtifactRecord>>> PostgresArtifacts::list(
 Task<Result<api::ArtifactUsage>> PostgresArtifacts::usage(std::string owner) {
     co_return co_await database_.read([&](Connection& connection) -> Result<api::ArtifactUsage> {
         FG_TRY(
-            rows, connection.query(
-                      "SELECT count(*), coalesce(sum(bytes), 0)::bigint FROM artifacts WHERE owner = $1",
-                      {owner}
-                  )
+            rows,
+            connection.query(
+                "SELECT count(*), coalesce(sum(bytes), 0)::bigint FROM artifacts WHERE owner = $1", {owner}
+            )
         );
         return api::ArtifactUsage{
             static_cast<std::uint64_t>(rows.number(0, 0)), static_cast<std::uint64_t>(rows.number(0, 1))
@@ -96,11 +93,11 @@ Task<Result<std::vector<job::ArtifactRecord>>> PostgresArtifacts::expired(
 ) {
     co_return co_await database_.read([&](Connection& connection) -> Records {
         FG_TRY(
-            rows, connection.query(
-                      "SELECT " FG_ARTIFACT_COLUMNS
-                      " FROM artifacts WHERE expires <= $1 ORDER BY expires LIMIT $2",
-                      {now_unix_ms, number(limit)}
-                  )
+            rows,
+            connection.query(
+                "SELECT " FG_ARTIFACT_COLUMNS " FROM artifacts WHERE expires <= $1 ORDER BY expires LIMIT $2",
+                {now_unix_ms, number(limit)}
+            )
         );
         return each_row(rows, artifact_of);
     });

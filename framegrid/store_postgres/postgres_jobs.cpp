@@ -73,9 +73,7 @@ Result<job::Record> one_record(const Result<Rows>& rows, const ClockOffset& offs
     return record_of(RowReader(*rows, 0), offset);
 }
 
-Result<job::Record> find_record(
-    Connection& connection, const std::string& id, const ClockOffset& offset
-) {
+Result<job::Record> find_record(Connection& connection, const std::string& id, const ClockOffset& offset) {
     return one_record(connection.query("SELECT " FG_JOB_COLUMNS " FROM jobs WHERE id = $1", {id}), offset);
 }
 
@@ -92,7 +90,8 @@ Result<void> put_events(Connection& connection, const std::string& id, const api
     if (change.delivery) {
         const auto& message = *change.delivery;
         FG_CHECK(connection.query(
-            "INSERT INTO deliveries (" FG_DELIVERY_COLUMNS ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+            "INSERT INTO deliveries (" FG_DELIVERY_COLUMNS
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
             " ON CONFLICT (id) DO NOTHING",
             {message.id, message.job_id, message.url, message.body, std::int64_t{message.attempts},
              std::int64_t{message.done}, std::int64_t{message.given_up}, message.next_unix_ms,
@@ -117,14 +116,14 @@ Result<bool> put_state(Connection& connection, const api::Claim& claim, const ap
         return done.changed() == 1;
     }
     FG_TRY(
-        done,
-        connection.query(
-            "UPDATE jobs SET events = greatest(events, $4), state = $5, result = $6, finished = $7, holder = '',"
-            " lease = 0" FG_CURRENT,
-            {claim.job_id, claim.holder, std::int64_t{claim.attempt}, events,
-             static_cast<std::int64_t>(*change.state), change.result,
-             job::is_final(*change.state) ? change.at_unix_ms : 0}
-        )
+        done, connection.query(
+                  "UPDATE jobs SET events = greatest(events, $4), state = $5, result = $6, finished = $7, "
+                  "holder = '',"
+                  " lease = 0" FG_CURRENT,
+                  {claim.job_id, claim.holder, std::int64_t{claim.attempt}, events,
+                   static_cast<std::int64_t>(*change.state), change.result,
+                   job::is_final(*change.state) ? change.at_unix_ms : 0}
+              )
     );
 #undef FG_CURRENT
     return done.changed() == 1;
@@ -142,13 +141,30 @@ Result<api::Submitted> submit_in(
             " $20, $21) ON CONFLICT (owner, idempotency_key) WHERE idempotency_key <> '' DO NOTHING"
             " RETURNING id)"
             " INSERT INTO events (job, number, at, kind, data) SELECT id, $17, $22, $23, $24 FROM put",
-            {record.id, record.owner, record.request, record.kind, static_cast<std::int64_t>(record.state),
-             std::int64_t{record.priority}, record.created_unix_ms, record.started_unix_ms,
-             record.finished_unix_ms, record.deadline_unix_ms, std::int64_t{record.attempt},
-             std::int64_t{record.crashes}, record.lease_holder, record.lease_until_unix_ms,
-             std::int64_t{record.cancel_wanted}, record.result, number(record.events),
-             record.idempotency_key, record.request_digest, record.parent, record.trace_id,
-             queued.at_unix_ms, queued.kind, queued.data}
+            {record.id,
+             record.owner,
+             record.request,
+             record.kind,
+             static_cast<std::int64_t>(record.state),
+             std::int64_t{record.priority},
+             record.created_unix_ms,
+             record.started_unix_ms,
+             record.finished_unix_ms,
+             record.deadline_unix_ms,
+             std::int64_t{record.attempt},
+             std::int64_t{record.crashes},
+             record.lease_holder,
+             record.lease_until_unix_ms,
+             std::int64_t{record.cancel_wanted},
+             record.result,
+             number(record.events),
+             record.idempotency_key,
+             record.request_digest,
+             record.parent,
+             record.trace_id,
+             queued.at_unix_ms,
+             queued.kind,
+             queued.data}
         )
     );
     if (put.changed() == 1) {
@@ -165,8 +181,8 @@ Result<api::Submitted> submit_in(
     );
     if (known.request_digest != record.request_digest) {
         return fail(
-            Errc::kInvalidArgument,
-            "this idempotency key was used with another request, for job " + known.id, "idempotency-key"
+            Errc::kInvalidArgument, "this idempotency key was used with another request, for job " + known.id,
+            "idempotency-key"
         );
     }
     return api::Submitted{std::move(known), false};
@@ -245,8 +261,8 @@ Task<Result<job::Record>> PostgresJobs::get(std::string id) {
 
 Task<Result<std::vector<job::Record>>> PostgresJobs::list(api::JobFilter filter) {
     co_return co_await database_.read([&](Connection& connection) -> Result<std::vector<job::Record>> {
-#define FG_LIST_JOBS(whose)                            \
-    "SELECT " FG_JOB_COLUMNS " FROM jobs WHERE " whose \
+#define FG_LIST_JOBS(whose)                                                                           \
+    "SELECT " FG_JOB_COLUMNS " FROM jobs WHERE " whose                                                \
     " AND ($2 < 0 OR state = $2) AND ($3 = '' OR kind = $3) AND parent = $4 AND ($5 = '' OR id < $5)" \
     " ORDER BY id DESC LIMIT $6"
         const std::string owner = filter.owner.value_or("");
@@ -311,7 +327,9 @@ Task<Result<std::optional<job::Record>>> PostgresJobs::claim(
 Task<Result<std::size_t>> PostgresJobs::reclaim(std::string holder) {
     co_return co_await database_.write([&](Connection& connection) -> Result<std::size_t> {
         FG_TRY(
-            done, connection.query("UPDATE jobs SET lease = 0 WHERE state < 2 AND state = 1 AND holder = $1", {holder})
+            done, connection.query(
+                      "UPDATE jobs SET lease = 0 WHERE state < 2 AND state = 1 AND holder = $1", {holder}
+                  )
         );
         return done.changed();
     });
@@ -386,10 +404,9 @@ Task<Result<void>> PostgresJobs::update_delivery(job::Delivery delivery) {
 Task<Result<std::vector<job::Delivery>>> PostgresJobs::deliveries(std::string job_id) {
     co_return co_await database_.read([&](Connection& connection) -> Result<std::vector<job::Delivery>> {
         FG_TRY(
-            rows,
-            connection.query(
-                "SELECT " FG_DELIVERY_COLUMNS " FROM deliveries WHERE job = $1 ORDER BY id", {job_id}
-            )
+            rows, connection.query(
+                      "SELECT " FG_DELIVERY_COLUMNS " FROM deliveries WHERE job = $1 ORDER BY id", {job_id}
+                  )
         );
         return deliveries_of(rows);
     });

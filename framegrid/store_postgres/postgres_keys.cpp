@@ -127,8 +127,7 @@ Task<Result<std::vector<account::KeyRecord>>> PostgresKeys::changed_after(
     co_return co_await database_.read([&](Connection& connection) -> Records {
         FG_TRY(
             rows, connection.query(
-                      "SELECT " FG_KEY_COLUMNS
-                      " FROM api_keys WHERE change > $1 ORDER BY change LIMIT $2",
+                      "SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE change > $1 ORDER BY change LIMIT $2",
                       {static_cast<std::int64_t>(change), static_cast<std::int64_t>(limit)}
                   )
         );

@@ -222,12 +222,16 @@ TEST(PostgresJobs, HearsWhatOthersChangedOnly) {
     ASSERT_TRUE(bench.run(there.claim(queued(2).id, "b", event("started", now), now + 30'000)));
     using Ids = std::vector<std::string>;
     EXPECT_EQ(bench.run(there.foreign_changes(Deadline::after(bench.clock(), 10s))), Ids{queued(1).id});
-    EXPECT_EQ(bench.run(bench.store().foreign_changes(Deadline::after(bench.clock(), 10s))), Ids{queued(2).id});
+    EXPECT_EQ(
+        bench.run(bench.store().foreign_changes(Deadline::after(bench.clock(), 10s))), Ids{queued(2).id}
+    );
     EXPECT_EQ(bench.run(there.foreign_changes(Deadline::after(bench.clock(), 20ms))), Ids{});
     // Who runs it hears that somebody else wants it to end.
     api::JobChange end;
     EXPECT_TRUE(bench.run(there.cancel(queued(1).id, end)).cancel_wanted);
-    EXPECT_EQ(bench.run(bench.store().foreign_changes(Deadline::after(bench.clock(), 10s))), Ids{queued(1).id});
+    EXPECT_EQ(
+        bench.run(bench.store().foreign_changes(Deadline::after(bench.clock(), 10s))), Ids{queued(1).id}
+    );
 }
 
 TEST(PostgresJobs, LeasesEndByTheDatabasesClock) {
