@@ -40,7 +40,7 @@ std::int64_t whole_number(std::string_view text) {
 // The values of a statement as libpq wants them.
 class Parameters {
   public:
-    explicit Parameters(std::initializer_list<Value> values) {
+    Parameters(std::initializer_list<Value> values) {
         numbers_.reserve(values.size());
         for (const auto& value : values) {
             if (const auto* text = std::get_if<std::string_view>(&value)) {
@@ -148,6 +148,18 @@ Result<void> Connection::connect() {
 }
 
 Result<std::unique_ptr<Connection>> Connection::open(const std::string& url) {
+    // What libpq says of a URL that it cannot read quotes it, with the password.
+    struct Free {
+        void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
+    };
+    if (!std::unique_ptr<PQconninfoOption, Free>(PQconninfoParse(url.c_str(), nullptr))) {
+        return fail(
+            Errc::kInvalidArgument,
+            "the URL of the job store's database cannot be read: postgres://USER@HOST/DATABASE, other "
+            "characters than letters and digits as %XX",
+            "store"
+        );
+    }
     constexpr std::array<const char*, 4> kNames{
         "dbname", "client_encoding", "fallback_application_name", nullptr
     };

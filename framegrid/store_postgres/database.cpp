@@ -37,12 +37,12 @@ void ClockOffset::measure(std::int64_t database_ms) {
 }
 
 Lane::Lane(
-    std::unique_ptr<Connection> connection, bool writes, const DatabaseSettings& settings,
-    ClockOffset& offset, std::string self
+    std::unique_ptr<Connection> connection, bool writes, DatabaseSettings settings, ClockOffset& offset,
+    std::string self
 )
     : connection_(std::move(connection)),
       writes_(writes),
-      settings_(settings),
+      settings_(std::move(settings)),
       offset_(offset),
       self_(std::move(self)),
       thread_([this] { serve(); }) {}
@@ -286,7 +286,7 @@ DatabaseStats Database::stats() const {
     return out;
 }
 
-Result<std::unique_ptr<Database>> Database::open(DatabaseSettings settings, Clock& clock) {
+Result<std::unique_ptr<Database>> Database::open(const DatabaseSettings& settings, Clock& clock) {
     Connections connections;
     FG_TRY(writer, Connection::open(settings.url));
     FG_CHECK(migrate(*writer));

@@ -62,8 +62,8 @@ class Lane {
 
     // A writer puts what waits into one transaction. `self` names this gateway in what it tells others.
     Lane(
-        std::unique_ptr<Connection> connection, bool writes, const DatabaseSettings& settings,
-        ClockOffset& offset, std::string self
+        std::unique_ptr<Connection> connection, bool writes, DatabaseSettings settings, ClockOffset& offset,
+        std::string self
     );
     // Does what is queued, then joins; without a database what is queued fails.
     ~Lane();
@@ -111,7 +111,7 @@ class Database {
   public:
     // Blocking: connects, and makes the tables that are missing. `clock` outlives it, and its unix_ms() is
     // called from other threads. kIo tells what to do.
-    static Result<std::unique_ptr<Database>> open(DatabaseSettings settings, Clock& clock);
+    static Result<std::unique_ptr<Database>> open(const DatabaseSettings& settings, Clock& clock);
 
     // Runs `change`, a Result<T>(Connection&), on the writer's thread in a transaction with others that wait,
     // and resumes when that is on the database's disk. If it fails, nothing of it is kept, and the others

@@ -44,7 +44,7 @@ job::Record record_of(RowReader row, const ClockOffset& offset) {
 }
 
 std::vector<job::Record> records_of(const Rows& rows, const ClockOffset& offset) {
-    return each_row(rows, [&offset](const RowReader& row) { return record_of(row, offset); });
+    return each_row(rows, [&offset](RowReader& row) { return record_of(row, offset); });
 }
 
 std::vector<job::Delivery> deliveries_of(const Rows& rows) {

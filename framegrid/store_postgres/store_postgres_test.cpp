@@ -359,6 +359,10 @@ TEST(PostgresDatabase, RefusesWhatItCannotUse) {
     const auto newer = Database::open({.url = server().url()}, bench.clock());
     ASSERT_FALSE(newer);
     EXPECT_NE(newer.error().message.find("newer version"), std::string::npos) << newer.error().message;
+    const auto unreadable = Connection::open("postgres://me:secret@[::1/none");
+    ASSERT_FALSE(unreadable);
+    EXPECT_EQ(unreadable.error().field, "store");
+    EXPECT_EQ(unreadable.error().message.find("secret"), std::string::npos) << unreadable.error().message;
     const auto nowhere = Connection::open("postgres://me:secret@/none?host=/nowhere");
     ASSERT_FALSE(nowhere);
     EXPECT_EQ(nowhere.error().code, Errc::kIo);
