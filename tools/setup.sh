@@ -22,7 +22,7 @@ if [[ "${ID:-}" != debian || ! "${VERSION_ID:-}" =~ ^(12|13)$ ]]; then
 setup: this script knows Debian 12 and 13, and this is ${PRETTY_NAME:-an unknown system}.
 Install these by hand (Debian 13's names), then run './run build':
   ${packages[*]}
-Needed versions: GCC 14, CMake 3.25, Boost 1.88, FFmpeg 7.1, ONNX Runtime 1.21, OpenSSL 3.5, nghttp2 1.64, protobuf 3.21, Node.js 18 (tests).
+Needed versions: GCC 14, CMake 3.25, Boost 1.88, FFmpeg 7.1, ONNX Runtime 1.21, OpenSSL 3.5, nghttp2 1.64, protobuf 3.21, PostgreSQL 14 (libpq; a server for tests), Node.js 18 (tests).
 MSG
   exit 1
 fi
