@@ -144,7 +144,7 @@ Result<Blob> read_piece(const host::Path& path, std::uint64_t offset, std::uint6
 }  // namespace
 
 Result<std::unique_ptr<FsObjects>> FsObjects::open(
-    host::Path directory, WorkPool& pool, Random& random, std::string unfinished
+    host::Path directory, WorkPool& pool, Random& random, const std::string& unfinished
 ) {
     auto folder = directory / unfinished;
     std::error_code error;

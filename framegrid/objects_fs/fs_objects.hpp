@@ -17,7 +17,7 @@ class FsObjects final : public api::Objects {
     // a directory each have their own folder in it, `unfinished`, for files that are being written. kIo,
     // kForbidden.
     static Result<std::unique_ptr<FsObjects>> open(
-        host::Path directory, WorkPool& pool, Random& random, std::string unfinished = "new"
+        host::Path directory, WorkPool& pool, Random& random, const std::string& unfinished = "new"
     );
 
     Task<Result<std::unique_ptr<api::ObjectWriter>>> create(Deadline deadline) override;

@@ -58,11 +58,10 @@ class RowReader {
 // Every row of an answer.
 template <class F>
 auto each_row(const Rows& rows, F read) {
-    std::vector<decltype(read(std::declval<RowReader&>()))> out;
+    std::vector<decltype(read(std::declval<RowReader>()))> out;
     out.reserve(static_cast<std::size_t>(rows.size()));
     for (int i = 0; i < rows.size(); ++i) {
-        RowReader row(rows, i);
-        out.push_back(read(row));
+        out.push_back(read(RowReader(rows, i)));
     }
     return out;
 }

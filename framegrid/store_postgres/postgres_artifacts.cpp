@@ -12,7 +12,7 @@ std::int64_t number(std::uint64_t value) {
     return static_cast<std::int64_t>(value);
 }
 
-job::ArtifactRecord artifact_of(RowReader& row) {
+job::ArtifactRecord artifact_of(RowReader row) {
     job::ArtifactRecord out;
     out.id = row.text();
     out.owner = row.text();
@@ -54,8 +54,7 @@ Task<Result<job::ArtifactRecord>> PostgresArtifacts::find(std::string id) {
         if (rows.empty()) {
             return no_such_file();
         }
-        RowReader row(rows, 0);
-        return artifact_of(row);
+        return artifact_of(RowReader(rows, 0));
     });
 }
 

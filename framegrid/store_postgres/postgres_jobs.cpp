@@ -44,11 +44,11 @@ job::Record record_of(RowReader row, const ClockOffset& offset) {
 }
 
 std::vector<job::Record> records_of(const Rows& rows, const ClockOffset& offset) {
-    return each_row(rows, [&offset](RowReader& row) { return record_of(row, offset); });
+    return each_row(rows, [&offset](RowReader row) { return record_of(row, offset); });
 }
 
 std::vector<job::Delivery> deliveries_of(const Rows& rows) {
-    return each_row(rows, [](RowReader& row) {
+    return each_row(rows, [](RowReader row) {
         job::Delivery out;
         out.id = row.text();
         out.job_id = row.text();
@@ -289,7 +289,7 @@ Task<Result<std::vector<job::Event>>> PostgresJobs::events(
                       {id, number(after), number(limit)}
                   )
         );
-        return each_row(rows, [](RowReader& row) {
+        return each_row(rows, [](RowReader row) {
             job::Event out;
             out.number = static_cast<std::uint64_t>(row.number());
             out.at_unix_ms = row.number();
