@@ -15,6 +15,7 @@ pkg_check_modules(ffmpeg REQUIRED IMPORTED_TARGET
   libavformat>=61 libavcodec>=61 libavfilter>=10 libavutil>=59 libswscale>=8 libswresample>=5)
 pkg_check_modules(onnxruntime REQUIRED IMPORTED_TARGET libonnxruntime>=1.21)
 pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
+pkg_check_modules(libpq REQUIRED IMPORTED_TARGET libpq>=14)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 if(FG_TESTS)
   find_package(GTest REQUIRED)

@@ -7,8 +7,8 @@ build=(g++-14 cmake ninja-build ccache mold pkg-config make git
   libboost1.88-dev libboost-json1.88-dev libnghttp2-dev protobuf-compiler libprotobuf-dev libssl-dev libsecp256k1-dev
   libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libonnxruntime-dev libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev
   libswresample-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev libgtest-dev libgmock-dev libbenchmark-dev
-  libutf8proc-dev)
-check=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev python3 curl nghttp2-client ffmpeg openssl procps)
+  libutf8proc-dev libpq-dev)
+check=(postgresql-17 clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev python3 curl nghttp2-client ffmpeg openssl procps)
 train=(python3-torch python3-numpy python3-onnx libopenblas0-pthread)
 
 packages=("${build[@]}" "${check[@]}")
@@ -22,7 +22,7 @@ if [[ "${ID:-}" != debian || ! "${VERSION_ID:-}" =~ ^(12|13)$ ]]; then
 setup: this script knows Debian 12 and 13, and this is ${PRETTY_NAME:-an unknown system}.
 Install these by hand (Debian 13's names), then run './run build':
   ${packages[*]}
-Needed versions: GCC 14, CMake 3.25, Boost 1.88, FFmpeg 7.1, ONNX Runtime 1.21, OpenSSL 3.5, nghttp2 1.64, protobuf 3.21, Node.js 18 (tests).
+Needed versions: GCC 14, CMake 3.25, Boost 1.88, FFmpeg 7.1, ONNX Runtime 1.21, OpenSSL 3.5, nghttp2 1.64, protobuf 3.21, PostgreSQL 14 (libpq; a server for tests), Node.js 18 (tests).
 MSG
   exit 1
 fi
@@ -73,6 +73,13 @@ if [[ "$VERSION_ID" == 12 || -e /etc/apt/sources.list.d/framegrid-trixie.list ]]
     printf 'Package: *\nPin: release n=trixie\nPin-Priority: 100\n' |
       "${sudo[@]}" tee /etc/apt/preferences.d/framegrid-trixie >/dev/null
   fi
+fi
+
+# Tests start servers of their own: the package shall not.
+if [[ " ${missing[*]} " == *" postgresql-17 "* ]]; then
+  "${sudo[@]}" mkdir -p /etc/postgresql-common/createcluster.d
+  echo 'create_main_cluster = false' |
+    "${sudo[@]}" tee /etc/postgresql-common/createcluster.d/framegrid.conf >/dev/null
 fi
 
 say "installing ${missing[*]}"

@@ -93,8 +93,8 @@ class JobStore {
     // it is noted that it should be. Returns the record afterwards.
     virtual Task<Result<job::Record>> cancel(std::string id, JobChange change) = 0;
 
-    // Jobs that another gateway has changed since the last call; at the deadline an empty list. A store of
-    // one gateway never has any.
+    // Jobs that another gateway has changed since the last call (an empty id: any may have been); none at the
+    // deadline. A store of one gateway never has any.
     virtual Task<Result<std::vector<std::string>>> foreign_changes(Deadline deadline) = 0;
 
     // Messages whose time has come; taken until `until_unix_ms`, then due again.

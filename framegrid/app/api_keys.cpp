@@ -9,8 +9,8 @@
 #include <framegrid/account/api_key.hpp>
 #include <framegrid/app/gateway_jobs.hpp>
 #include <framegrid/app/session.hpp>
+#include <framegrid/app/stores.hpp>
 #include <framegrid/job/record_json.hpp>
-#include <framegrid/store_sqlite/sqlite_keys.hpp>
 
 namespace framegrid::app {
 
@@ -22,6 +22,7 @@ constexpr std::size_t kNameBytesMax = 128;
 
 struct KeysOptions {
     std::string data;
+    std::string store = "sqlite";
     std::string id;
     std::string name;
     std::string owner;
@@ -155,7 +156,7 @@ void print_table(
     }
 }
 
-using Keys = store_sqlite::SqliteKeys;
+using Keys = api::KeyStore;
 
 Task<Result<int>> create(Session& session, Keys& keys, KeysOptions options) {
     const auto now = session.clock.unix_ms();
@@ -209,25 +210,32 @@ Task<Result<int>> rotate(Session& session, Keys& keys, KeysOptions options) {
 
 using Action = Task<Result<int>> (*)(Session&, Keys&, KeysOptions);
 
-Task<Result<int>> with_store(Session& session, Action action, KeysOptions options) {
-    const auto directory = data_directory(options.data);
-    const auto file = job_database(directory);
-    if (action == &create) {
-        if (auto made = host::make_dirs(directory, 0700); !made) {
-            co_return fail(std::move(made.error()));
-        }
-    } else if (!std::filesystem::exists(file)) {
-        co_return fail(
+// A SQLite file is made with the first key only: a wrong --data would make another one.
+Result<void> find_file(const host::Path& directory, bool create) {
+    if (create) {
+        return host::make_dirs(directory, 0700);
+    }
+    if (!std::filesystem::exists(job_database(directory))) {
+        return fail(
             Errc::kNotFound,
-            "no gateway keeps its keys in " + directory.string() + ": name its --data directory", "data"
+            "no gateway keeps its keys in " + directory.string() +
+                ": name its --data directory, or its --store",
+            "data"
         );
     }
-    auto database = store_sqlite::Database::open({.file = file});
-    if (!database) {
-        co_return fail(std::move(database.error()));
+    return {};
+}
+
+Task<Result<int>> with_store(Session& session, Action action, KeysOptions options) {
+    const auto directory = data_directory(options.data);
+    if (!is_shared(options.store)) {
+        FG_CO_CHECK(find_file(directory, action == &create));
     }
-    Keys keys(**database);
-    co_return co_await action(session, keys, std::move(options));
+    auto stores = Stores::open(options.store, directory, session.clock);
+    if (!stores) {
+        co_return fail(std::move(stores.error()));
+    }
+    co_return co_await action(session, (*stores)->keys(), std::move(options));
 }
 
 void add_limit_options(CLI::App& command, KeysOptions& options) {
@@ -265,6 +273,7 @@ void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run) {
         auto* sub = command->add_subcommand(name, what);
         sub->add_option("--data", options->data, "the gateway's data directory; it may be running")
             ->envname("FRAMEGRID_DATA");
+        add_store_option(*sub, options->store);
         sub->callback([options, &common, &run, action] {
             run = [options, &common, action] {
                 Session session(common, "keys", 1);

@@ -7,13 +7,10 @@
 #include <cerrno>
 
 #include <framegrid/app/keys.hpp>
+#include <framegrid/app/stores.hpp>
 #include <framegrid/crypto/hash.hpp>
 #include <framegrid/objects_fs/fs_objects.hpp>
 #include <framegrid/rest/outgoing.hpp>
-#include <framegrid/store_sqlite/sqlite_artifacts.hpp>
-#include <framegrid/store_sqlite/sqlite_jobs.hpp>
-#include <framegrid/store_sqlite/sqlite_keys.hpp>
-#include <framegrid/store_sqlite/sqlite_results.hpp>
 
 namespace framegrid::app {
 
@@ -21,6 +18,8 @@ namespace {
 
 constexpr unsigned kOwnerOnly = 0600;
 constexpr std::size_t kSecretBytes = 24;
+constexpr std::size_t kNameBytes = 8;
+constexpr std::size_t kNameBytesMax = 64;
 constexpr std::string_view kSecretPrefix = "whsec_";
 
 // One process at a time: two desks would take each other's jobs for left ones.
@@ -39,6 +38,23 @@ Result<host::UniqueFd> lock_directory(const host::Path& directory) {
         );
     }
     return fd;
+}
+
+// What the jobs that run here are held under, also after a restart. Made on the first start: gateways with
+// one store must not take each other's jobs for their own.
+Result<std::string> gateway_name(const host::Path& directory, Random& random) {
+    const auto file = directory / "gateway.id";
+    if (!std::filesystem::exists(file)) {
+        const auto fresh = "gateway-" + random.hex(kNameBytes) + "\n";
+        FG_CHECK(host::write_file_atomic(file, as_bytes(fresh), host::Durability::kSynced, kOwnerOnly));
+    }
+    FG_TRY(content, host::read_file(file, kNameBytesMax));
+    std::string name(as_text(content));
+    name.resize(std::min(name.find_first_of("\r\n"), name.size()));
+    if (name.empty()) {
+        return fail(Errc::kIo, file.string() + " is empty: delete it, and a new one is made");
+    }
+    return name;
 }
 
 // The secret as Standard Webhooks write it: "whsec_" and base64. Made on the first start.
@@ -60,9 +76,11 @@ Result<Bytes> webhook_secret(const host::Path& directory, const std::string& cho
     return crypto::parse_base64(text.substr(kSecretPrefix.size()));
 }
 
-gateway::DeskSettings desk_settings(const JobOptions& options, std::string public_url) {
+gateway::DeskSettings desk_settings(const JobOptions& options, std::string public_url, std::string name) {
     gateway::DeskSettings out;
-    out.holder = "gateway";
+    out.holder = std::move(name);
+    out.shared_store = is_shared(options.store);
+    out.lease = std::chrono::seconds(options.lease_seconds);
     out.public_url = std::move(public_url);
     out.running_max = static_cast<std::size_t>(options.running_max);
     out.running_of_owner_max = out.running_max;
@@ -80,7 +98,8 @@ gateway::WorkSettings work_settings(const JobOptions& options) {
 
 struct Opened {
     host::UniqueFd lock;
-    std::unique_ptr<store_sqlite::Database> database;
+    std::string name;
+    std::unique_ptr<Stores> stores;
     std::unique_ptr<objects_fs::FsObjects> objects;
     Bytes secret;
 };
@@ -89,10 +108,16 @@ Result<Opened> open_all(Session& session, const JobOptions& options) {
     const auto directory = data_directory(options.data);
     FG_CHECK(host::make_dirs(directory, 0700));
     FG_TRY(lock, lock_directory(directory));
-    FG_TRY(database, store_sqlite::Database::open({.file = job_database(directory)}));
-    FG_TRY(objects, objects_fs::FsObjects::open(directory / "objects", session.pool, session.random));
+    FG_TRY(name, gateway_name(directory, session.random));
+    FG_TRY(stores, Stores::open(options.store, directory, session.clock));
+    const auto files = options.files.empty() ? directory / "objects" : host::expand_home(options.files);
+    FG_TRY(
+        objects, objects_fs::FsObjects::open(
+                     files, session.pool, session.random, options.files.empty() ? "new" : "new-" + name
+                 )
+    );
     FG_TRY(secret, webhook_secret(directory, options.webhook_secret_file, session.random));
-    return Opened{std::move(lock), std::move(database), std::move(objects), std::move(secret)};
+    return Opened{std::move(lock), std::move(name), std::move(stores), std::move(objects), std::move(secret)};
 }
 
 // Each job to the runner of its kind.
@@ -110,9 +135,9 @@ class AnyWork final : public gateway::JobRunner {
     gateway::JobRunner& workflows_;
 };
 
-class LocalJobs final : public GatewayJobs {
+class DurableJobs final : public GatewayJobs {
   public:
-    LocalJobs(
+    DurableJobs(
         Session& session, JobPeers peers, const JobOptions& options, std::string public_url, Opened opened
     )
         : opened_(std::move(opened)),
@@ -120,10 +145,6 @@ class LocalJobs final : public GatewayJobs {
               session.loop.executor(), session.clock, rest::stranger_client_settings(options.fetch_anywhere),
               session.log
           ),
-          jobs_(*opened_.database, session.clock),
-          artifacts_(*opened_.database),
-          results_(*opened_.database),
-          keys_(*opened_.database),
           fetcher_(client_, session.clock),
           sender_(client_, session.clock, opened_.secret),
           work_settings_(work_settings(options)),
@@ -133,17 +154,20 @@ class LocalJobs final : public GatewayJobs {
           ),
           any_work_(*work_, *workflows_),
           desk_(gateway::make_job_desk(
-              {session.loop.executor(), session.clock, session.random, session.log, jobs_, any_work_, sender_,
+              {session.loop.executor(), session.clock, session.random, session.log, opened_.stores->jobs(),
+               any_work_, sender_,
                [this](const std::string& owner) {
                    return limits_of_ ? limits_of_(owner) : gateway::OwnerLimits{};
                }},
-              desk_settings(options, std::move(public_url))
+              desk_settings(options, std::move(public_url), opened_.name)
           )) {}
 
     rest::JobPorts ports() override {
-        return {*desk_, jobs_, *opened_.objects, artifacts_, *work_, *workflows_, work_settings_};
+        auto& stores = *opened_.stores;
+        return {*desk_, stores.jobs(), *opened_.objects, stores.artifacts(),
+                *work_, *workflows_,   work_settings_};
     }
-    api::KeyStore& keys() override { return keys_; }
+    api::KeyStore& keys() override { return opened_.stores->keys(); }
     void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) override {
         limits_of_ = std::move(limits_of);
     }
@@ -158,21 +182,18 @@ class LocalJobs final : public GatewayJobs {
     Task<void> stop() override { return client_.stop(); }
     void dump(MetricsWriter& out) const override {
         gateway::dump(out, desk_->stats());
-        store_sqlite::dump(out, opened_.database->stats());
+        opened_.stores->dump(out);
     }
 
   private:
     gateway::WorkPorts work_ports(Session& session, JobPeers peers) {
-        return {session.clock, session.random, session.log, peers.gateway, *opened_.objects,
-                artifacts_,    results_,       fetcher_,    peers.probe,   peers.operations};
+        auto& stores = *opened_.stores;
+        return {session.clock,      session.random,   session.log, peers.gateway, *opened_.objects,
+                stores.artifacts(), stores.results(), fetcher_,    peers.probe,   peers.operations};
     }
 
     Opened opened_;
     http::Client client_;
-    store_sqlite::SqliteJobs jobs_;
-    store_sqlite::SqliteArtifacts artifacts_;
-    store_sqlite::SqliteResults results_;
-    store_sqlite::SqliteKeys keys_;
     std::function<gateway::OwnerLimits(const std::string& owner)> limits_of_;
     rest::HttpFetcher fetcher_;
     rest::WebhookSender sender_;
@@ -199,6 +220,20 @@ void add_job_options(CLI::App& command, JobOptions& options) {
             "--data", options.data, "directory of jobs and files; default: $XDG_DATA_HOME/framegrid/gateway"
         )
         ->envname("FRAMEGRID_DATA");
+    add_store_option(command, options.store);
+    command
+        .add_option(
+            "--files", options.files,
+            "directory of stored files; gateways with one store share it; default: in the data directory"
+        )
+        ->envname("FRAMEGRID_FILES");
+    command
+        .add_option(
+            "--lease-seconds", options.lease_seconds,
+            "a job of a gateway that went away is taken over after so long"
+        )
+        ->check(CLI::Range(2, 600))
+        ->capture_default_str();
     command.add_option("--jobs-running", options.running_max, "durable jobs at once; others queue")
         ->check(CLI::Range(1, 10'000))
         ->capture_default_str();
@@ -224,7 +259,7 @@ Result<std::unique_ptr<GatewayJobs>> GatewayJobs::open(
     Session& session, JobPeers peers, const JobOptions& options, std::string public_url
 ) {
     FG_TRY(opened, open_all(session, options));
-    return std::make_unique<LocalJobs>(session, peers, options, std::move(public_url), std::move(opened));
+    return std::make_unique<DurableJobs>(session, peers, options, std::move(public_url), std::move(opened));
 }
 
 }  // namespace framegrid::app

@@ -14,7 +14,10 @@
 namespace framegrid::app {
 
 struct JobOptions {
-    std::string data;             // directory; empty: host::data_dir()/gateway
+    std::string data;              // directory; empty: host::data_dir()/gateway
+    std::string store = "sqlite";  // as Stores::open() takes it
+    std::string files;             // directory of stored files; empty: below `data`
+    int lease_seconds = 30;
     bool fetch_anywhere = false;  // inputs and webhooks may have private addresses
     std::string webhook_secret_file;
     int running_max = 256;

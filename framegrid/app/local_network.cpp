@@ -178,6 +178,9 @@ Task<Result<bool>> Network::launch(Child& child) {
             env.push_back(std::string(name) + "=" + value);
         }
     }
+    if (&child == gateway_ && !settings_.store.empty()) {
+        env.push_back("FRAMEGRID_STORE=" + settings_.store);
+    }
     options.env = std::move(env);
     options.out.kind = host::Output::Kind::kPipe;
     options.err.kind = host::Output::Kind::kFile;

@@ -23,6 +23,7 @@ struct LocalNetworkSettings {
     bool restart = true;             // bring back children that end by themselves
     host::Path log_dir;              // <name>.log of each child
     host::Path data_dir{};           // the gateway's jobs and files; empty: beside the logs
+    std::string store{};             // the gateway's --store; empty: its default
     std::string child_log_level = "info";
     std::string log_format = "text";
     std::vector<std::string> worker_args;  // passed on to every worker, for example --x264-preset

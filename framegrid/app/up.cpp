@@ -7,6 +7,7 @@
 #include <boost/json.hpp>
 
 #include <framegrid/app/session.hpp>
+#include <framegrid/app/stores.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/runtime/task_group.hpp>
 
@@ -175,6 +176,7 @@ void add_up_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option(
         "--data", options->data, "directory of jobs and files; default: $XDG_DATA_HOME/framegrid/up"
     );
+    add_store_option(*command, options->network.store);
     command->add_option("--log-dir", options->log_dir, "where each process's log goes");
     command->add_flag("--no-restart", options->no_restart, "leave a process that ends by itself down");
     command->add_option(

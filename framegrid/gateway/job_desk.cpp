@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::size_t kPage = 1'000;  // records read from the store at once
 constexpr std::size_t kPagesAtStart = 1'000;
+constexpr std::size_t kPagesPerLook = 4;
 constexpr std::size_t kEventsPage = 200;
 constexpr std::size_t kForgottenAtOnce = 500;
 constexpr Duration kForgetPeriod = std::chrono::minutes(1);
@@ -47,14 +48,16 @@ class Desk final : public JobDesk {
     void enqueue(const job::Record& record);
     void begin(TaskGroup& running);
     Task<void> run_one(job::FairQueue::Entry entry);
-    Task<RunEnd> run_claimed(job::Record record);
+    Task<RunEnd> run_claimed(job::Record record, TimePoint lease_end);
     void put_back(job::FairQueue::Entry entry);
     Task<Result<bool>> dispatch(TaskGroup& running);
     Task<Result<bool>> look_for_waiting();
     Task<Result<bool>> take_waiting(std::size_t pages);
     Task<Result<bool>> renew_leases();
+    Task<Result<bool>> renew(api::Claim claim);
     Task<Result<bool>> hear_others();
     Task<void> hear_of(std::string id);
+    void drop(const std::string& id);
     Task<Result<bool>> forget_old();
     Task<void> wait_until_idle(TimePoint until);
 
@@ -69,7 +72,8 @@ class Desk final : public JobDesk {
     std::unordered_map<std::string, Duration> retries_;      // of jobs that nobody could do so far
     std::unordered_map<std::string, JobRun*> running_;
     bool draining_ = false;
-    std::size_t busy_ = 0;  // jobs from before their claims to after their last changes
+    std::size_t busy_ = 0;      // jobs from before their claims to after their last changes
+    std::string looked_until_;  // take_waiting() goes on after this job
     Notifier changed_;
     DeskStats stats_;
 };
@@ -217,12 +221,13 @@ Task<Result<bool>> Desk::dispatch(TaskGroup& running) {
     }
 }
 
-Task<RunEnd> Desk::run_claimed(job::Record record) {
+Task<RunEnd> Desk::run_claimed(job::Record record, TimePoint lease_end) {
     const std::string id = record.id;
     const auto channel = feed_.channel_of(id);
     const auto started = "{\"attempt\":" + std::to_string(record.attempt) + "}";
     channel->publish({{record.events, ports_.clock.unix_ms(), "started", started}, {}}, false);
     JobRun run(ports_, settings_, std::move(record), channel);
+    run.hold_until(lease_end);
     struct Listed {
         std::unordered_map<std::string, JobRun*>& runs;
         const std::string& id;
@@ -245,6 +250,7 @@ Task<RunEnd> Desk::run_claimed(job::Record record) {
 Task<void> Desk::run_one(job::FairQueue::Entry entry) {
     std::optional<Counted> busy(std::in_place, busy_);
     const auto now = ports_.clock.unix_ms();
+    const auto lease_end = ports_.clock.now() + settings_.lease;
     job::Event started{0, now, "started", "{}"};
     auto claimed = co_await ports_.store.claim(
         entry.id, settings_.holder, std::move(started), now + milliseconds(settings_.lease)
@@ -254,7 +260,7 @@ Task<void> Desk::run_one(job::FairQueue::Entry entry) {
         ++stats_.store_errors;
         put_back(std::move(entry));
     } else if (*claimed) {
-        const auto end = co_await run_claimed(**std::move(claimed));
+        const auto end = co_await run_claimed(**std::move(claimed), lease_end);
         rate_.done(ports_.clock.now(), queue_.size());
         if (end == RunEnd::kHandedBack) {
             ++stats_.handed_back;
@@ -301,11 +307,11 @@ Task<Result<bool>> Desk::serve() {
     co_return co_await with_group<bool>(running, All::run(*this, running));
 }
 
-// What nobody runs and this queue does not know: left by an earlier process, or by another gateway.
+// What nobody runs and this queue does not know: left by an earlier process, or by another gateway. Goes on
+// where it ended the last time, so that what waits behind many others is seen, too.
 Task<Result<bool>> Desk::take_waiting(std::size_t pages) {
-    std::string after;
     for (; pages > 0; --pages) {
-        const auto page = co_await ports_.store.waiting(after, ports_.clock.unix_ms(), kPage);
+        const auto page = co_await ports_.store.waiting(looked_until_, ports_.clock.unix_ms(), kPage);
         if (!page) {
             co_return fail(page.error());
         }
@@ -317,9 +323,10 @@ Task<Result<bool>> Desk::take_waiting(std::size_t pages) {
             }
         }
         if (page->size() < kPage || queue_.size() >= settings_.queued_max) {
+            looked_until_.clear();
             co_return true;
         }
-        after = page->back().id;
+        looked_until_ = page->back().id;
     }
     co_return true;
 }
@@ -327,7 +334,7 @@ Task<Result<bool>> Desk::take_waiting(std::size_t pages) {
 Task<Result<bool>> Desk::look_for_waiting() {
     bool first = true;
     for (;;) {
-        const auto looked = co_await take_waiting(first ? kPagesAtStart : 1);
+        const auto looked = co_await take_waiting(first ? kPagesAtStart : kPagesPerLook);
         if (looked) {
             first = false;
         } else {
@@ -342,26 +349,44 @@ Task<Result<bool>> Desk::look_for_waiting() {
 }
 
 Task<Result<bool>> Desk::renew_leases() {
+    const Duration period = settings_.lease / 3;
+    Duration pause = period;
     for (;;) {
-        co_await sleep_for(ports_.clock, settings_.lease / 3);
-        std::vector<api::Claim> claims;
+        co_await sleep_for(ports_.clock, pause);
+        std::vector<Task<Result<bool>>> renewals;
         for (const auto& [id, run] : running_) {
-            claims.push_back({id, settings_.holder, run->record().attempt});
+            renewals.push_back(renew({id, settings_.holder, run->record().attempt}));
         }
-        for (const auto& claim : claims) {
-            const auto until = ports_.clock.unix_ms() + milliseconds(settings_.lease);
-            const auto state = co_await ports_.store.renew(claim, until);
-            const auto run = running_.find(claim.job_id);
-            if (!state || run == running_.end() || run->second->record().attempt != claim.attempt) {
-                continue;
-            }
-            if (*state == api::LeaseState::kLost) {
-                run->second->lose();
-            } else if (*state == api::LeaseState::kCancelWanted) {
-                run->second->cancel();
-            }
-        }
+        const auto renewed = co_await all_of(std::move(renewals));
+        const bool all = std::ranges::all_of(renewed, [](const auto& one) { return one.has_value(); });
+        pause = all ? period : std::min(kStoreRetry, period);
     }
+}
+
+Task<Result<bool>> Desk::renew(api::Claim claim) {
+    const auto lease_end = ports_.clock.now() + settings_.lease;
+    const auto until = ports_.clock.unix_ms() + milliseconds(settings_.lease);
+    const auto state = co_await ports_.store.renew(claim, until);
+    const auto found = running_.find(claim.job_id);
+    if (found == running_.end() || found->second->record().attempt != claim.attempt) {
+        co_return true;
+    }
+    auto& run = *found->second;
+    if (!state) {
+        ++stats_.store_errors;
+        // Another gateway may have it by now: two must not work at it.
+        if (settings_.shared_store && run.held_until() <= ports_.clock.now()) {
+            run.lose();
+        }
+        co_return fail(state.error());
+    }
+    run.hold_until(lease_end);
+    if (*state == api::LeaseState::kLost) {
+        run.lose();
+    } else if (*state == api::LeaseState::kCancelWanted) {
+        run.cancel();
+    }
+    co_return true;
 }
 
 // Another gateway was asked to cancel a job that runs here, or has made events that somebody here waits for.
@@ -373,7 +398,11 @@ Task<Result<bool>> Desk::hear_others() {
             continue;
         }
         for (const auto& id : *ids) {
-            // An empty id: the store cannot tell which.
+            // Whoever changed it has taken it, or it is over; if it waits again, the next look finds it.
+            if (!running_.contains(id)) {
+                drop(id);
+            }
+            // An empty id: the store cannot tell which. What runs here hears of it when it renews its lease.
             for (const auto& changed : id.empty() ? feed_.ids() : std::vector<std::string>{id}) {
                 co_await hear_of(changed);
             }
@@ -390,6 +419,13 @@ Task<void> Desk::hear_of(std::string id) {
         }
     } else if (const auto channel = feed_.find(id)) {
         channel->forget();
+    }
+}
+
+void Desk::drop(const std::string& id) {
+    queue_.remove(id);
+    if (retries_.erase(id) > 0) {
+        std::erase_if(later_, [&id](const auto& waiting) { return waiting.second.id == id; });
     }
 }
 
@@ -425,9 +461,7 @@ Task<Result<job::Record>> Desk::cancel(std::string id) {
         run->second->cancel();
     } else if (after->state == job::State::kCancelled) {
         ++stats_.cancelled;
-        queue_.remove(id);
-        retries_.erase(id);
-        std::erase_if(later_, [&id](const auto& waiting) { return waiting.second.id == id; });
+        drop(id);
         if (const auto channel = feed_.find(id)) {
             channel->publish({cancelled, {}}, true);
         }

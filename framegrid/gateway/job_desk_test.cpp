@@ -330,6 +330,54 @@ TEST_F(DeskTest, AFullStoreLosesNothing) {
     EXPECT_EQ(runner_.finished, 1U) << "the result was kept, not made again";
 }
 
+TEST_F(DeskTest, WhatOthersLeftIsFoundBehindManyThatWait) {
+    settings_.shared_store = true;
+    settings_.running_max = 1;
+    runner_.time = 1h;
+    stop();
+    start();
+    submit(new_job("0"));
+    constexpr int kLeft = 4'500;
+    for (int i = 0; i < kLeft; ++i) {
+        job::Record left;
+        left.id = "job_z" + std::to_string(10'000 + i);
+        left.created_unix_ms = clock_.unix_ms();
+        left.deadline_unix_ms = left.created_unix_ms + 3'600'000;
+        (void)run(store_.submit(left, {1, left.created_unix_ms, "queued", "{}"}));
+    }
+    pass(6s);
+    EXPECT_EQ(desk_->stats().queued, std::size_t{kLeft});
+}
+
+TEST_F(DeskTest, AnEndedLeaseOfASharedStoreEndsTheWork) {
+    runner_.time = 10min;
+    settings_.shared_store = true;
+    stop();
+    start();
+    const auto id = submit(new_job("1"));
+    pass(8s);
+    store_.break_with(make_error(Errc::kIo, "gone"));
+    pass(20s);
+    EXPECT_EQ(runner_.now, 1U) << "it is ours until the lease ends";
+    pass(20s);
+    EXPECT_EQ(runner_.now, 0U) << "somebody else may have it";
+    store_.break_with(std::nullopt);
+    pass(10s);
+    EXPECT_EQ(runner_.now, 1U) << "taken up again";
+    EXPECT_EQ(run(store_.get(id))->attempt, 2);
+}
+
+TEST_F(DeskTest, AMissedRenewalIsTriedAgainSoon) {
+    runner_.time = 10min;
+    const auto id = submit(new_job("1"));
+    pass(9s);
+    store_.break_with(make_error(Errc::kIo, "gone"));
+    pass(20s);
+    store_.break_with(std::nullopt);
+    pass(2s);
+    EXPECT_GT(run(store_.get(id))->lease_until_unix_ms, clock_.unix_ms() + 25'000);
+}
+
 TEST_F(DeskTest, RefusesWhatIsTooMuch) {
     settings_.queued_of_owner_max = 2;
     settings_.queued_max = 3;

@@ -42,6 +42,9 @@ class JobRun {
         canceller_.cancel();
     }
     const job::Record& record() const { return record_; }
+    // How long the job is ours for certain.
+    void hold_until(TimePoint at) { held_until_ = at; }
+    TimePoint held_until() const { return held_until_; }
 
   private:
     void tell(std::string kind, std::string data, Blob preview);
@@ -60,6 +63,7 @@ class JobRun {
     Canceller canceller_;
     std::deque<ToldEvent> told_;  // not yet kept; numbers come with that
     Notifier something_told_;
+    TimePoint held_until_{};
     bool done_ = false;
     bool lost_ = false;
     bool handed_back_ = false;

@@ -143,16 +143,18 @@ Result<Blob> read_piece(const host::Path& path, std::uint64_t offset, std::uint6
 
 }  // namespace
 
-Result<std::unique_ptr<FsObjects>> FsObjects::open(host::Path directory, WorkPool& pool, Random& random) {
-    const auto unfinished = directory / "new";
+Result<std::unique_ptr<FsObjects>> FsObjects::open(
+    host::Path directory, WorkPool& pool, Random& random, const std::string& unfinished
+) {
+    auto folder = directory / unfinished;
     std::error_code error;
-    std::filesystem::remove_all(unfinished, error);
-    FG_CHECK(host::make_dirs(unfinished));
-    return std::unique_ptr<FsObjects>(new FsObjects(std::move(directory), pool, random));
+    std::filesystem::remove_all(folder, error);
+    FG_CHECK(host::make_dirs(folder));
+    return std::unique_ptr<FsObjects>(new FsObjects(std::move(directory), std::move(folder), pool, random));
 }
 
 Task<Result<std::unique_ptr<api::ObjectWriter>>> FsObjects::create(Deadline /*deadline*/) {
-    auto file = std::make_unique<NewFile>(directory_, directory_ / "new" / random_.hex(kNameBytes));
+    auto file = std::make_unique<NewFile>(directory_, unfinished_ / random_.hex(kNameBytes));
     auto open = [&file] { return file->open(); };
     FG_CO_CHECK(co_await offload(pool_, std::move(open)));
     co_return std::make_unique<FsWriter>(std::move(file), pool_);

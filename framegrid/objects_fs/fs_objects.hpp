@@ -10,11 +10,15 @@
 
 namespace framegrid::objects_fs {
 
-// Pool and randomness outlive it, and it its writers. One process at a time writes to a directory.
+// Pool and randomness outlive it, and it its writers.
 class FsObjects final : public api::Objects {
   public:
-    // Blocking: makes the directory and removes what an earlier process did not finish. kIo, kForbidden.
-    static Result<std::unique_ptr<FsObjects>> open(host::Path directory, WorkPool& pool, Random& random);
+    // Blocking: makes the directory and removes what an earlier process did not finish. Processes that share
+    // a directory each have their own folder in it, `unfinished`, for files that are being written. kIo,
+    // kForbidden.
+    static Result<std::unique_ptr<FsObjects>> open(
+        host::Path directory, WorkPool& pool, Random& random, const std::string& unfinished = "new"
+    );
 
     Task<Result<std::unique_ptr<api::ObjectWriter>>> create(Deadline deadline) override;
     Task<Result<api::ObjectInfo>> stat(std::string digest, Deadline deadline) override;
@@ -23,10 +27,14 @@ class FsObjects final : public api::Objects {
     Task<Result<void>> remove(std::string digest, Deadline deadline) override;
 
   private:
-    FsObjects(host::Path directory, WorkPool& pool, Random& random)
-        : directory_(std::move(directory)), pool_(pool), random_(random) {}
+    FsObjects(host::Path directory, host::Path unfinished, WorkPool& pool, Random& random)
+        : directory_(std::move(directory)),
+          unfinished_(std::move(unfinished)),
+          pool_(pool),
+          random_(random) {}
 
     host::Path directory_;
+    host::Path unfinished_;
     WorkPool& pool_;
     Random& random_;
 };

@@ -100,6 +100,16 @@ TEST_F(FsObjectsTest, UnfinishedFilesGo) {
     EXPECT_EQ(files(), 0U);
 }
 
+TEST_F(FsObjectsTest, AProcessThatSharesTheDirectoryLeavesUnfinishedFilesAlone) {
+    auto writer = run(objects_->create(deadline_));
+    ASSERT_TRUE(run((*writer)->append(Blob::copy_of("x"), deadline_)));
+    const auto other = FsObjects::open(directory_->path() / "objects", pool_, random_, "new-b");
+    ASSERT_TRUE(other);
+    const auto info = run((*writer)->finish(deadline_));
+    ASSERT_TRUE(info);
+    EXPECT_TRUE(run((*other)->stat(info->digest, deadline_)));
+}
+
 TEST_F(FsObjectsTest, NamesThatAreNoDigestsReachNoFile) {
     for (const char* name : {"../../etc/passwd", "", "ABC", "new"}) {
         EXPECT_EQ(run(objects_->read(name, 0, 10, deadline_)).error().code, Errc::kNotFound);

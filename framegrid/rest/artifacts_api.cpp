@@ -337,7 +337,8 @@ Task<void> ArtifactsApi::sweep() {
     const auto expired = co_await index_.expired(clock_.unix_ms(), kSweepMax);
     for (const auto& record : expired ? *expired : std::vector<job::ArtifactRecord>{}) {
         const auto removed = co_await remove(record);
-        if (!removed) {
+        // Another gateway with the same store may have been quicker.
+        if (!removed && removed.error().code != Errc::kNotFound) {
             log_.warn(
                 "rest.artifact_not_removed", {{"artifact", record.id}, {"error", removed.error().message}}
             );

@@ -1,0 +1,138 @@
+#include <framegrid/store_postgres/postgres_keys.hpp>
+
+#include <algorithm>
+
+namespace framegrid::store_postgres {
+
+namespace {
+
+using Records = Result<std::vector<account::KeyRecord>>;
+
+#define FG_KEY_COLUMNS "id, secret, name, owner, scopes, limits, created, expires, revoked, change"
+#define FG_NEXT_CHANGE "(SELECT coalesce(max(change), 0) + 1 FROM api_keys)"
+
+// Numbers of changes are committed in their order: whoever sees one has seen those below.
+Result<void> lock_changes(Connection& connection) {
+    FG_CHECK(connection.query("SELECT pg_advisory_xact_lock(hashtext('framegrid api_keys'))"));
+    return {};
+}
+
+Result<account::KeyRecord> key_of(RowReader row) {
+    account::KeyRecord out;
+    out.id = row.text();
+    FG_TRY(secret, crypto::parse_hex(row.text()));
+    if (secret.size() != out.secret_sha256.size()) {
+        return fail(Errc::kIo, "the record of the API key " + out.id + " is damaged");
+    }
+    std::ranges::copy(secret, out.secret_sha256.begin());
+    out.name = row.text();
+    out.owner = row.text();
+    out.scopes = account::known_scopes(row.text());
+    FG_TRY(limits, account::parse_limits(row.text()));
+    out.limits = limits;
+    out.created_unix_ms = row.number();
+    out.expires_unix_ms = row.number();
+    out.revoked_unix_ms = row.number();
+    out.change = static_cast<std::uint64_t>(row.number());
+    return out;
+}
+
+Records keys_of(const Rows& rows) {
+    std::vector<account::KeyRecord> out;
+    for (int i = 0; i < rows.size(); ++i) {
+        FG_TRY(record, key_of(RowReader(rows, i)));
+        out.push_back(std::move(record));
+    }
+    return out;
+}
+
+Result<account::KeyRecord> find_in(Connection& connection, const std::string& id) {
+    FG_TRY(rows, connection.query("SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE id = $1", {id}));
+    if (rows.empty()) {
+        return fail(Errc::kNotFound, "there is no API key with that id", "id");
+    }
+    return key_of(RowReader(rows, 0));
+}
+
+Result<void> insert_into(Connection& connection, const account::KeyRecord& record) {
+    FG_CHECK(lock_changes(connection));
+    FG_TRY(
+        done,
+        connection.query(
+            "INSERT INTO api_keys (" FG_KEY_COLUMNS
+            ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, " FG_NEXT_CHANGE ") ON CONFLICT (id) DO NOTHING",
+            {record.id, crypto::hex(record.secret_sha256), record.name, record.owner, record.scopes.text(),
+             account::limits_json(record.limits), record.created_unix_ms, record.expires_unix_ms,
+             record.revoked_unix_ms}
+        )
+    );
+    if (done.changed() == 0) {
+        return fail(Errc::kInvalidArgument, "there is an API key with that id", "id");
+    }
+    return {};
+}
+
+Result<account::KeyRecord> revoke_in(Connection& connection, const std::string& id, std::int64_t at_unix_ms) {
+    FG_CHECK(lock_changes(connection));
+    FG_TRY(record, find_in(connection, id));
+    if (record.revoked_unix_ms != 0 && record.revoked_unix_ms <= at_unix_ms) {
+        return record;
+    }
+    FG_CHECK(connection.query(
+        "UPDATE api_keys SET revoked = $2, change = " FG_NEXT_CHANGE " WHERE id = $1", {id, at_unix_ms}
+    ));
+    return find_in(connection, id);
+}
+
+}  // namespace
+
+Task<Result<void>> PostgresKeys::add(account::KeyRecord record) {
+    co_return co_await database_.write([&](Connection& connection) { return insert_into(connection, record); }
+    );
+}
+
+Task<Result<account::KeyRecord>> PostgresKeys::find(std::string id) {
+    co_return co_await database_.read([&](Connection& connection) { return find_in(connection, id); });
+}
+
+Task<Result<std::vector<account::KeyRecord>>> PostgresKeys::list(std::string owner) {
+    co_return co_await database_.read([&](Connection& connection) -> Records {
+        FG_TRY(
+            rows,
+            connection.query(
+                "SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE $1 = '' OR owner = $1 ORDER BY created, id",
+                {owner}
+            )
+        );
+        return keys_of(rows);
+    });
+}
+
+Task<Result<account::KeyRecord>> PostgresKeys::revoke(std::string id, std::int64_t at_unix_ms) {
+    co_return co_await database_.write([&](Connection& connection) {
+        return revoke_in(connection, id, at_unix_ms);
+    });
+}
+
+Task<Result<void>> PostgresKeys::rotate(std::string id, account::KeyRecord fresh, std::int64_t at_unix_ms) {
+    co_return co_await database_.write([&](Connection& connection) -> Result<void> {
+        FG_CHECK(revoke_in(connection, id, at_unix_ms));
+        return insert_into(connection, fresh);
+    });
+}
+
+Task<Result<std::vector<account::KeyRecord>>> PostgresKeys::changed_after(
+    std::uint64_t change, std::size_t limit
+) {
+    co_return co_await database_.read([&](Connection& connection) -> Records {
+        FG_TRY(
+            rows, connection.query(
+                      "SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE change > $1 ORDER BY change LIMIT $2",
+                      {static_cast<std::int64_t>(change), static_cast<std::int64_t>(limit)}
+                  )
+        );
+        return keys_of(rows);
+    });
+}
+
+}  // namespace framegrid::store_postgres
