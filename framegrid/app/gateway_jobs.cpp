@@ -9,7 +9,6 @@
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/stores.hpp>
 #include <framegrid/crypto/hash.hpp>
-#include <framegrid/objects_fs/fs_objects.hpp>
 #include <framegrid/rest/outgoing.hpp>
 
 namespace framegrid::app {
@@ -18,6 +17,7 @@ namespace {
 
 constexpr unsigned kOwnerOnly = 0600;
 constexpr std::size_t kSecretBytes = 24;
+constexpr Duration kFilesCheckTimeMax = std::chrono::seconds(5);
 constexpr std::size_t kNameBytes = 8;
 constexpr std::size_t kNameBytesMax = 64;
 constexpr std::string_view kSecretPrefix = "whsec_";
@@ -100,7 +100,7 @@ struct Opened {
     host::UniqueFd lock;
     std::string name;
     std::unique_ptr<Stores> stores;
-    std::unique_ptr<objects_fs::FsObjects> objects;
+    std::unique_ptr<FileStore> files;
     Bytes secret;
 };
 
@@ -110,14 +110,9 @@ Result<Opened> open_all(Session& session, const JobOptions& options) {
     FG_TRY(lock, lock_directory(directory));
     FG_TRY(name, gateway_name(directory, session.random));
     FG_TRY(stores, Stores::open(options.store, directory, session.clock));
-    const auto files = options.files.empty() ? directory / "objects" : host::expand_home(options.files);
-    FG_TRY(
-        objects, objects_fs::FsObjects::open(
-                     files, session.pool, session.random, options.files.empty() ? "new" : "new-" + name
-                 )
-    );
+    FG_TRY(files, FileStore::open(session, options.files, directory, name));
     FG_TRY(secret, webhook_secret(directory, options.webhook_secret_file, session.random));
-    return Opened{std::move(lock), std::move(name), std::move(stores), std::move(objects), std::move(secret)};
+    return Opened{std::move(lock), std::move(name), std::move(stores), std::move(files), std::move(secret)};
 }
 
 // Each job to the runner of its kind.
@@ -140,7 +135,9 @@ class DurableJobs final : public GatewayJobs {
     DurableJobs(
         Session& session, JobPeers peers, const JobOptions& options, std::string public_url, Opened opened
     )
-        : opened_(std::move(opened)),
+        : clock_(session.clock),
+          log_(session.log),
+          opened_(std::move(opened)),
           client_(
               session.loop.executor(), session.clock, rest::stranger_client_settings(options.fetch_anywhere),
               session.log
@@ -164,14 +161,19 @@ class DurableJobs final : public GatewayJobs {
 
     rest::JobPorts ports() override {
         auto& stores = *opened_.stores;
-        return {*desk_, stores.jobs(), *opened_.objects, stores.artifacts(),
-                *work_, *workflows_,   work_settings_};
+        return {*desk_,      stores.jobs(), opened_.files->objects(), stores.artifacts(), *work_,
+                *workflows_, work_settings_};
     }
     api::KeyStore& keys() override { return opened_.stores->keys(); }
     void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) override {
         limits_of_ = std::move(limits_of);
     }
     Task<Result<bool>> serve() override {
+        // Not fatal: it may come back, and jobs without files do not need it.
+        const auto usable = co_await opened_.files->check(Deadline::after(clock_, kFilesCheckTimeMax));
+        if (!usable) {
+            log_.error("gateway.files_unusable", {{"error", usable.error().message}});
+        }
         std::vector<Task<Result<bool>>> services;
         services.push_back(desk_->serve());
         services.push_back(workflows_->serve());
@@ -179,7 +181,10 @@ class DurableJobs final : public GatewayJobs {
         co_return std::move(results.front());
     }
     Task<void> drain(TimePoint until) override { return desk_->drain(until); }
-    Task<void> stop() override { return client_.stop(); }
+    Task<void> stop() override {
+        co_await client_.stop();
+        co_await opened_.files->stop();
+    }
     void dump(MetricsWriter& out) const override {
         gateway::dump(out, desk_->stats());
         opened_.stores->dump(out);
@@ -188,10 +193,12 @@ class DurableJobs final : public GatewayJobs {
   private:
     gateway::WorkPorts work_ports(Session& session, JobPeers peers) {
         auto& stores = *opened_.stores;
-        return {session.clock,      session.random,   session.log, peers.gateway, *opened_.objects,
+        return {session.clock,      session.random,   session.log, peers.gateway, opened_.files->objects(),
                 stores.artifacts(), stores.results(), fetcher_,    peers.probe,   peers.operations};
     }
 
+    Clock& clock_;
+    Logger log_;
     Opened opened_;
     http::Client client_;
     std::function<gateway::OwnerLimits(const std::string& owner)> limits_of_;
@@ -221,12 +228,7 @@ void add_job_options(CLI::App& command, JobOptions& options) {
         )
         ->envname("FRAMEGRID_DATA");
     add_store_option(command, options.store);
-    command
-        .add_option(
-            "--files", options.files,
-            "directory of stored files; gateways with one store share it; default: in the data directory"
-        )
-        ->envname("FRAMEGRID_FILES");
+    add_file_options(command, options.files);
     command
         .add_option(
             "--lease-seconds", options.lease_seconds,

@@ -6,6 +6,7 @@
 #include <string>
 
 #include <framegrid/api/key_store.hpp>
+#include <framegrid/app/file_store.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/files.hpp>
@@ -16,7 +17,7 @@ namespace framegrid::app {
 struct JobOptions {
     std::string data;              // directory; empty: host::data_dir()/gateway
     std::string store = "sqlite";  // as Stores::open() takes it
-    std::string files;             // directory of stored files; empty: below `data`
+    FileOptions files;
     int lease_seconds = 30;
     bool fetch_anywhere = false;  // inputs and webhooks may have private addresses
     std::string webhook_secret_file;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <deque>
+#include <limits>
 #include <vector>
 
 #include <fmt/format.h>
@@ -122,6 +123,12 @@ class S3Objects::Store {
 
     Store(S3Ports ports, S3Settings settings) : ports_(std::move(ports)), settings_(std::move(settings)) {}
 
+    // Its answer has the length of an object, and no body.
+    static Call head_of(std::string key) {
+        Call call{"HEAD", std::move(key)};
+        call.answer_bytes_max = std::numeric_limits<std::size_t>::max();
+        return call;
+    }
     const S3Ports& ports() const { return ports_; }
     const S3Settings& settings() const { return settings_; }
     std::string key_of(const std::string& digest) const { return settings_.prefix + digest; }
@@ -183,6 +190,9 @@ Task<Result<http::Fetched>> S3Objects::Store::send(Call call, Deadline deadline)
         const bool again =
             fetched ? is_passing(fetched->status) : fetched.error().disposition == Disposition::kRetry;
         if (!again || tried >= settings_.tries_max || deadline.left(ports_.clock) <= pause) {
+            if (!fetched) {
+                co_return fail(std::move(fetched.error()).with_context("the S3 store"));
+            }
             co_return fetched;
         }
         ports_.log.debug(
@@ -197,7 +207,7 @@ Task<Result<http::Fetched>> S3Objects::Store::send(Call call, Deadline deadline)
 Task<Result<http::Fetched>> S3Objects::Store::done(Call call, std::string what, Deadline deadline) {
     auto fetched = co_await send(std::move(call), deadline);
     if (!fetched) {
-        co_return fail(std::move(fetched.error()).with_context("the S3 store cannot " + what));
+        co_return fail(std::move(fetched.error()).with_context("cannot " + what));
     }
     // CopyObject and CompleteMultipartUpload may begin with 200 and fail later.
     const bool failed =
@@ -209,7 +219,7 @@ Task<Result<http::Fetched>> S3Objects::Store::done(Call call, std::string what, 
 }
 
 Task<Result<bool>> S3Objects::Store::has(std::string key, Deadline deadline) {
-    const auto fetched = co_await send({"HEAD", std::move(key)}, deadline);
+    const auto fetched = co_await send(head_of(std::move(key)), deadline);
     if (!fetched) {
         co_return fail(fetched.error());
     }
@@ -436,7 +446,7 @@ Task<Result<api::ObjectInfo>> S3Objects::stat(std::string digest, Deadline deadl
     if (!is_digest(digest)) {
         co_return fail(Errc::kNotFound, "there is no such stored file");
     }
-    const auto fetched = co_await store_->send({"HEAD", store_->key_of(digest)}, deadline);
+    const auto fetched = co_await store_->send(Store::head_of(store_->key_of(digest)), deadline);
     if (!fetched) {
         co_return fail(fetched.error());
     }

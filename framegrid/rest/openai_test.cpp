@@ -58,6 +58,12 @@ class NoWorkflows final : public gateway::WorkflowWork {
     Task<Result<std::string>> run(job::Record, gateway::JobTeller, Deadline) override { co_return "{}"; }
 };
 
+class NoSingles final : public gateway::JobWork {
+  public:
+    Task<Result<std::string>> quote(std::string, job::Document, Deadline) override { co_return "{}"; }
+    Task<Result<std::string>> run(job::Record, gateway::JobTeller, Deadline) override { co_return "{}"; }
+};
+
 class NoSender final : public gateway::MessageSender {
   public:
     Task<Result<int>> send(job::Delivery, Deadline) override { co_return 200; }
@@ -66,7 +72,7 @@ class NoSender final : public gateway::MessageSender {
 class OpenAiTest : public RestTest {
   protected:
     OpenAiTest() {
-        jobs_.emplace(JobPorts{*desk_, store_, objects_, index_, workflows_, {}});
+        jobs_.emplace(JobPorts{*desk_, store_, objects_, index_, singles_, workflows_, {}});
         struct Serve {
             static Task<void> run(gateway::JobDesk& desk) { (void)co_await desk.serve(); }
         };
@@ -93,6 +99,7 @@ class OpenAiTest : public RestTest {
     api::MemoryObjects objects_;
     api::MemoryArtifacts index_;
     FakeMaker maker_{{objects_, index_, clock_, random_, 1h, 1min}, clock_};
+    NoSingles singles_;
     NoWorkflows workflows_;
     NoSender sender_;
     std::unique_ptr<gateway::JobDesk> desk_ =
