@@ -18,6 +18,7 @@ constexpr double kSessionBonus = 0.7;
 constexpr double kColdPenalty = 4.0;
 constexpr double kNoise = 0.2;  // equal nodes share the work
 constexpr std::uint32_t kDoublingsMax = 16;
+constexpr std::size_t kExplainedMax = 1'000;  // a refusal must stay cheap, however large the pool is
 constexpr std::int64_t kQuoteTimesMax = 2;  // of the cheapest: one that asks a fortune spoils nobody's quote
 
 bool contains(const std::vector<Slot>& slots, Slot slot) {
@@ -489,7 +490,8 @@ Verdict Pool::judge(Slot slot, const Demand& demand, TimePoint now) const {
 Explanation Pool::explain(const Demand& demand, TimePoint now, std::size_t listed_max) const {
     Explanation out;
     std::vector<Verdict> unsuitable;
-    for (Slot slot = 0; slot < entries_.size(); ++slot) {
+    for (Slot slot = 0; slot < entries_.size() && out.considered() + unsuitable.size() < kExplainedMax;
+         ++slot) {
         if (!entries_[slot]) {
             continue;
         }

@@ -118,7 +118,7 @@ class Pool {
     // Of this one; 0 wei when it has not said any.
     Price price_of(Slot slot, const Demand& demand) const;
     // What keeps the job from everybody in the pool; lists at most `listed_max`, those that could serve it
-    // first. Looks at all: for jobs that nobody took.
+    // first. Looks at up to a thousand: for jobs that nobody took.
     Explanation explain(const Demand& demand, TimePoint now, std::size_t listed_max) const;
     // The earliest time at which a suspended or paused candidate becomes usable again.
     std::optional<TimePoint> next_release(const Demand& demand, TimePoint now);
