@@ -70,7 +70,8 @@ void check_table(
 ) {
     for (const auto& [key, node] : table) {
         const std::string name(key.str());
-        const auto where = path.empty() ? name : path + "." + name;
+        auto where = path;
+        where.append(path.empty() ? "" : ".").append(name);
         if (const auto* inner = node.as_table()) {
             if (auto* sub = find_command(app, name); sub != nullptr) {
                 check_table(*inner, *sub, where, problems);

@@ -55,7 +55,7 @@ struct Payload {
     std::string sha256;
 };
 
-Payload payload_of(std::string text) {
+Payload payload_of(std::string_view text) {
     auto hash = crypto::hex(crypto::sha256(as_bytes(text)));
     const auto size = text.size();
     return {{Blob::copy_of(text)}, size, std::move(hash)};
@@ -265,7 +265,7 @@ Task<Result<void>> S3Objects::Store::complete(
     body += "</CompleteMultipartUpload>";
     Call call{"POST", upload.key, "uploadId=" + uri_encode(upload.id, false)};
     call.headers.add("content-type", "application/xml");
-    call.payload = payload_of(std::move(body));
+    call.payload = payload_of(body);
     const auto ended = co_await done(std::move(call), "finish an upload", deadline);
     co_return ended ? Result<void>{} : fail(ended.error());
 }

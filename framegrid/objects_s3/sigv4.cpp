@@ -32,7 +32,7 @@ std::string canonical_query(std::string_view query) {
     std::vector<std::string> parts;
     while (!query.empty()) {
         const auto end = std::min(query.find('&'), query.size());
-        std::string part(query.substr(0, end));
+        const std::string part(query.substr(0, end));
         if (!part.empty()) {
             parts.push_back(part.find('=') == std::string::npos ? part + "=" : part);
         }
@@ -68,7 +68,7 @@ SignedHeaders signed_headers(const http::Request& request) {
     SignedHeaders out;
     for (const auto& [name, value] : sorted) {
         out.names += (out.names.empty() ? "" : ";") + name;
-        out.canonical += name + ":" + value + "\n";
+        out.canonical.append(name).append(":").append(value).append("\n");
     }
     return out;
 }
