@@ -42,6 +42,8 @@ void add_all_commands(CLI::App& app, const CommonOptions& common, Run& run) {
 Result<void> parse_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
     try {
         app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    } catch (const CLI::RequiredError& error) {
+        return fail(Errc::kInvalidArgument, error.what(), kRequired);
     } catch (const CLI::ParseError& error) {
         return fail(Errc::kInvalidArgument, error.what());
     }

@@ -34,7 +34,8 @@ void add_common_options(CLI::App& app, CommonOptions& common);
 // Every subcommand.
 void add_all_commands(CLI::App& app, const CommonOptions& common, Run& run);
 // Parses `arguments`, and the configuration file and environment as they are now. kInvalidArgument with the
-// parser's words.
+// parser's words; field kRequired: something that must be there is missing.
+inline constexpr const char* kRequired = "required";
 Result<void> parse_arguments(CLI::App& app, const std::vector<std::string>& arguments);
 
 void add_config_command(CLI::App& app, const CommonOptions& common, Run& run);

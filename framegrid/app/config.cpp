@@ -99,8 +99,7 @@ void check_values(const std::string& file, const toml::table& table, workflow::P
         const std::string name(key.str());
         const auto parsed = parse_arguments(scratch.app, {"--config", file, name});
         // What must come with the command itself is not the file's fault.
-        if (!parsed && parsed.error().message.find("required") == std::string::npos &&
-            parsed.error().message.find("subcommand") == std::string::npos) {
+        if (!parsed && parsed.error().field != kRequired) {
             problems.add(place_of(node), name, parsed.error().message);
         }
     }
@@ -220,8 +219,7 @@ Result<std::vector<Effective>> effective_options(const CommonOptions& common, co
         arguments.push_back(argument);
     }
     arguments.push_back(role);
-    if (auto parsed = parse_arguments(scratch.app, arguments);
-        !parsed && parsed.error().message.find("required") == std::string::npos) {
+    if (auto parsed = parse_arguments(scratch.app, arguments); !parsed && parsed.error().field != kRequired) {
         return fail(std::move(parsed.error()));
     }
     toml::table file;

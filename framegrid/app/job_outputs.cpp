@@ -1,6 +1,7 @@
 #include <framegrid/app/job_outputs.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 
 #include <fmt/format.h>
@@ -58,6 +59,22 @@ Result<void> check_succeeded(const json::object& job) {
         "job " + text_of(job, "id") + " " + text_of(job, "state") + (message.empty() ? "" : ": " + message),
         text_of(why, "field")
     );
+}
+
+void print_steps(const json::object& run) {
+    const auto steps = objects_of(run, "steps");
+    if (steps.empty()) {
+        return;
+    }
+    std::printf("%-20s %8s %8s %8s %16s\n", "step", "done", "cached", "skipped", "wei");
+    for (const auto& step : steps) {
+        std::printf(
+            "%-20s %8lld %8lld %8lld %16s\n", text_of(step, "step").c_str(),
+            static_cast<long long>(number_of(step, "done")),
+            static_cast<long long>(number_of(step, "cached")),
+            static_cast<long long>(number_of(step, "skipped")), text_of(step, "wei").c_str()
+        );
+    }
 }
 
 Task<Result<std::vector<std::string>>> fetch_outputs(

@@ -11,8 +11,6 @@
 #include <framegrid/app/jobs_client.hpp>
 #include <framegrid/app/json_lookup.hpp>
 #include <framegrid/host/terminal.hpp>
-#include <framegrid/job/artifact_record.hpp>
-#include <framegrid/job/document.hpp>
 #include <framegrid/job/record.hpp>
 
 namespace framegrid::app {
@@ -76,22 +74,6 @@ void print_list(const json::object& answer) {
     }
     if (const auto next = text_of(answer, "next_before"); !next.empty()) {
         std::printf("older ones: --before %s\n", next.c_str());
-    }
-}
-
-void print_steps(const json::object& run) {
-    const auto steps = objects_of(run, "steps");
-    if (steps.empty()) {
-        return;
-    }
-    std::printf("%-20s %8s %8s %8s %16s\n", "step", "done", "cached", "skipped", "wei");
-    for (const auto& step : steps) {
-        std::printf(
-            "%-20s %8lld %8lld %8lld %16s\n", text_of(step, "step").c_str(),
-            static_cast<long long>(number_of(step, "done")),
-            static_cast<long long>(number_of(step, "cached")),
-            static_cast<long long>(number_of(step, "skipped")), text_of(step, "wei").c_str()
-        );
     }
 }
 
@@ -257,18 +239,13 @@ Result<json::object> read_document(const std::string& file) {
     return std::move(value.get_object());
 }
 
-// Local files are uploaded; URLs and stored files stay as they are.
 Task<Result<bool>> add_inputs(JobsCall& call, json::object& document) {
     for (const auto& given : call.options.inputs) {
         const auto equals = given.find('=');
         if (equals == std::string::npos) {
             co_return fail(Errc::kInvalidArgument, "an input is written as name=value: " + given, "input");
         }
-        std::string value = given.substr(equals + 1);
-        if (!job::input_kind(value)) {
-            FG_CO_TRY(id, co_await call.client.upload(host::expand_home(value), call.deadline));
-            value = id;
-        }
+        FG_CO_TRY(value, co_await call.client.input(given.substr(equals + 1), call.deadline));
         auto& inputs = document["inputs"];
         if (!inputs.is_object()) {
             inputs = json::object{};

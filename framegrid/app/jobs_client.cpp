@@ -7,6 +7,7 @@
 
 #include <framegrid/app/json_lookup.hpp>
 #include <framegrid/http/event_stream.hpp>
+#include <framegrid/job/document.hpp>
 #include <framegrid/job/record.hpp>
 #include <framegrid/runtime/offload.hpp>
 
@@ -91,14 +92,14 @@ Result<http::Request> JobsClient::request_for(std::string method, const std::str
     return request;
 }
 
-Task<Result<http::Fetched>> JobsClient::patiently(http::Request request, Deadline deadline) {
+Task<Result<http::Fetched>> JobsClient::fetch(http::Request request, Tries tries, Deadline deadline) {
     Duration pause = kPauseFirst;
     for (;;) {
         auto fetched = co_await session_.client.fetch(request, kAnswerBytesMax, deadline);
         const bool later = fetched
                                ? fetched->status == 429 || fetched->status == 502 || fetched->status == 503
                                : fetched.error().disposition == Disposition::kRetry;
-        if (!later || deadline.left(session_.clock) <= pause) {
+        if (tries == Tries::kOne || !later || deadline.left(session_.clock) <= pause) {
             if (fetched && fetched->status >= 400) {
                 co_return fail(error_of(*fetched));
             }
@@ -110,7 +111,7 @@ Task<Result<http::Fetched>> JobsClient::patiently(http::Request request, Deadlin
 }
 
 Task<Result<json::object>> JobsClient::call(
-    std::string method, std::string path, std::string body, Deadline deadline
+    std::string method, std::string path, std::string body, Deadline deadline, Tries tries
 ) {
     auto request = request_for(std::move(method), path);
     if (!request) {
@@ -120,29 +121,23 @@ Task<Result<json::object>> JobsClient::call(
         request->headers.add("content-type", "application/json");
         request->body = Blob::copy_of(body);
     }
-    auto fetched = co_await patiently(std::move(*request), deadline);
+    auto fetched = co_await fetch(std::move(*request), tries, deadline);
     if (!fetched) {
         co_return fail(std::move(fetched.error()));
     }
     co_return parse_object(fetched->body);
 }
 
-// Asked once: that nobody offers it now is an answer, too.
+// That nobody offers it now is an answer, too.
 Task<Result<json::object>> JobsClient::quote(json::object document, Deadline deadline) {
-    auto request = request_for("POST", "/v1/quotes");
-    if (!request) {
-        co_return fail(std::move(request.error()));
+    co_return co_await call("POST", "/v1/quotes", json::serialize(document), deadline, Tries::kOne);
+}
+
+Task<Result<std::string>> JobsClient::input(std::string text, Deadline deadline) {
+    if (job::input_kind(text)) {
+        co_return text;
     }
-    request->headers.add("content-type", "application/json");
-    request->body = Blob::copy_of(json::serialize(document));
-    auto fetched = co_await session_.client.fetch(std::move(*request), kAnswerBytesMax, deadline);
-    if (!fetched) {
-        co_return fail(std::move(fetched.error()));
-    }
-    if (fetched->status >= 400) {
-        co_return fail(error_of(*fetched));
-    }
-    co_return parse_object(fetched->body);
+    co_return co_await upload(host::expand_home(text), deadline);
 }
 
 Task<Result<std::string>> JobsClient::upload(host::Path file, Deadline deadline) {

@@ -2,6 +2,7 @@
 // restarts is waited for.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -20,6 +21,8 @@ class JobsClient {
 
     // The id of the stored file.
     Task<Result<std::string>> upload(host::Path file, Deadline deadline);
+    // A job's input: what the gateway can find by itself as it is, else a local file, uploaded.
+    Task<Result<std::string>> input(std::string text, Deadline deadline);
     // What was accepted. `document` has an idempotency key, so that a repeated call is one job.
     Task<Result<boost::json::object>> submit(boost::json::object document, Deadline deadline);
     Task<Result<boost::json::object>> quote(boost::json::object document, Deadline deadline);
@@ -35,9 +38,11 @@ class JobsClient {
 
   private:
     Result<http::Request> request_for(std::string method, const std::string& path) const;
-    Task<Result<http::Fetched>> patiently(http::Request request, Deadline deadline);
+    // Until a gateway that is away or full is back, or once.
+    enum class Tries : std::uint8_t { kMany, kOne };
+    Task<Result<http::Fetched>> fetch(http::Request request, Tries tries, Deadline deadline);
     Task<Result<boost::json::object>> call(
-        std::string method, std::string path, std::string body, Deadline deadline
+        std::string method, std::string path, std::string body, Deadline deadline, Tries tries = Tries::kMany
     );
     Task<Result<bool>> read_events(std::string id, Told& told, std::string& last, Deadline deadline);
 

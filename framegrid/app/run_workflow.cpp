@@ -11,7 +11,6 @@
 #include <framegrid/app/jobs_client.hpp>
 #include <framegrid/app/json_lookup.hpp>
 #include <framegrid/host/terminal.hpp>
-#include <framegrid/job/document.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/workflow/document.hpp>
 
@@ -89,7 +88,6 @@ class WorkflowRunner {
   private:
     Task<Result<json::object>> document();
     Task<Result<json::object>> read_inputs(const workflow::Workflow& workflow);
-    Task<Result<std::string>> file_value(std::string text);
     Task<Result<int>> follow(json::object document);
     Task<void> cancel();
     void show_quote(const json::object& quote) const;
@@ -103,14 +101,6 @@ class WorkflowRunner {
     std::string id_;  // of the job while it runs
     std::optional<host::ProgressBar> bar_;
 };
-
-// A local file is uploaded; what the gateway can find by itself stays as it is.
-Task<Result<std::string>> WorkflowRunner::file_value(std::string text) {
-    if (job::input_kind(text)) {
-        co_return text;
-    }
-    co_return co_await client_.upload(host::expand_home(text), deadline_);
-}
 
 Task<Result<json::object>> WorkflowRunner::read_inputs(const workflow::Workflow& workflow) {
     json::object out;
@@ -135,7 +125,7 @@ Task<Result<json::object>> WorkflowRunner::read_inputs(const workflow::Workflow&
             out[name] = std::move(*value);
             continue;
         }
-        auto file = co_await file_value(text);
+        auto file = co_await client_.input(text, deadline_);
         if (!file) {
             co_return fail(std::move(file.error()));
         }
@@ -241,16 +231,7 @@ int WorkflowRunner::report(const json::object& job, const std::vector<std::strin
         std::printf("%s\n", file.c_str());
     }
     const auto ran = run != nullptr && run->is_object() ? run->get_object() : json::object{};
-    std::printf("%-20s %8s %8s %8s %16s\n", "step", "done", "cached", "skipped", "wei");
-    for (const auto& one : list_of(ran, "steps")) {
-        const auto step = one.is_object() ? one.get_object() : json::object{};
-        std::printf(
-            "%-20s %8s %8s %8s %16s\n", text_of(step, "step").c_str(),
-            std::to_string(number_of(step, "done")).c_str(),
-            std::to_string(number_of(step, "cached")).c_str(),
-            std::to_string(number_of(step, "skipped")).c_str(), text_of(step, "wei").c_str()
-        );
-    }
+    print_steps(ran);
     std::printf(
         "done in %s for %s wei (quoted: %s), seed %lld, job %s\n", host::format_seconds(seconds).c_str(),
         text_of(ran, "wei").c_str(), text_of(ran, "quote_wei").c_str(),

@@ -5,17 +5,13 @@
 
 #include <boost/json.hpp>
 
+#include <framegrid/app/json_lookup.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/host/terminal.hpp>
 
 namespace framegrid::app {
 
 namespace {
-
-std::int64_t number(const boost::json::object& object, const char* name) {
-    const auto* value = object.if_contains(name);
-    return value != nullptr && value->is_number() ? value->to_number<std::int64_t>() : 0;
-}
 
 bool truth(const boost::json::object& object, const char* name) {
     const auto* value = object.if_contains(name);
@@ -28,9 +24,10 @@ void print_table(const boost::json::object& status) {
         const auto& counts = jobs->as_object();
         std::printf(
             "jobs: %lld running, %lld done, %lld failed, %lld retried\n",
-            static_cast<long long>(number(counts, "in_flight")),
-            static_cast<long long>(number(counts, "done")), static_cast<long long>(number(counts, "failed")),
-            static_cast<long long>(number(counts, "retries"))
+            static_cast<long long>(number_of(counts, "in_flight")),
+            static_cast<long long>(number_of(counts, "done")),
+            static_cast<long long>(number_of(counts, "failed")),
+            static_cast<long long>(number_of(counts, "retries"))
         );
     }
     const auto* pool = status.if_contains("orchestrators");
@@ -47,8 +44,9 @@ void print_table(const boost::json::object& status) {
                                   : truth(node, "suspended") ? colours.red("suspended")
                                                              : colours.green("usable   ");
         std::printf(
-            "  %s  %lld of %lld busy  %s\n", state.c_str(), static_cast<long long>(number(node, "in_flight")),
-            static_cast<long long>(number(node, "capacity")),
+            "  %s  %lld of %lld busy  %s\n", state.c_str(),
+            static_cast<long long>(number_of(node, "in_flight")),
+            static_cast<long long>(number_of(node, "capacity")),
             uri != nullptr && uri->is_string() ? uri->as_string().c_str() : "?"
         );
     }
