@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdio>
 
+#include <framegrid/api/index_contract_for_test.hpp>
 #include <framegrid/api/job_store_contract_for_test.hpp>
 #include <framegrid/api/key_store_contract_for_test.hpp>
 #include <framegrid/host/loop.hpp>
@@ -120,53 +121,16 @@ INSTANTIATE_TEST_SUITE_P(Postgres, KeyStoreContract, testing::Values(KeyStoreFac
 namespace framegrid::store_postgres {
 namespace {
 
-job::ArtifactRecord artifact(const std::string& id, const std::string& digest) {
-    job::ArtifactRecord out;
-    out.id = id;
-    out.owner = "key_a";
-    out.digest = digest;
-    out.bytes = 100;
-    out.content_type = "image/png";
-    out.expires_unix_ms = 50;
-    return out;
-}
-
 TEST(PostgresArtifacts, BytesGoWithTheirLastRecord) {
     PostgresBench bench;
     PostgresArtifacts artifacts(bench.database());
-    EXPECT_TRUE(bench.try_run(artifacts.add(artifact("art_1", "x"))).has_value());
-    EXPECT_TRUE(bench.try_run(artifacts.add(artifact("art_2", "x"))).has_value());
-    EXPECT_EQ(bench.run(artifacts.find("art_1")), artifact("art_1", "x"));
-    const auto usage = bench.run(artifacts.usage("key_a"));
-    EXPECT_EQ(usage.files, 2U);
-    EXPECT_EQ(usage.bytes, 200U);
-    EXPECT_EQ(bench.run(artifacts.list("key_a", "", 10)).front().id, "art_2");
-    EXPECT_EQ(bench.run(artifacts.list("key_a", "art_2", 10)).size(), 1U);
-    EXPECT_TRUE(bench.run(artifacts.expired(49, 10)).empty());
-    EXPECT_EQ(bench.run(artifacts.expired(50, 10)).size(), 2U);
-    EXPECT_FALSE(bench.run(artifacts.remove("art_1")));
-    EXPECT_TRUE(bench.run(artifacts.is_used("x")));
-    EXPECT_TRUE(bench.run(artifacts.remove("art_2")));
-    EXPECT_FALSE(bench.run(artifacts.is_used("x")));
-    const auto gone = bench.try_run(artifacts.remove("art_2"));
-    ASSERT_FALSE(gone);
-    EXPECT_EQ(gone.error().code, Errc::kNotFound);
+    api::bytes_go_with_their_last_record(bench, artifacts);
 }
 
 TEST(PostgresResults, TheNewestOfAKeyUntilItExpires) {
     PostgresBench bench;
     PostgresResults results(bench.database());
-    const api::KeptResult first{"key_a", "k", "job_1", "{}", 10, 100};
-    EXPECT_TRUE(bench.try_run(results.keep(first)).has_value());
-    EXPECT_EQ(bench.run(results.find("key_a", "k", 99)), first);
-    EXPECT_FALSE(bench.run(results.find("key_a", "k", 100)));
-    EXPECT_FALSE(bench.run(results.find("key_b", "k", 0)));
-    const api::KeptResult second{"key_a", "k", "job_2", "[]", 20, 200};
-    EXPECT_TRUE(bench.try_run(results.keep(second)).has_value());
-    EXPECT_EQ(bench.run(results.find("key_a", "k", 100)), second);
-    EXPECT_EQ(bench.run(results.forget(199, 10)), 0U);
-    EXPECT_EQ(bench.run(results.forget(200, 10)), 1U);
-    EXPECT_FALSE(bench.run(results.find("key_a", "k", 0)));
+    api::the_newest_of_a_key_until_it_expires(bench, results);
 }
 
 job::Record queued(int number) {
