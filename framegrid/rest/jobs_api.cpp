@@ -184,6 +184,20 @@ Task<Result<job::Document>> JobsApi::read_document(Call& call) {
     co_return document;
 }
 
+// What is asked for, so that one idempotency key means one request. Files count by their bytes: a form that
+// is sent again has stored them under new ids.
+Task<std::string> JobsApi::request_digest(Call& call, job::Document document) {
+    if (!document.idempotency_key.empty()) {
+        for (auto& [name, text] : document.inputs) {
+            if (job::input_kind(text) == job::InputKind::kArtifact) {
+                const auto file = co_await ports_.artifacts.find(text);
+                text = file && call.sees(file->owner) ? file->digest : text;
+            }
+        }
+    }
+    co_return crypto::hex(crypto::sha256(as_bytes(job::to_json(document))));
+}
+
 Task<Result<api::Submitted>> JobsApi::accept(Call& call, job::Document document) {
     if (const auto key = call.headers().get("idempotency-key"); key && !key->empty()) {
         if (key->size() > kKeyBytesMax ||
@@ -196,7 +210,7 @@ Task<Result<api::Submitted>> JobsApi::accept(Call& call, job::Document document)
         document.idempotency_key = *key;
     }
     gateway::NewJob out;
-    out.request_digest = crypto::hex(crypto::sha256(as_bytes(job::to_json(document))));
+    out.request_digest = co_await request_digest(call, document);
     if (document.workflow.empty()) {
         gateway::settle_document(document, ports_.work, random_);
     } else {

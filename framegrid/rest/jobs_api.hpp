@@ -58,6 +58,7 @@ class JobsApi {
     Task<Answer> deliveries(Call& call);
 
     Task<Result<job::Document>> read_document(Call& call);
+    Task<std::string> request_digest(Call& call, job::Document document);
     Task<Result<std::string>> read_form(Call& call, std::string boundary);
     Task<Result<void>> tell(Call& call, job::Record record, std::uint64_t number);
     Answer job_answer(const Call& call, const job::Record& record, int status) const;

@@ -14,7 +14,7 @@ def shrink(body):
     if not isinstance(body, dict):
         return body
     if isinstance(body.get("prompt"), str):
-        body = {**body, **{name: value for name, value in SMALL.items() if isinstance(body.get(name, 0), int)}}
+        body = {**body, **{name: value for name, value in SMALL.items() if isinstance(body.get(name, 0), (int, float))}}
         if "x" in str(body.get("size", "")):
             body["size"] = "64x64"
         if "seconds" in body or "num_frames" in body:

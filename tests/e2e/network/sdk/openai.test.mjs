@@ -81,6 +81,11 @@ test("images.edit", async () => {
   const types = [];
   for await (const event of stream) types.push(event.type);
   assert.deepEqual(types, ["image_edit.completed"]);
+  const again = { headers: { "Idempotency-Key": `edit-${Date.now()}` } };
+  const one = await client.images.edit({ image, prompt: "a blue circle", ...quick }, again);
+  const same = await client.images.edit({ image, prompt: "a blue circle", ...quick }, again);
+  assert.equal(same.framegrid.job, one.framegrid.job);
+  await assert.rejects(client.images.edit({ image, prompt: "another", ...quick }, again), OpenAI.ConflictError);
   const nothing = await toFile(Buffer.from("not a picture"), "a.png");
   await assert.rejects(client.images.edit({ image: nothing, prompt: "x" }), { status: 422, param: "image" });
 });
