@@ -32,6 +32,9 @@ struct ExecutorOptions {
     int batch_rows = 8;
     bool batch_inexact = false;
     std::string provider = "auto";
+    std::string onnxruntime;
+    int device = 0;
+    bool tf32 = false;
     int threads = 0;
     bool pin_threads = false;
     bool map_weights = false;
@@ -64,7 +67,8 @@ Result<api::WorkOutput> operate(const api::Work& work, const api::WorkContext& c
 // Opened by the first segment: pictures need less of FFmpeg, and later.
 class OnDemandTranscoder : public api::Transcoder {
   public:
-    explicit OnDemandTranscoder(const ExecutorOptions& options) : options_(options) {}
+    OnDemandTranscoder(const ExecutorOptions& options, Logger log)
+        : options_(options), log_(std::move(log)) {}
 
     Result<api::WorkOutput> transcode(
         const std::string& session_id, const api::TranscodeWork& work, const Blob& input,
@@ -74,6 +78,8 @@ class OnDemandTranscoder : public api::Transcoder {
             media_ffmpeg::TranscoderSettings settings;
             settings.preset = options_.preset;
             settings.hw = options_.hw;
+            settings.hw_device = options_.hw == "nvidia" ? std::to_string(options_.device) : "";
+            settings.log = log_;
             FG_TRY(opened, media_ffmpeg::FfmpegTranscoder::open(settings));
             transcoder_ = std::move(opened);
         }
@@ -87,6 +93,7 @@ class OnDemandTranscoder : public api::Transcoder {
 
   private:
     const ExecutorOptions& options_;
+    Logger log_;
     std::unique_ptr<media_ffmpeg::FfmpegTranscoder> transcoder_;
 };
 
@@ -119,6 +126,9 @@ class Tools {
         FG_TRY(memory, parse_bytes(options_.memory, "memory"));
         settings.memory_bytes = memory;
         settings.onnx.provider = options_.provider;
+        settings.onnx.library = options_.onnxruntime;
+        settings.onnx.device = options_.device;
+        settings.onnx.tf32 = options_.tf32;
         settings.onnx.threads = options_.threads;
         settings.onnx.pin_threads = options_.pin_threads;
         settings.onnx.prepack = !options_.map_weights;
@@ -142,7 +152,7 @@ class Tools {
     ExecutorOptions options_;
     Logger log_;
     std::mutex opening_;
-    OnDemandTranscoder transcoder_{options_};
+    OnDemandTranscoder transcoder_{options_, log_};
     media_ffmpeg::FfmpegMediaCodec codec_;
     std::unique_ptr<infer_onnx::ModelStore> models_;
     std::unique_ptr<engine::WorkRunner> runner_;
@@ -163,6 +173,9 @@ void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) 
     command->add_option("--batch-rows", options->batch_rows);
     command->add_flag("--batch-inexact", options->batch_inexact);
     command->add_option("--provider", options->provider);
+    command->add_option("--onnxruntime", options->onnxruntime);
+    command->add_option("--device", options->device);
+    command->add_flag("--tf32", options->tf32);
     command->add_option("--threads", options->threads);
     command->add_flag("--pin-threads", options->pin_threads);
     command->add_flag("--map-weights", options->map_weights);

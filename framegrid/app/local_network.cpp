@@ -172,8 +172,9 @@ Task<Result<bool>> Network::launch(Child& child) {
     // Through the environment, so that it shows in no process list.
     std::vector<std::string> env{"FRAMEGRID_SECRET=" + secret_};
     for (const char* name :
-         {"PATH", "HOME", "TMPDIR", "LANG", "FRAMEGRID_MODELS", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-          "TSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
+         {"PATH", "HOME", "TMPDIR", "LANG", "FRAMEGRID_MODELS", "FRAMEGRID_HW", "FRAMEGRID_PROVIDER",
+          "FRAMEGRID_ONNXRUNTIME", "CUDA_VISIBLE_DEVICES", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
+          "LD_LIBRARY_PATH"}) {
         if (const char* value = std::getenv(name)) {
             env.push_back(std::string(name) + "=" + value);
         }

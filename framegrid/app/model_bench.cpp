@@ -30,6 +30,8 @@ struct BenchOptions {
     std::string directories;
     std::vector<std::string> ids;
     std::string provider = "auto";
+    std::string onnxruntime;
+    bool tf32 = false;
     int threads = 0;
     int runs = 3;
     int captions = 40;
@@ -110,12 +112,17 @@ Result<std::string> quality_of(
 }
 
 // In this order: cold, then warm, then how good it is.
-Result<BenchRow> measure(const engine::ModelManifest& manifest, const BenchOptions& options) {
+Result<BenchRow> measure(
+    const engine::ModelManifest& manifest, const BenchOptions& options, const Logger& log
+) {
     infer_onnx::ModelStoreSettings settings;
     const auto folders = model_directories(options.directories);
     settings.directories.assign(folders.begin(), folders.end());
     settings.onnx.threads = options.threads;
     settings.onnx.provider = options.provider;
+    settings.onnx.library = options.onnxruntime;
+    settings.onnx.tf32 = options.tf32;
+    settings.onnx.log = log;
     engine::NoTranscoder transcoder;
     media_ffmpeg::FfmpegMediaCodec codec;
     const api::StopFlag stop{false};
@@ -166,6 +173,7 @@ int bench(const CommonOptions& common, const BenchOptions& options) {
         print_error(common, store.error());
         return kExitFailed;
     }
+    const Logger log = process_logger(common, "model");
     boost::json::array rows;
     int failed = 0;
     int measured = 0;
@@ -180,7 +188,7 @@ int bench(const CommonOptions& common, const BenchOptions& options) {
             continue;
         }
         ++measured;
-        auto row = measure(manifest, options);
+        auto row = measure(manifest, options, log);
         if (!row) {
             ++failed;
             print_error(common, Error(std::move(row.error())).with_context(manifest.id));
@@ -219,6 +227,10 @@ void add_bench_command(CLI::App& model, const CommonOptions& common, Run& run) {
     command->add_option("--provider", options->provider, "what runs networks, as of framegrid worker")
         ->check(CLI::IsMember(infer_onnx::provider_names()))
         ->capture_default_str();
+    command->add_flag("--tf32", options->tf32, "as of framegrid worker");
+    command->add_option("--onnxruntime", options->onnxruntime, "another libonnxruntime.so")
+        ->check(CLI::ExistingFile)
+        ->envname("FRAMEGRID_ONNXRUNTIME");
     command->add_option("--runs", options->runs, "warm runs; the median counts")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();

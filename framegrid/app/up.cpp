@@ -105,6 +105,9 @@ Task<Result<int>> up(Session& session, UpOptions options) {
     }
     options.network.restart = !options.no_restart;
     options.network.log_format = session.common.log_format;
+    if (session.common.log_level == "debug") {
+        options.network.child_log_level = "debug";
+    }
     auto network = co_await LocalNetwork::start(
         session.loop.executor(), session.clock, session.random, session.log, options.network
     );

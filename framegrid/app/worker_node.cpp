@@ -1,7 +1,9 @@
 // `framegrid worker`: composition root of the worker role.
 #include <framegrid/app/commands.hpp>
 
+#include <cstdlib>
 #include <filesystem>
+#include <sstream>
 
 #include <framegrid/app/node.hpp>
 #include <framegrid/host/loop.hpp>
@@ -35,6 +37,9 @@ struct WorkerOptions {
     std::string preset = "medium";
     std::string hw = "none";
     std::string provider = "auto";
+    std::string onnxruntime;  // path of a libonnxruntime.so; empty: the system's
+    int device = 0;           // number of the GPU
+    bool tf32 = false;
     int threads = 0;
     bool pin_threads = false;
     bool map_weights = false;
@@ -88,6 +93,24 @@ int inference_threads(const WorkerOptions& options) {
     return options.threads > 0 ? options.threads : std::max(1, processors / options.ai_executors);
 }
 
+// A library that is not the system's, and those of the GPU's maker that it needs, lie anywhere: executors may
+// read the folders that the operator has named.
+void add_libraries(const WorkerOptions& options, sandbox::ExecutorSettings& settings) {
+    if (!options.onnxruntime.empty()) {
+        std::error_code ignored;
+        const auto file = std::filesystem::weakly_canonical(options.onnxruntime, ignored);
+        settings.argv.insert(settings.argv.end(), {"--onnxruntime", file.string()});
+        settings.readable.push_back(file.parent_path().string());
+    }
+    const char* const folders = settings.gpu ? std::getenv("LD_LIBRARY_PATH") : nullptr;
+    std::istringstream list(folders != nullptr ? folders : "");
+    for (std::string folder; std::getline(list, folder, ':');) {
+        if (folder.starts_with('/')) {
+            settings.readable.push_back(folder);
+        }
+    }
+}
+
 Result<sandbox::ExecutorSettings> pool_settings(
     const WorkerOptions& options, const std::vector<std::string>& models, const CommonOptions& common
 ) {
@@ -104,18 +127,37 @@ Result<sandbox::ExecutorSettings> pool_settings(
         (options.ai_capacity + options.ai_executors - 1) / options.ai_executors, 1,
         static_cast<int>(sandbox::kSlotsMax)
     ));
-    settings.argv = {program.string(), "--log-level",     common.log_level,
-                     "--log-format",   common.log_format, "executor",
-                     "--x264-preset",  options.preset,    "--hw",
-                     options.hw,       "--memory",        options.memory,
-                     "--provider",     options.provider,  "--work-memory",
-                     work_memory,      "--batch-rows",    std::to_string(options.batch_rows)};
+    settings.argv = {
+        program.string(),
+        "--log-level",
+        common.log_level,
+        "--log-format",
+        common.log_format,
+        "executor",
+        "--x264-preset",
+        options.preset,
+        "--hw",
+        options.hw,
+        "--memory",
+        options.memory,
+        "--provider",
+        options.provider,
+        "--work-memory",
+        work_memory,
+        "--batch-rows",
+        std::to_string(options.batch_rows),
+        "--device",
+        std::to_string(options.device)
+    };
     settings.argv.insert(settings.argv.end(), {"--threads", std::to_string(inference_threads(options))});
     if (options.batch_inexact) {
         settings.argv.emplace_back("--batch-inexact");
     }
     if (options.pin_threads) {
         settings.argv.emplace_back("--pin-threads");
+    }
+    if (options.tf32) {
+        settings.argv.emplace_back("--tf32");
     }
     if (options.map_weights) {
         settings.argv.emplace_back("--map-weights");
@@ -128,6 +170,7 @@ Result<sandbox::ExecutorSettings> pool_settings(
     settings.memory_bytes_max = static_cast<std::uint64_t>(memory);
     settings.warm = settings.executors;
     settings.gpu = wants_devices(options);
+    add_libraries(options, settings);
     return settings;
 }
 
@@ -238,6 +281,17 @@ void add_inference_options(CLI::App& command, WorkerOptions& options) {
             "what runs networks; auto: the first that works of tensorrt, cuda, openvino, cpu"
         )
         ->check(CLI::IsMember(infer_onnx::provider_names()))
+        ->envname("FRAMEGRID_PROVIDER")
+        ->capture_default_str();
+    command
+        .add_option(
+            "--onnxruntime", options.onnxruntime,
+            "another libonnxruntime.so, for example one built for GPUs; default: the system's"
+        )
+        ->check(CLI::ExistingFile)
+        ->envname("FRAMEGRID_ONNXRUNTIME");
+    command.add_option("--device", options.device, "number of the GPU; one worker for each")
+        ->check(CLI::Range(0, 255))
         ->capture_default_str();
     command
         .add_option(
@@ -248,6 +302,9 @@ void add_inference_options(CLI::App& command, WorkerOptions& options) {
     command.add_flag(
         "--pin-threads", options.pin_threads,
         "one processor for each of these threads; for a worker that has its processors to itself"
+    );
+    command.add_flag(
+        "--tf32", options.tf32, "NVIDIA GPUs: faster products with 10 bits of mantissa; changes results"
     );
     command.add_flag(
         "--map-weights", options.map_weights,
@@ -302,6 +359,7 @@ void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
         ->capture_default_str();
     command->add_option("--hw", options->hw, "none, nvidia, vaapi or auto")
         ->check(CLI::IsMember({"none", "nvidia", "vaapi", "auto"}))
+        ->envname("FRAMEGRID_HW")
         ->capture_default_str();
     add_inference_options(*command, *options);
     command->footer(

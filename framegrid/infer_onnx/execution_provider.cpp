@@ -58,16 +58,33 @@ struct OptionsCalls {
     void(ORT_API_CALL* release)(Options*);
 };
 
+using Pairs = std::vector<std::pair<const char*, std::string>>;
+
 template <class Options, class Append>
-void append_with_device(const OptionsCalls<Options>& calls, int device, Append&& append) {
+void append_with(const OptionsCalls<Options>& calls, const Pairs& pairs, Append&& append) {
     Options* raw = nullptr;
     Ort::ThrowOnError(calls.create(&raw));
     const std::unique_ptr<Options, decltype(calls.release)> options(raw, calls.release);
-    const std::string id = std::to_string(device);
-    const char* key = "device_id";
-    const char* value = id.c_str();
-    Ort::ThrowOnError(calls.update(raw, &key, &value, 1));
+    std::vector<const char*> keys;
+    std::vector<const char*> values;
+    for (const auto& [key, value] : pairs) {
+        keys.push_back(key);
+        values.push_back(value.c_str());
+    }
+    Ort::ThrowOnError(calls.update(raw, keys.data(), values.data(), keys.size()));
     append(*raw);
+}
+
+// By default the library times every algorithm of a convolution when it meets a new shape: that makes the
+// first picture of each size slow, and the choice, and with it the last bits of a result, an accident. Its
+// memory grows by what is needed, not to the next power of two: other models share the device.
+Pairs cuda_options(const OnnxSettings& settings) {
+    return {
+        {"device_id", std::to_string(settings.device)},
+        {"cudnn_conv_algo_search", "HEURISTIC"},
+        {"arena_extend_strategy", "kSameAsRequested"},
+        {"use_tf32", settings.tf32 ? "1" : "0"},
+    };
 }
 
 }  // namespace
@@ -125,7 +142,8 @@ void append_provider(Ort::SessionOptions& options, const std::string& name, cons
             api.CreateTensorRTProviderOptions, api.UpdateTensorRTProviderOptions,
             api.ReleaseTensorRTProviderOptions
         };
-        append_with_device(calls, settings.device, [&](const OrtTensorRTProviderOptionsV2& tensorrt) {
+        const Pairs pairs{{"device_id", std::to_string(settings.device)}};
+        append_with(calls, pairs, [&](const OrtTensorRTProviderOptionsV2& tensorrt) {
             options.AppendExecutionProvider_TensorRT_V2(tensorrt);
         });
     }
@@ -134,9 +152,10 @@ void append_provider(Ort::SessionOptions& options, const std::string& name, cons
         const OptionsCalls<OrtCUDAProviderOptionsV2> calls{
             api.CreateCUDAProviderOptions, api.UpdateCUDAProviderOptions, api.ReleaseCUDAProviderOptions
         };
-        append_with_device(calls, settings.device, [&](const OrtCUDAProviderOptionsV2& cuda) {
+        append_with(calls, cuda_options(settings), [&](const OrtCUDAProviderOptionsV2& cuda) {
             options.AppendExecutionProvider_CUDA_V2(cuda);
         });
+        options.SetDeterministicCompute(true);
     } else if (name == "openvino") {
         options.AppendExecutionProvider_OpenVINO_V2({{"device_type", "AUTO"}});
     } else if (name == "dnnl") {

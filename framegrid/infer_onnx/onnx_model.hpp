@@ -25,7 +25,10 @@ struct OnnxSettings {
     bool prepack = true;
     // "auto": the first that works of tensorrt, cuda, openvino, cpu. Or one of these, dnnl or xnnpack.
     std::string provider = "auto";
-    int device = 0;         // number of the GPU
+    int device = 0;  // number of the GPU
+    // GPUs: products of 32-bit networks with 10 bits of mantissa. Faster, and no longer the reference's
+    // results.
+    bool tf32 = false;
     std::string library{};  // path of another libonnxruntime.so; empty: the system's
     Logger log{};           // told once which provider was chosen
 };

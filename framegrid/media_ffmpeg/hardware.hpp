@@ -12,6 +12,8 @@ struct Hardware {
     enum class Kind : std::uint8_t { kNone, kNvidia, kVaapi };
     Kind kind = Kind::kNone;
     BufferPtr device;
+    // Whether it encodes, too. GPUs made for computing (A100, H100, H200) only decode.
+    bool encodes = false;
 };
 
 // "none", "nvidia", "vaapi" or "auto" (the first that opens, else none); `device` may name one ("1",

@@ -286,6 +286,16 @@ FfmpegTranscoder::~FfmpegTranscoder() = default;
 
 Result<std::unique_ptr<FfmpegTranscoder>> FfmpegTranscoder::open(TranscoderSettings settings) {
     FG_TRY(hardware, open_hardware(settings.hw, settings.hw_device));
+    if (settings.hw != "none") {
+        using Kind = Hardware::Kind;
+        settings.log.info(
+            "media.hardware", {{"wanted", settings.hw},
+                               {"decodes_on", hardware.kind == Kind::kNvidia  ? "nvidia"
+                                              : hardware.kind == Kind::kVaapi ? "vaapi"
+                                                                              : "processor"},
+                               {"encodes_on", hardware.encodes ? "the same" : "processor"}}
+        );
+    }
     auto state = std::make_unique<State>();
     state->settings = std::move(settings);
     state->hardware = std::move(hardware);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include <framegrid/api/media_ports.hpp>
+#include <framegrid/base/log.hpp>
 
 namespace framegrid::media_ffmpeg {
 
@@ -21,6 +22,7 @@ struct TranscoderSettings {
     // For segments whose renditions are wanted early: the pictures of one segment that wait in memory while
     // the first rendition goes ahead of the others.
     std::size_t early_bytes_max = std::size_t{256} << 20;
+    Logger log{};  // told once what of the hardware is used
 };
 
 // For processes that do nothing but codec work, once at their start: the C library keeps freed pictures

@@ -31,7 +31,7 @@ std::string codec_name(Encoder encoder, Kind kind) {
 }
 
 const AVCodec* find_codec(Encoder encoder, const Hardware& hardware, Kind& kind) {
-    kind = hardware.kind;
+    kind = hardware.encodes ? hardware.kind : Kind::kNone;
     const AVCodec* codec = avcodec_find_encoder_by_name(codec_name(encoder, kind).c_str());
     const bool has_gpu_codec =
         encoder != Encoder::kVp8 && !(encoder == Encoder::kVp9 && kind == Kind::kNvidia);

@@ -268,13 +268,19 @@ Task<void> ExecutorPool::Core::watch(std::shared_ptr<Core> core, std::shared_ptr
 }
 
 Task<void> ExecutorPool::Core::listen(std::shared_ptr<Core> core, std::shared_ptr<Child> child) {
-    while (true) {
+    constexpr int kTold = 20;  // which device and library it uses; a hostile file must not fill the log
+    for (int lines = 0; true; ++lines) {
         auto line = co_await child->process.err()->next();
         if (!line) {
             co_return;
         }
         child->last_words = line->substr(0, 500);
-        core->ports_.log.debug("sandbox.executor_said", {{"pid", child->process.pid()}, {"text", *line}});
+        const std::initializer_list<LogField> fields{{"pid", child->process.pid()}, {"text", *line}};
+        if (lines < kTold) {
+            core->ports_.log.info("sandbox.executor_said", fields);
+        } else {
+            core->ports_.log.debug("sandbox.executor_said", fields);
+        }
     }
 }
 

@@ -24,9 +24,10 @@ constexpr long kRestrictSelf = 446;
 constexpr std::uint64_t kWriteFile = 1U << 1U;
 constexpr std::uint64_t kReadFile = 1U << 2U;
 constexpr std::uint64_t kReadDir = 1U << 3U;
+constexpr std::uint64_t kTruncate = 1U << 14U;
 constexpr std::uint64_t kIoctlDevice = 1U << 15U;
 constexpr std::uint64_t kFileRights =
-    kWriteFile | kReadFile | 1U | 1U << 14U | kIoctlDevice;  // what a file rule may name
+    kWriteFile | kReadFile | 1U | kTruncate | kIoctlDevice;  // what a file rule may name
 
 struct RulesetAttributes {
     std::uint64_t handled_files;
@@ -64,7 +65,7 @@ constexpr const char* kGpuReadable[] = {"/sys",        "/proc/driver", "/proc/de
 RulesetAttributes attributes_for(long abi) {
     RulesetAttributes out = {.handled_files = (1U << 13U) - 1, .handled_network = 0, .scoped = 0};
     out.handled_files |= abi >= 2 ? 1U << 13U : 0;
-    out.handled_files |= abi >= 3 ? 1U << 14U : 0;
+    out.handled_files |= abi >= 3 ? kTruncate : 0;
     out.handled_files |= abi >= 5 ? kIoctlDevice : 0;
     out.handled_network = abi >= 4 ? 3 : 0;  // bind and connect of TCP
     out.scoped = abi >= 6 ? 3 : 0;           // abstract sockets and signals stay inside
@@ -130,6 +131,9 @@ Result<void> restrict_files(const std::vector<std::string>& readable, bool gpu) 
         for (const char* path : kGpuReadable) {
             FG_CHECK(allow(ruleset.get(), path, read));
         }
+        // CUDA's driver names its threads there, and gives up when it may not.
+        const std::uint64_t rewrite = (read | kWriteFile | kTruncate) & attributes.handled_files;
+        FG_CHECK(allow(ruleset.get(), "/proc/self/task", rewrite));
         for (const auto& path : gpu_devices()) {
             FG_CHECK(allow(ruleset.get(), path, write));
         }

@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,13 +35,7 @@ constexpr std::uint32_t kNoSuchCall = SECCOMP_RET_ERRNO | ENOSYS;
 
 constexpr long kDenied[] = {
     // network
-    SYS_socket,
-    SYS_socketpair,
     SYS_connect,
-    SYS_bind,
-    SYS_listen,
-    SYS_accept,
-    SYS_accept4,
     // other programs and processes
     SYS_execve,
     SYS_execveat,
@@ -126,6 +121,13 @@ constexpr long kDenied[] = {
     SYS_setgroups,
 };
 
+// CUDA's driver passes descriptors between its own threads through a local socket that it listens on, and
+// does not start without one. It cannot be used to reach anybody: that takes connect(), or datagrams.
+constexpr long kDeniedWithoutGpu[] = {
+    SYS_bind,         SYS_listen, SYS_accept, SYS_accept4,
+    SYS_memfd_create,  // memory that no limit counts
+};
+
 constexpr std::uint32_t argument_at(int index) {
     // The low half: both architectures are little-endian.
     return static_cast<std::uint32_t>(offsetof(seccomp_data, args) + static_cast<std::size_t>(index) * 8);
@@ -175,8 +177,21 @@ Filter make_filter(bool gpu) {
     for (const long number : kDenied) {
         filter.if_equal(static_cast<std::uint32_t>(number), kDeny);
     }
-    if (!gpu) {
-        filter.if_equal(SYS_memfd_create, kDeny);  // memory that no limit counts
+    for (const long number : kDeniedWithoutGpu) {
+        if (!gpu) {
+            filter.if_equal(static_cast<std::uint32_t>(number), kDeny);
+        }
+    }
+    for (const long number : {long{SYS_socket}, long{SYS_socketpair}}) {
+        filter.for_call(number, [&] {
+            if (gpu) {
+                filter.load(argument_at(1));
+                filter.if_any_bit(SOCK_DGRAM, kDeny);  // set in SOCK_RAW, too
+                filter.load(argument_at(0));
+                filter.if_equal(AF_UNIX, kAllow);
+            }
+            filter.answer(kDeny);
+        });
     }
     // Its flags lie in memory, where a filter cannot look; the C library falls back to clone.
     filter.if_equal(SYS_clone3, kNoSuchCall);

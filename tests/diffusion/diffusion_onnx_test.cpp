@@ -7,7 +7,7 @@
 
 #include <framegrid/diffusion/replay_for_test.hpp>
 #include <framegrid/engine/interpolation.hpp>
-#include <framegrid/infer_onnx/onnx_model.hpp>
+#include <framegrid/infer_onnx/provider_for_test.hpp>
 
 namespace framegrid::diffusion {
 namespace {
@@ -18,7 +18,7 @@ using testing::Recording;
 class OnnxNetworks {
   public:
     OnnxNetworks() {
-        auto runtime = infer_onnx::OnnxRuntime::open({.threads = 1, .provider = "cpu"});
+        auto runtime = infer_onnx::OnnxRuntime::open(infer_onnx::settings_for_test());
         EXPECT_TRUE(runtime) << runtime.error().message;
         runtime_ = std::move(*runtime);
     }

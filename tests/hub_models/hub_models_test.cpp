@@ -17,6 +17,7 @@
 #include <framegrid/engine/upscale.hpp>
 #include <framegrid/infer_onnx/model_directory.hpp>
 #include <framegrid/infer_onnx/model_store.hpp>
+#include <framegrid/infer_onnx/provider_for_test.hpp>
 
 namespace framegrid::infer_onnx {
 namespace {
@@ -206,7 +207,7 @@ double interpolate(engine::ModelLease& lease, const Case& one) {
 }
 
 std::unique_ptr<ModelStore> open_store(const fs::path& directory) {
-    auto store = ModelStore::open({.directories = {directory}, .onnx = {.threads = 1, .provider = "cpu"}});
+    auto store = ModelStore::open({.directories = {directory}, .onnx = settings_for_test()});
     EXPECT_TRUE(store) << store.error().message;
     for (const auto& problem : (*store)->problems()) {
         ADD_FAILURE() << problem.directory << ": " << problem.error.message;
