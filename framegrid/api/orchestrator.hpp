@@ -9,7 +9,13 @@
 #include <vector>
 
 #include <framegrid/api/work.hpp>
+#include <framegrid/crypto/keys.hpp>
 #include <framegrid/job/capabilities.hpp>
+
+namespace framegrid::pay {
+struct Payment;
+struct TicketParams;
+}  // namespace framegrid::pay
 
 namespace framegrid::api {
 
@@ -49,7 +55,8 @@ struct ModelPrice {
 struct OrchestratorInfo {
     std::string service_uri;  // where work goes; empty: not working
     std::optional<Price> price;
-    Bytes address;  // 20 bytes, or empty off-chain
+    std::shared_ptr<const pay::TicketParams> ticket_params;  // what to pay that price with; null: nothing is
+    Bytes address;                                           // 20 bytes, or empty off-chain
     std::optional<job::Capabilities> capabilities;
     AuthToken auth_token;
     std::vector<HardwareInfo> hardware;
@@ -60,6 +67,7 @@ struct OrchestratorInfo {
 struct InfoRequest {
     std::optional<job::Capabilities> needs;  // absent: a full poll (prices and hardware included)
     bool ignore_capacity = false;
+    crypto::Address sender{};  // who asks and would pay; all zero: nobody that is known
 };
 
 // One job: a segment of a stream, or one AI request.
@@ -71,6 +79,8 @@ struct Job {
     Work work;
     ArtifactSink early = nullptr;     // told of renditions when the work asks for that; at most once for each
     ProgressSink progress = nullptr;  // told when AI work asks for that; starts again when the work does
+    crypto::Address sender{};         // who asks, as it has proved; all zero: nobody that is known
+    std::shared_ptr<const pay::Payment> payment;  // null: none, or taken already
 };
 
 struct JobOutput {

@@ -20,6 +20,22 @@ class OrchestratorService : public Orchestrator, public WorkerHost {
     // ("OrchestratorCapped").
     virtual Result<void> admit(const Job& head) = 0;
 
+    // Takes the payment of an admitted job out of its head, before the media is read: what wins is durable
+    // when this returns. kForbidden (Disposition::kRetry) says why no work is done for it. run() does this
+    // itself when the payment is still there.
+    virtual Task<Result<void>> take_payment(Job& head, Deadline) {
+        head.payment = nullptr;
+        co_return Result<void>{};
+    }
+    // The same ahead of any job, for the credit of head.manifest_id. Returns what to pay next time with.
+    virtual Task<Result<OrchestratorInfo>> prepay(Job, Deadline) {
+        co_return fail(Errc::kUnsupported, "nothing is paid here");
+    }
+    // What to pay with for a manifest id whose price is fixed. kNotFound: none is.
+    virtual Task<Result<OrchestratorInfo>> payment_info(crypto::Address, std::string, Deadline) {
+        co_return fail(Errc::kNotFound, "nothing is paid here");
+    }
+
     // Whether a worker's upload is worth reading; submit() checks again. Compares in constant time.
     virtual bool is_worker_secret(std::string_view secret) const = 0;
 

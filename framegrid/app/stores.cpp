@@ -32,8 +32,8 @@ class StoresIn final : public Stores {
     void dump(MetricsWriter& out) const override { dump_stats(out, database_->stats()); }
 
   private:
-    static void dump_stats(MetricsWriter& out, const store_sqlite::DatabaseStats& stats) {
-        store_sqlite::dump(out, stats);
+    static void dump_stats(MetricsWriter& out, const sqlite::DatabaseStats& stats) {
+        sqlite::dump(out, stats, "store");
     }
     static void dump_stats(MetricsWriter& out, const store_postgres::DatabaseStats& stats) {
         store_postgres::dump(out, stats);
@@ -46,8 +46,8 @@ class StoresIn final : public Stores {
 };
 
 using SqliteStores = StoresIn<
-    store_sqlite::Database, store_sqlite::SqliteJobs, store_sqlite::SqliteArtifacts,
-    store_sqlite::SqliteResults, store_sqlite::SqliteKeys>;
+    sqlite::Database, store_sqlite::SqliteJobs, store_sqlite::SqliteArtifacts, store_sqlite::SqliteResults,
+    store_sqlite::SqliteKeys>;
 using PostgresStores = StoresIn<
     store_postgres::Database, store_postgres::PostgresJobs, store_postgres::PostgresArtifacts,
     store_postgres::PostgresResults, store_postgres::PostgresKeys>;
@@ -81,7 +81,7 @@ Result<std::unique_ptr<Stores>> Stores::open(
         FG_TRY(database, store_postgres::Database::open({.url = store}, clock));
         return std::make_unique<PostgresStores>(std::move(database), clock);
     }
-    FG_TRY(database, store_sqlite::Database::open({.file = job_database(directory)}));
+    FG_TRY(database, store_sqlite::open_file(job_database(directory)));
     return std::make_unique<SqliteStores>(std::move(database), clock);
 }
 

@@ -56,6 +56,7 @@ Result<AiJob> make_ai_job(
     FG_TRY(checked, job::Parameters::from_json(spec, boost::json::serialize(object)));
     std::get<api::AiWork>(out.request.work.kind).parameters = checked.to_json();
     out.units = job::payable_units(spec, checked, size);
+    out.request.units = out.units;
     return out;
 }
 

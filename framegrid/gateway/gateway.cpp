@@ -1,12 +1,16 @@
 #include <framegrid/gateway/gateway.hpp>
 
 #include <algorithm>
+#include <set>
 
 #include <framegrid/api/early_artifacts.hpp>
+#include <framegrid/base/at_exit.hpp>
 #include <framegrid/base/counted.hpp>
 #include <framegrid/gateway/discovery.hpp>
 #include <framegrid/gateway/result_check.hpp>
 #include <framegrid/gateway/stream_sessions.hpp>
+#include <framegrid/job/document.hpp>
+#include <framegrid/pay/units.hpp>
 
 namespace framegrid::gateway {
 
@@ -28,7 +32,43 @@ struct Progress {
     std::vector<market::Slot> renewed;   // nodes that were asked for a new token
     std::optional<Error> reject;         // what the first of them said
     std::optional<Error> last;
+    bool unpaid = false;  // the last failure is about our own money or limits
 };
+
+// What came of one attempt.
+struct Attempted {
+    api::WorkOutput output;
+    Price price;
+    std::int64_t units = 0;
+    std::optional<Wei> cost{};
+};
+
+// What the work was counted as; orchestrators count the same.
+std::int64_t units_of(const JobRequest& request, const api::WorkOutput& output) {
+    if (const auto* ai = std::get_if<api::AiWork>(&request.work.kind)) {
+        return ai->pipeline == job::kEcho ? 1 : request.units.value;
+    }
+    Pixels pixels;
+    for (const auto& artifact : output.artifacts) {
+        pixels = pixels + artifact.pixels;
+    }
+    return pixels.value;
+}
+
+// What to have paid for before it begins.
+pay::Money expected_fee(const JobRequest& request, const Price& price) {
+    if (const auto* transcode = std::get_if<api::TranscodeWork>(&request.work.kind)) {
+        const Pixels pixels = media::estimate_pixels(transcode->profiles, transcode->duration_ms);
+        return pay::estimated_fee(pixels.value, price);
+    }
+    return pay::Money::of_units(units_of(request, {}), price);
+}
+
+// An answer, and not the lack of one.
+bool is_answer(const Error& error) {
+    return error.code != Errc::kUnavailable && error.code != Errc::kDeadline &&
+           error.code != Errc::kCancelled;
+}
 
 bool contains(const std::vector<market::Slot>& slots, market::Slot slot) {
     return std::find(slots.begin(), slots.end(), slot) != slots.end();
@@ -49,7 +89,11 @@ class Role final : public Gateway {
           settings_(std::move(settings)),
           pool_(settings_.pool),
           discovery_(ports_, settings_.discovery, pool_, changed_),
-          sessions_(settings_.streams_max, settings_.stream_idle_max) {}
+          sessions_(settings_.streams_max, settings_.stream_idle_max) {
+        if (ports_.payments) {
+            payments_.emplace(*ports_.payments, ports_.clock, ports_.log, settings_.payments);
+        }
+    }
 
     Task<Result<bool>> serve() override;
     Task<Result<JobResult>> run(JobRequest request, Deadline deadline) override;
@@ -58,6 +102,7 @@ class Role final : public Gateway {
         return pool_.explain(demand_of(request), ports_.clock.now(), kVerdictsMax);
     }
     void reconfigure(std::optional<Price> price_max) override {
+        settings_.pool.price_max = price_max;
         pool_.set_price_max(price_max);
         discovery_.read_list();
     }
@@ -65,6 +110,9 @@ class Role final : public Gateway {
     std::vector<market::PoolEntryView> pool() const override { return pool_.view(ports_.clock.now()); }
     std::vector<market::OfferedModel> models() const override { return pool_.models(); }
     Stats stats() const override;
+    std::vector<pay::BalanceEntry> books() const override {
+        return payments_ ? payments_->books() : std::vector<pay::BalanceEntry>();
+    }
 
   private:
     market::Demand demand_of(const JobRequest& request) const;
@@ -72,9 +120,25 @@ class Role final : public Gateway {
     Task<Result<JobResult>> attempt_all(JobRequest request, Deadline deadline);
     Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id);
     Error refuse(const JobRequest& request, const Progress& progress, Error error);
-    Task<Result<api::JobOutput>> attempt(
-        const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Deadline deadline
+    Task<Result<Attempted>> attempt(
+        const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Progress& progress,
+        Deadline deadline
     );
+    Task<Result<Attempted>> run_paid(
+        const JobRequest& request, market::Slot slot, api::Job job, JobPayment payment, Purpose purpose,
+        Deadline deadline
+    );
+    Purpose purpose_of(const JobRequest& request, market::Slot slot, const api::AuthToken& token) const;
+    Task<Result<JobPayment>> pay_for(
+        const JobRequest& request, market::Slot slot, const Purpose& purpose, Deadline deadline
+    );
+    Task<Result<void>> ask_terms(
+        std::string terms_key, std::string uri, job::Capabilities needs, Deadline deadline
+    );
+    Task<void> refresh_terms(std::string terms_key, std::string uri, job::Capabilities needs);
+    std::string terms_key(const JobRequest& request, market::Slot slot) const {
+        return pool_.uri(slot) + "\n" + request.manifest_id;
+    }
     void take_early(
         const JobRequest& request, api::EarlyArtifacts& early, std::size_t index,
         const api::Artifact& artifact
@@ -94,6 +158,10 @@ class Role final : public Gateway {
     Notifier changed_;
     Discovery discovery_;
     StreamSessions sessions_;
+    std::optional<Payments> payments_;  // absent: off-chain
+    std::set<std::string> asking_;      // terms that are being asked for
+    Notifier terms_changed_;
+    TaskGroup* tasks_ = nullptr;                  // while serve() runs
     std::map<std::string, std::string> digests_;  // of models, by the manifest of their jobs
     Stats stats_;
 };
@@ -122,6 +190,11 @@ Task<Result<bool>> Role::serve() {
     std::vector<Task<Result<bool>>> services;
     services.push_back(discovery_.serve());
     services.push_back(with_group<bool>(tasks, sweep(tasks)));
+    if (payments_) {
+        services.push_back(payments_->serve());
+    }
+    tasks_ = &tasks;
+    const AtExit forget([this] { tasks_ = nullptr; });
     auto results = co_await all_of(std::move(services));
     co_return std::move(results.front());
 }
@@ -211,7 +284,8 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
             request.attempt(uri, progress.attempts);
         }
         const TimePoint started = ports_.clock.now();
-        auto output = co_await attempt(request, *slot, early, attempt_deadline(request.work, deadline));
+        auto output =
+            co_await attempt(request, *slot, early, progress, attempt_deadline(request.work, deadline));
         in_flight.settled();
         if (output) {
             learn(request, *slot, output->output, ports_.clock.now() - started);
@@ -220,8 +294,10 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
                 pool_.on_failed(liar, progress.demand.capability, ports_.clock.now(), ports_.random);
             }
             early.put_into(output->output);
-            const Price price = pool_.price_of(*slot, progress.demand);
-            co_return JobResult{std::move(output->output), uri, progress.attempts, price};
+            const Price price = payments_ ? output->price : pool_.price_of(*slot, progress.demand);
+            co_return JobResult{
+                std::move(output->output), uri, progress.attempts, price, output->units, output->cost
+            };
         }
         ports_.log.warn(
             "gateway.attempt_failed", {{"manifest", request.manifest_id},
@@ -343,10 +419,10 @@ void Role::take_early(
     }
 }
 
-Task<Result<api::JobOutput>> Role::attempt(
-    const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Deadline deadline
+Task<Result<Attempted>> Role::attempt(
+    const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Progress& progress,
+    Deadline deadline
 ) {
-    const std::string uri = pool_.uri(slot);
     auto token = co_await token_for(request, slot, deadline);
     if (!token) {
         co_return fail(std::move(token.error()));
@@ -357,6 +433,18 @@ Task<Result<api::JobOutput>> Role::attempt(
     job.needs = request.needs;
     job.work = request.work;
     job.token = std::move(*token);
+    JobPayment payment;
+    Purpose purpose = purpose_of(request, slot, job.token);
+    if (payments_) {
+        auto bought = co_await pay_for(request, slot, purpose, deadline);
+        if (!bought) {
+            progress.unpaid = bought.error().code == Errc::kForbidden;
+            co_return fail(std::move(bought.error()));
+        }
+        payment = std::move(*bought);
+        job.sender = payments_->address();
+        job.payment = payment.payment();
+    }
     if (request.early) {
         job.early = [this, &request, &early](std::size_t index, const api::Artifact& artifact) {
             take_early(request, early, index, artifact);
@@ -364,19 +452,115 @@ Task<Result<api::JobOutput>> Role::attempt(
     }
     job.progress = request.progress;
     sessions_.touch(request.manifest_id, ports_.clock.now());
+    co_return co_await run_paid(
+        request, slot, std::move(job), std::move(payment), std::move(purpose), deadline
+    );
+}
+
+Task<Result<Attempted>> Role::run_paid(
+    const JobRequest& request, market::Slot slot, api::Job job, JobPayment payment, Purpose purpose,
+    Deadline deadline
+) {
     const auto* info = pool_.info(slot);
-    const auto orchestrator =
-        ports_.orchestrators.at(info != nullptr && !info->service_uri.empty() ? info->service_uri : uri);
+    const auto orchestrator = ports_.orchestrators.at(
+        info != nullptr && !info->service_uri.empty() ? info->service_uri : pool_.uri(slot)
+    );
+    payment.sent();
     auto output = co_await with_deadline<api::JobOutput>(
         ports_.clock, deadline, orchestrator->run(std::move(job), deadline)
     );
-    if (output) {
-        if (auto form = check_result(request.work, output->output); !form) {
-            ++stats_.results_rejected;
-            co_return fail(std::move(form.error()));
+    if (!output) {
+        if (is_answer(output.error())) {
+            payment.refused();
+        }
+        if (payments_ && output.error().code == Errc::kForbidden) {
+            payments_->disown(purpose);
+        }
+        co_return fail(std::move(output.error()));
+    }
+    Attempted out{std::move(output->output), payment.price(), 0, {}};
+    out.units = units_of(request, out.output);
+    if (payments_) {
+        // What was done is paid for, whether we like it or not.
+        out.cost = Wei(payment.answered(out.units).ceil_wei());
+        if (output->info && output->info->ticket_params) {
+            payments_->learn(purpose.terms_key, *output->info);
         }
     }
-    co_return output;
+    if (auto form = check_result(request.work, out.output); !form) {
+        ++stats_.results_rejected;
+        co_return fail(std::move(form.error()));
+    }
+    co_return out;
+}
+
+Purpose Role::purpose_of(const JobRequest& request, market::Slot slot, const api::AuthToken& token) const {
+    const auto* ai = std::get_if<api::AiWork>(&request.work.kind);
+    Purpose out{
+        terms_key(request, slot),
+        ai != nullptr ? request.manifest_id : token.session_id,
+        pay::PriceCeilings::lower(request.price_max, settings_.pool.price_max),
+        {}
+    };
+    if (ai != nullptr) {
+        if (const auto capability = job::capability_of_pipeline(ai->pipeline)) {
+            out.models.push_back({static_cast<std::uint32_t>(*capability), ai->model_id});
+        }
+    }
+    return out;
+}
+
+Task<Result<JobPayment>> Role::pay_for(
+    const JobRequest& request, market::Slot slot, const Purpose& purpose, Deadline deadline
+) {
+    const std::string uri = pool_.uri(slot);
+    const auto fee_of = [&request](const Price& price) { return expected_fee(request, price); };
+    bool asked = false;
+    if (!payments_->has_terms(purpose.terms_key)) {
+        FG_CO_CHECK(co_await ask_terms(purpose.terms_key, uri, request.needs, deadline));
+        asked = true;
+    } else if (tasks_ != nullptr && payments_->wants_fresh_terms(purpose.terms_key)) {
+        tasks_->spawn(refresh_terms(purpose.terms_key, uri, request.needs));
+    }
+    auto bought = co_await payments_->buy(purpose, fee_of, deadline);
+    if (!bought && bought.error().code == Errc::kUnavailable && !asked) {
+        // Too few tickets were left, or they had just expired.
+        FG_CO_CHECK(co_await ask_terms(purpose.terms_key, uri, request.needs, deadline));
+        bought = co_await payments_->buy(purpose, fee_of, deadline);
+    }
+    co_return bought;
+}
+
+// Many jobs at once ask once.
+Task<Result<void>> Role::ask_terms(
+    std::string terms_key, std::string uri, job::Capabilities needs, Deadline deadline
+) {
+    const Deadline soon = deadline.at_most(ports_.clock, settings_.discovery.info_time_max);
+    if (asking_.contains(terms_key)) {
+        (void)co_await terms_changed_.wait_until(ports_.clock, soon.at);
+        co_return Result<void>{};
+    }
+    asking_.insert(terms_key);
+    const AtExit asked([&] {
+        asking_.erase(terms_key);
+        terms_changed_.notify_all();
+    });
+    api::InfoRequest ask{std::move(needs), true, payments_->address()};
+    const auto orchestrator = ports_.orchestrators.at(uri);
+    auto info = co_await with_deadline<api::OrchestratorInfo>(
+        ports_.clock, soon, orchestrator->get_info(std::move(ask), soon)
+    );
+    if (!info) {
+        co_return fail(std::move(info.error()).with_context("ask for the price"));
+    }
+    payments_->learn(terms_key, *info);
+    co_return Result<void>{};
+}
+
+// A failure costs nothing: the next job asks itself.
+Task<void> Role::refresh_terms(std::string terms_key, std::string uri, job::Capabilities needs) {
+    const Deadline deadline = Deadline::after(ports_.clock, settings_.discovery.info_time_max);
+    (void)co_await ask_terms(std::move(terms_key), std::move(uri), std::move(needs), deadline);
 }
 
 Task<Result<api::AuthToken>> Role::token_for(
@@ -398,6 +582,9 @@ Task<Result<api::AuthToken>> Role::token_for(
     if (stream) {
         ask.needs = request.needs;
     }
+    if (payments_) {
+        ask.sender = payments_->address();
+    }
     const auto orchestrator = ports_.orchestrators.at(uri);
     auto info = co_await with_deadline<api::OrchestratorInfo>(
         ports_.clock, soon, orchestrator->get_info(std::move(ask), soon)
@@ -412,6 +599,9 @@ Task<Result<api::AuthToken>> Role::token_for(
             co_return std::move(*token);
         }
         sessions_.put(request.manifest_id, {slot, uri, info->auth_token}, ports_.clock.now());
+        if (payments_) {
+            payments_->learn(terms_key(request, slot), *info);
+        }
     } else {
         pool_.on_info(slot, *info, ports_.clock.now());
     }
@@ -451,6 +641,13 @@ void Role::renew_token(const std::string& manifest_id, market::Slot slot, TimePo
 bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress) {
     const TimePoint now = ports_.clock.now();
     bool go_on = true;
+    if (std::exchange(progress.unpaid, false)) {
+        // Nobody is to blame; another one may be cheaper.
+        pool_.on_abandoned(slot);
+        progress.demand.exclude.push_back(slot);
+        progress.last = make_error(Errc::kUnavailable, std::move(error.message), std::move(error.field));
+        return go_on;
+    }
     switch (error.code) {
         case Errc::kCapacity:
             pool_.on_busy(slot, now);
@@ -503,6 +700,9 @@ Stats Role::stats() const {
     Stats out = stats_;
     out.streams = sessions_.size();
     out.pool = pool_.stats(ports_.clock.now());
+    if (payments_) {
+        out.payments = payments_->stats();
+    }
     return out;
 }
 
@@ -522,6 +722,9 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.gauge("framegrid_gateway_jobs_in_flight", static_cast<double>(stats.in_flight));
     out.gauge("framegrid_gateway_streams", static_cast<double>(stats.streams));
     market::dump(out, stats.pool);
+    if (stats.payments) {
+        dump(out, *stats.payments);
+    }
 }
 
 }  // namespace framegrid::gateway

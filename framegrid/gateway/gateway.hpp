@@ -11,6 +11,8 @@
 
 #include <framegrid/api/orchestrator.hpp>
 #include <framegrid/base/log.hpp>
+#include <framegrid/base/wei.hpp>
+#include <framegrid/gateway/payments.hpp>
 #include <framegrid/job/capabilities.hpp>
 #include <framegrid/market/pool.hpp>
 #include <framegrid/runtime/clock.hpp>
@@ -49,6 +51,7 @@ struct Settings {
     Duration wait_max = std::chrono::seconds(10);           // for an orchestrator to become available
     Duration transcode_time_min = std::chrono::seconds(8);  // per attempt: max(this, 4 x duration)
     Duration ai_time_max = std::chrono::minutes(10);        // per attempt
+    PaymentSettings payments{};
 };
 
 struct Ports {
@@ -58,6 +61,7 @@ struct Ports {
     Logger log;
     api::OrchestratorDirectory& orchestrators;
     OrchestratorSource& source;
+    std::optional<PaymentPorts> payments{};  // absent: off-chain, nothing is paid
 };
 
 struct JobRequest {
@@ -65,6 +69,7 @@ struct JobRequest {
     std::int64_t seq = 0;
     job::Capabilities needs;
     std::optional<Price> price_max;
+    Pixels units{};  // what AI work is paid by
     api::Work work;
     // Told of renditions as they are done, each at most once; a failed attempt's are kept by the later ones.
     // Not called after run() has returned.
@@ -81,7 +86,9 @@ struct JobResult {
     api::WorkOutput output;
     std::string orchestrator;  // who did it
     int attempts = 1;
-    Price price{};  // per unit, as that one asks for it
+    Price price{};              // per unit, as that one asks for it
+    std::int64_t units = 0;     // that it was counted as
+    std::optional<Wei> cost{};  // what was paid for it, rounded up; absent: off-chain
 };
 
 // What the network says about a kind of job now.
@@ -100,6 +107,7 @@ struct Stats {
     std::size_t in_flight = 0;
     std::size_t streams = 0;
     market::PoolStats pool;
+    std::optional<PaymentStats> payments{};
 };
 void dump(MetricsWriter& out, const Stats& stats);
 
@@ -125,6 +133,8 @@ class Gateway {
     // What GET /v1/models lists.
     virtual std::vector<market::OfferedModel> models() const = 0;
     virtual Stats stats() const = 0;
+    // What is left at each orchestrator, exactly.
+    virtual std::vector<pay::BalanceEntry> books() const { return {}; }
 };
 
 std::unique_ptr<Gateway> make_gateway(Ports ports, Settings settings);

@@ -4,8 +4,10 @@
 #include <map>
 
 #include <framegrid/api/early_artifacts.hpp>
+#include <framegrid/base/at_exit.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/orchestrator/memory_store.hpp>
+#include <framegrid/orchestrator/work_units.hpp>
 #include <framegrid/orchestrator/worker_table.hpp>
 #include <framegrid/runtime/channel.hpp>
 
@@ -99,8 +101,20 @@ class Role final : public Orchestrator {
           // Not from 0: a worker that missed our restart must not answer a new task with an old one's result.
           next_task_(static_cast<std::int64_t>(ports_.random.next() >> 16)) {
         workers_changed();
+        if (auto& paid = ports_.payments) {
+            FG_ASSERT(ports_.key != nullptr);
+            cashier_.emplace(
+                CashierPorts{
+                    ports_.clock, ports_.random, ports_.log, paid->pool, paid->ledger, paid->chain,
+                    paid->winners, ports_.key->address()
+                },
+                settings_.cashier, std::move(paid->prices)
+            );
+        }
     }
     ~Role() override { stop(); }
+
+    Task<Result<bool>> serve() override;
 
     Task<Result<api::OrchestratorInfo>> get_info(api::InfoRequest request, Deadline deadline) override;
     Task<Result<api::JobOutput>> run(api::Job job, Deadline deadline) override;
@@ -113,6 +127,11 @@ class Role final : public Orchestrator {
     Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override;
     Task<Result<void>> submit_progress(api::ProgressReport report, Deadline deadline) override;
     Result<void> admit(const api::Job& head) override;
+    Task<Result<void>> take_payment(api::Job& head, Deadline deadline) override;
+    Task<Result<api::OrchestratorInfo>> prepay(api::Job head, Deadline deadline) override;
+    Task<Result<api::OrchestratorInfo>> payment_info(
+        crypto::Address sender, std::string manifest_id, Deadline deadline
+    ) override;
     bool is_worker_secret(std::string_view secret) const override { return secret_matches(secret); }
     Bytes sign_ping(BytesView value) override;
     Bytes sign_result(const std::vector<crypto::Hash32>& rendition_hashes) override;
@@ -120,6 +139,9 @@ class Role final : public Orchestrator {
     std::optional<Blob> stored(std::string_view path) override { return store_.get(path); }
     void stop() override;
     Stats stats() const override;
+    std::vector<pay::BalanceEntry> books() const override {
+        return cashier_ ? cashier_->books() : std::vector<pay::BalanceEntry>();
+    }
 
   private:
     friend class Registered;
@@ -131,7 +153,11 @@ class Role final : public Orchestrator {
         return crypto::equal_constant_time(as_bytes(given), as_bytes(settings_.secret));
     }
     Result<void> check_secret(TaskId task, std::string_view given);
-    api::OrchestratorInfo info(bool full) const;
+    api::OrchestratorInfo info(bool full, const crypto::Address& sender);
+    // Puts the price of an order and what to pay it with in.
+    Task<Result<void>> price(api::OrchestratorInfo& into, pay::Order order, Deadline deadline);
+    Task<Result<void>> take(pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline);
+    Task<Result<api::WorkOutput>> work(const api::Job& job, Deadline deadline);
     void workers_changed();
     void drop_session(const std::string& session_id);
     void worker_gone(WorkerId id);
@@ -157,6 +183,7 @@ class Role final : public Orchestrator {
     std::size_t waiting_ = 0;
     bool stopping_ = false;
     Stats stats_;
+    std::optional<Cashier> cashier_;                         // absent: nothing is paid
     std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // streams may outlive the role
 };
 
@@ -188,23 +215,22 @@ class Registered final : public api::TaskStream {
     std::shared_ptr<Role::Registration> registration_;
 };
 
-// Runs a piece of code when a scope ends, however it ends: cancellation unwinds coroutines.
-template <class F>
-class AtExit {
-  public:
-    explicit AtExit(F fn) : fn_(std::move(fn)) {}
-    ~AtExit() { fn_(); }
-    AtExit(const AtExit&) = delete;
-    AtExit& operator=(const AtExit&) = delete;
+Task<Result<bool>> Role::serve() {
+    if (cashier_) {
+        co_return co_await cashier_->serve();
+    }
+    for (;;) {
+        co_await sleep_for(ports_.clock, std::chrono::hours(24));
+    }
+}
 
-  private:
-    F fn_;
-};
-
-api::OrchestratorInfo Role::info(bool full) const {
+api::OrchestratorInfo Role::info(bool full, const crypto::Address& sender) {
+    const auto price_of = [&](const std::vector<pay::ModelKey>& models) {
+        return cashier_ ? cashier_->price(sender, models) : settings_.price;
+    };
     api::OrchestratorInfo out;
     out.service_uri = settings_.service_uri;
-    out.price = settings_.price;
+    out.price = price_of({});
     if (ports_.key != nullptr) {
         const auto address = ports_.key->address();
         out.address.assign(address.begin(), address.end());
@@ -214,7 +240,7 @@ api::OrchestratorInfo Role::info(bool full) const {
         out.hardware = workers_.hardware();
         for (const auto& [capability, models] : out.capabilities->constraints) {
             for (const auto& [model_id, constraint] : models) {
-                out.model_prices.push_back({settings_.price, capability, model_id});
+                out.model_prices.push_back({price_of({{capability, model_id}}), capability, model_id});
             }
         }
     }
@@ -227,14 +253,42 @@ void Role::workers_changed() {
     room_changed_.notify_all();
 }
 
-Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Deadline) {
+Task<Result<void>> Role::price(api::OrchestratorInfo& into, pay::Order order, Deadline deadline) {
+    if (!cashier_) {
+        co_return Result<void>{};
+    }
+    auto quote = co_await cashier_->quote(std::move(order), deadline);
+    if (!quote) {
+        co_return fail(std::move(quote.error()));
+    }
+    into.price = quote->price;
+    if (quote->params) {
+        into.ticket_params = std::make_shared<const pay::TicketParams>(std::move(*quote->params));
+    }
+    co_return Result<void>{};
+}
+
+Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Deadline deadline) {
     expire_sessions();
     // A poll must not fail because the node is busy: gateways would take it for dead.
     if (request.needs && !request.ignore_capacity && sessions_.full(ports_.clock.now())) {
         co_return fail(Errc::kCapacity, kTextCapped);
     }
-    auto out = info(!request.needs);
+    auto out = info(!request.needs, request.sender);
     out.auth_token = sessions_.issue(ports_.clock.unix_ms());
+    pay::Order order{{request.sender, out.auth_token.session_id}, {}};
+    if (request.needs) {
+        order.models = models_of(*request.needs);
+    }
+    if (order.models.size() == 1) {
+        const auto& model = order.models.front();
+        order.key.id = pay::model_balance_id(model.capability, model.model_id);
+    }
+    // A poll is answered whoever asks; who wants to buy learns why it cannot.
+    const auto priced = co_await price(out, std::move(order), deadline);
+    if (!priced && request.needs) {
+        co_return fail(priced.error());
+    }
     co_return out;
 }
 
@@ -262,14 +316,100 @@ Result<void> Role::admit(const api::Job& head) {
     return result;
 }
 
+Task<Result<void>> Role::take(
+    pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline
+) {
+    auto taken = co_await cashier_->take(order, std::move(payment), deadline);
+    if (taken) {
+        taken = cashier_->check_paid(order);
+    }
+    if (!taken) {
+        ++stats_.jobs_refused;
+        ports_.log.info(
+            "orchestrator.payment_refused", {{"sender", crypto::checksum_address(order.key.peer)},
+                                             {"for", order.key.id},
+                                             {"error", taken.error().message}}
+        );
+    }
+    co_return taken;
+}
+
+Task<Result<void>> Role::take_payment(api::Job& head, Deadline deadline) {
+    const auto payment = std::exchange(head.payment, nullptr);
+    if (!cashier_) {
+        co_return Result<void>{};
+    }
+    co_return co_await take(order_of(head.sender, head.work, head.token.session_id), payment, deadline);
+}
+
+Task<Result<api::OrchestratorInfo>> Role::prepay(api::Job head, Deadline deadline) {
+    if (!cashier_) {
+        co_return fail(Errc::kUnsupported, "nothing is paid here");
+    }
+    const pay::Order order{{head.sender, head.manifest_id}, models_of(head.needs)};
+    FG_CO_CHECK(co_await take(order, head.payment, deadline));
+    auto out = info(false, head.sender);
+    out.auth_token = head.token;
+    FG_CO_CHECK(co_await price(out, order, deadline));
+    co_return out;
+}
+
+Task<Result<api::OrchestratorInfo>> Role::payment_info(
+    crypto::Address sender, std::string manifest_id, Deadline deadline
+) {
+    pay::Order order{{sender, std::move(manifest_id)}, {}};
+    if (!cashier_ || !cashier_->is_price_fixed(order.key)) {
+        co_return fail(Errc::kNotFound, "no price is fixed for this manifest id", "manifest_id");
+    }
+    auto out = info(false, sender);
+    out.auth_token = sessions_.issue(ports_.clock.unix_ms());
+    FG_CO_CHECK(co_await price(out, std::move(order), deadline));
+    co_return out;
+}
+
 Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
     FG_CO_CHECK(admit(job));
-    api::JobOutput out;
-    if (const auto* ai = std::get_if<api::AiWork>(&job.work.kind); ai != nullptr && ai->pipeline == kEcho) {
-        out.output.artifacts.push_back({"echo", job.work.input_content_type, job.work.input, {}, {}});
-        ++stats_.jobs_done;
-        co_return out;
+    PaidWork paid;
+    std::int64_t units = 0;
+    if (cashier_) {
+        if (job.payment) {
+            FG_CO_CHECK(co_await take_payment(job, deadline));
+        }
+        FG_CO_TRY(estimate, estimated_units(job.work));
+        units = estimate;
+        FG_CO_TRY(begun, cashier_->begin(order_of(job.sender, job.work, job.token.session_id), units));
+        paid = std::move(begun);
     }
+    const auto* ai = std::get_if<api::AiWork>(&job.work.kind);
+    const bool echo = ai != nullptr && ai->pipeline == kEcho;
+    Result<api::WorkOutput> result = api::WorkOutput{};
+    if (echo) {
+        result->artifacts.push_back({"echo", job.work.input_content_type, job.work.input, {}, {}});
+    } else {
+        job.work.session_id = job.token.session_id;
+        result = co_await work(job, work_deadline(job.work, deadline));
+    }
+    if (!result) {
+        co_return fail(std::move(result.error()));
+    }
+    ++stats_.jobs_done;
+    if (cashier_) {
+        cashier_->finish(std::move(paid), done_units(job.work, *result, units));
+    }
+    api::JobOutput out;
+    out.output = std::move(*result);
+    if (!echo) {
+        out.info = info(false, job.sender);
+        out.info->auth_token = job.token;
+        if (ai == nullptr) {
+            // Without it the gateway asks for what it needs.
+            (void)co_await price(*out.info, order_of(job.sender, job.work, job.token.session_id), deadline);
+        }
+    }
+    co_return out;
+}
+
+Task<Result<api::WorkOutput>> Role::work(const api::Job& job, Deadline deadline) {
     const bool transcode = std::holds_alternative<api::TranscodeWork>(job.work.kind);
     Sessions::Visit visit;
     if (transcode) {
@@ -288,8 +428,7 @@ Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
             sessions_.leave(job.token.session_id, visit, ports_.clock.now());
         }
     });
-    job.work.session_id = job.token.session_id;
-    auto result = co_await dispatch(job, work_deadline(job.work, deadline));
+    auto result = co_await dispatch(job, deadline);
     if (!result) {
         ++stats_.jobs_failed;
         ports_.log.warn(
@@ -298,13 +437,8 @@ Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
                                         {"code", to_string(result.error().code)},
                                         {"error", result.error().message}}
         );
-        co_return fail(std::move(result.error()));
     }
-    ++stats_.jobs_done;
-    out.output = std::move(*result);
-    out.info = info(false);
-    out.info->auth_token = job.token;
-    co_return out;
+    co_return result;
 }
 
 Deadline Role::work_deadline(const api::Work& work, Deadline deadline) const {
@@ -591,6 +725,9 @@ Stats Role::stats() const {
     out.waiting = waiting_;
     out.sessions = sessions_.size();
     out.store_bytes = store_.bytes();
+    if (cashier_) {
+        out.cashier = cashier_->stats();
+    }
     return out;
 }
 
@@ -615,6 +752,9 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.gauge("framegrid_orchestrator_jobs_waiting", static_cast<double>(stats.waiting));
     out.gauge("framegrid_orchestrator_sessions", static_cast<double>(stats.sessions));
     out.gauge("framegrid_orchestrator_store_bytes", static_cast<double>(stats.store_bytes));
+    if (stats.cashier) {
+        dump(out, *stats.cashier);
+    }
 }
 
 }  // namespace framegrid::orchestrator

@@ -8,6 +8,7 @@
 #include <framegrid/api/orchestrator_service.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/crypto/keys.hpp>
+#include <framegrid/orchestrator/cashier.hpp>
 #include <framegrid/orchestrator/sessions.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/metrics.hpp>
@@ -30,7 +31,8 @@ inline constexpr const char* kTextNoCapacity = "insufficient capacity";
 struct Settings {
     std::string service_uri;  // as gateways and workers reach this node
     std::string secret;       // shared with workers; never empty
-    Price price{0, 1};
+    Price price{0, 1};        // off-chain: only said
+    CashierSettings cashier{};
     std::string version = "0.9.1";  // protocol version that is spoken
     SessionSettings sessions;
     std::size_t workers_max = 1'000;
@@ -41,12 +43,22 @@ struct Settings {
     Duration ai_time_max = std::chrono::minutes(15);
 };
 
+// What a node needs that is paid. References outlive the role.
+struct PaymentPorts {
+    WorkPool& pool;
+    pay::Ledger& ledger;
+    pay::Chain& chain;
+    pay::WinningTickets& winners;
+    pay::PriceTable prices;
+};
+
 struct Ports {
     Executor executor;
     Clock& clock;
     Random& random;
     Logger log;
     const crypto::PrivateKey* key = nullptr;  // signs results; null off-chain
+    std::optional<PaymentPorts> payments{};   // to the key's address; absent: nothing is paid
 };
 
 struct Stats {
@@ -63,15 +75,20 @@ struct Stats {
     std::size_t waiting = 0;
     std::size_t sessions = 0;
     std::size_t store_bytes = 0;
+    std::optional<CashierStats> cashier{};
 };
 void dump(MetricsWriter& out, const Stats& stats);
 
 // Runs on one executor; every method is called there.
 class Orchestrator : public api::OrchestratorService {
   public:
+    // Looks after what was paid until cancelled.
+    virtual Task<Result<bool>> serve() = 0;
     // Ends registrations (their streams end) and fails waiting jobs with kCapacity; running ones finish.
     virtual void stop() = 0;
     virtual Stats stats() const = 0;
+    // What each sender has left, exactly.
+    virtual std::vector<pay::BalanceEntry> books() const = 0;
 };
 
 std::unique_ptr<Orchestrator> make_orchestrator(Ports ports, Settings settings);

@@ -31,7 +31,7 @@ class Chain {
 // What came of a redemption.
 struct Redemption {
     Wei paid = 0;              // book this, never the face value: a part is final
-    bool used_before = false;  // the ticket had been paid already; nothing was paid now
+    bool used_before = false;  // it was paid earlier, and that is `paid`; nothing was paid now
     std::string reference;     // the transaction's hash or the row's id
 };
 

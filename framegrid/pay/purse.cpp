@@ -24,7 +24,12 @@ Result<Purchase> Purse::plan(
                                   " are sent at once: use another orchestrator, or a smaller job"
         );
     }
-    return Purchase{key, balances_.take_all(key, now), ev, static_cast<std::uint32_t>(count)};
+    Purchase out{key, {}, ev, static_cast<std::uint32_t>(count)};
+    out.reserved = std::max(fee - out.total(), Money());
+    if (out.reserved.sign() > 0) {
+        balances_.debit(key, out.reserved, now);
+    }
+    return out;
 }
 
 void Purse::settle(const Purchase& purchase, const Money& fee, Outcome outcome, TimePoint now) {

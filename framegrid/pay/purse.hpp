@@ -12,7 +12,7 @@ namespace framegrid::pay {
 // Credit taken out and tickets to buy for one job. Ends with one settle().
 struct Purchase {
     BalanceKey key;
-    Money reserved;  // credit that was there; negative: a debt that the tickets pay as well
+    Money reserved;  // of the credit that was there, what the tickets leave to pay
     Money ticket_ev;
     std::uint32_t tickets = 0;
     Money total() const { return reserved + ticket_ev * tickets; }
@@ -32,7 +32,9 @@ class Purse {
   public:
     explicit Purse(BalanceSettings settings = {}) : balances_(settings) {}
 
-    // Takes all credit of the key out. Tickets that are worth nothing: none are bought. kForbidden: more than
+    // Takes credit out for what the tickets leave to pay, and no more: jobs at the same time share the rest.
+    // Tickets that are under way are nobody else's credit, because they may come after the others. A debt is
+    // paid with tickets as well. Tickets that are worth nothing: none are bought. kForbidden: more than
     // tickets_max would be needed; nothing is taken then.
     Result<Purchase> plan(
         const BalanceKey& key, const TicketParams& params, const Money& fee, std::uint32_t tickets_max,
@@ -42,6 +44,7 @@ class Purse {
     void settle(const Purchase& purchase, const Money& fee, Outcome outcome, TimePoint now);
 
     Balances& balances() { return balances_; }
+    const Balances& balances() const { return balances_; }
     void sweep(TimePoint now) { balances_.sweep(now); }
 
   private:

@@ -79,8 +79,11 @@ class Till {
 
     // Once a minute or so: forgets idle balances and the nonces of old params.
     void sweep(const ChainState& chain, TimePoint now);
+    // What redeeming a ticket costs now.
+    Wei redemption_cost(const ChainState& chain) const { return recipient_.redemption_cost(chain); }
     PriceTable& prices() { return prices_; }
     Balances& balances() { return balances_; }
+    const Balances& balances() const { return balances_; }
     TillStats stats() const;
 
   private:

@@ -5,7 +5,7 @@
 #include <string>
 
 #include <framegrid/api/job_store.hpp>
-#include <framegrid/store_sqlite/connection.hpp>
+#include <framegrid/store_sqlite/job_store_file.hpp>
 
 namespace framegrid::store_sqlite {
 

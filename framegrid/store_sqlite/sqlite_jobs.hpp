@@ -2,7 +2,7 @@
 #pragma once
 
 #include <framegrid/api/job_store.hpp>
-#include <framegrid/store_sqlite/database.hpp>
+#include <framegrid/store_sqlite/job_store_file.hpp>
 
 namespace framegrid::store_sqlite {
 

@@ -25,7 +25,7 @@ class SqliteBench final : public api::KeyStoreBench {
         jobs_.reset();
         keys_.reset();
         database_.reset();
-        auto opened = Database::open({.file = directory_->path() / "jobs.sqlite"});
+        auto opened = open_file(directory_->path() / "jobs.sqlite");
         ASSERT_TRUE(opened) << opened.error().message;
         database_ = std::move(*opened);
         jobs_.emplace(*database_, clock_);
@@ -69,7 +69,7 @@ TEST(SqliteResults, TheNewestOfAKeyUntilItExpires) {
 
 TEST(SqliteKeys, AnotherProcessSeesChanges) {
     SqliteBench bench;
-    auto other = Database::open({.file = bench.file()});
+    auto other = open_file(bench.file());
     ASSERT_TRUE(other);
     SqliteKeys there(**other);
     account::KeyRecord key;
@@ -135,11 +135,11 @@ TEST(SqliteDatabase, AFileThatIsNoneIsRefused) {
     ASSERT_TRUE(directory);
     const auto file = directory->path() / "jobs.sqlite";
     std::ofstream(file) << std::string(5'000, 'x');
-    const auto opened = Database::open({.file = file});
+    const auto opened = open_file(file);
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code, Errc::kIo);
     EXPECT_NE(opened.error().message.find("damaged"), std::string::npos) << opened.error().message;
-    const auto nowhere = Database::open({.file = directory->path() / "none" / "jobs.sqlite"});
+    const auto nowhere = open_file(directory->path() / "none" / "jobs.sqlite");
     ASSERT_FALSE(nowhere);
     EXPECT_NE(nowhere.error().message.find("cannot be opened"), std::string::npos) << nowhere.error().message;
 }

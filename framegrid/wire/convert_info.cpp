@@ -1,6 +1,7 @@
 #include <framegrid/wire/convert.hpp>
 
 #include <framegrid/wire/convert_checks.hpp>
+#include <framegrid/wire/payment_header.hpp>
 
 namespace framegrid::wire {
 
@@ -94,6 +95,9 @@ net::OrchestratorInfo to_proto(const api::OrchestratorInfo& info) {
     if (info.price) {
         *message.mutable_price_info() = price_to_proto(*info.price);
     }
+    if (info.ticket_params) {
+        *message.mutable_ticket_params() = to_proto(*info.ticket_params);
+    }
     message.set_address(info.address.data(), info.address.size());
     if (info.capabilities) {
         *message.mutable_capabilities() = to_proto(*info.capabilities);
@@ -120,6 +124,10 @@ Result<api::OrchestratorInfo> from_proto(const net::OrchestratorInfo& message) {
     if (message.has_price_info()) {
         FG_TRY(price, price_from_proto(message.price_info(), "price_info"));
         info.price = price;
+    }
+    if (message.has_ticket_params()) {
+        FG_TRY(params, from_proto(message.ticket_params()));
+        info.ticket_params = std::make_shared<const pay::TicketParams>(std::move(params));
     }
     if (!message.address().empty() && message.address().size() != 20) {
         return refuse_field("address", "does not have 20 bytes");

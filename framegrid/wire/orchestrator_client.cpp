@@ -9,6 +9,7 @@
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/grpc.hpp>
+#include <framegrid/wire/payment_header.hpp>
 #include <framegrid/wire/peer_url.hpp>
 #include <framegrid/wire/protocol_error.hpp>
 #include <framegrid/wire/segment_header.hpp>
@@ -168,7 +169,8 @@ http::Request WireOrchestrator::job_request(
     request.headers = {
         {"content-type", std::move(content_type)},
         {std::string(kSegmentHeader), encode_segment_header(job, hash, ports_.key)},
-        {std::string(kPaymentHeader), encode_payment_header(ports_.key)},
+        {std::string(kPaymentHeader),
+         job.payment ? encode_payment(*job.payment) : encode_payment_header(ports_.key)},
     };
     return request;
 }

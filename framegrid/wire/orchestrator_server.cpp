@@ -26,7 +26,8 @@ GrpcStatus method_status(const Error& error) {
     }
 }
 
-Result<void> verify_caller(const net::OrchestratorRequest& message) {
+// All zero: nobody that is known.
+Result<crypto::Address> verify_caller(const net::OrchestratorRequest& message) {
     crypto::Address address{};
     const auto bytes = as_bytes(message.address());
     if (bytes.size() == address.size()) {
@@ -35,7 +36,7 @@ Result<void> verify_caller(const net::OrchestratorRequest& message) {
     const bool anonymous = address == crypto::Address{} && (bytes.empty() || bytes.size() == address.size());
     if (anonymous ||
         crypto::verify_message(address, crypto::info_request_message(address), as_bytes(message.sig()))) {
-        return {};
+        return address;
     }
     return fail(Errc::kForbidden, "Invalid orchestrator request: sig verification failed", "sig");
 }
@@ -109,7 +110,9 @@ Task<void> OrchestratorServer::Impl::serve(http::Exchange& exchange) {
     const bool early = path == kEarlyPath;
     const bool progress = path == kProgressPath;
     const std::string pipeline = pipeline_route(path);
-    if (path != "/segment" && path != "/echo" && !results && !early && !progress && pipeline.empty()) {
+    const bool payment = path == "/payment" || path == "/refresh-payment";
+    if (path != "/segment" && path != "/echo" && !payment && !results && !early && !progress &&
+        pipeline.empty()) {
         co_await refuse(exchange, {404, "404 page not found", Errc::kNotFound});
     } else if (exchange.head.method != "POST") {
         co_await refuse(exchange, {405, "Method Not Allowed", Errc::kInvalidArgument});
@@ -117,6 +120,10 @@ Task<void> OrchestratorServer::Impl::serve(http::Exchange& exchange) {
         co_await serve_segment(exchange);
     } else if (path == "/echo") {
         co_await serve_echo(exchange);
+    } else if (path == "/payment") {
+        co_await serve_payment(exchange);
+    } else if (path == "/refresh-payment") {
+        co_await serve_refresh_payment(exchange);
     } else if (early) {
         co_await answer_upload(exchange, take_early(exchange));
     } else if (progress) {
@@ -186,8 +193,9 @@ std::string OrchestratorServer::Impl::stored_url(
 
 Task<Result<std::string>> OrchestratorServer::Impl::get_orchestrator(std::string request, Deadline deadline) {
     FG_CO_TRY(message, parse_message<net::OrchestratorRequest>(request));
-    FG_CO_CHECK(verify_caller(message));
+    FG_CO_TRY(caller, verify_caller(message));
     api::InfoRequest wanted;
+    wanted.sender = caller;
     wanted.ignore_capacity = message.ignorecapacitycheck();
     if (message.has_capabilities()) {
         FG_CO_TRY(needs, from_proto(message.capabilities()));

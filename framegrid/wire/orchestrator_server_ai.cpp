@@ -37,6 +37,9 @@ Task<void> OrchestratorServer::Impl::serve_ai(http::Exchange& exchange, std::str
         co_await refuse(exchange, job_refusal(admitted.error()));
         co_return;
     }
+    if (!co_await take_payment(exchange, job)) {
+        co_return;
+    }
     // Gateways that do not name the protocol predate result URLs.
     const bool inline_images = exchange.head.headers.get("authorization") != kAiAuthorization;
     co_await run_ai(exchange, std::move(job), inline_images);

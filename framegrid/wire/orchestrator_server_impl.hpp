@@ -51,6 +51,10 @@ class OrchestratorServer::Impl {
     Task<void> serve_discovery(http::Exchange& exchange);
     Task<void> serve_app(http::Exchange& exchange, std::string runner);
     Task<void> serve_echo(http::Exchange& exchange);
+    Task<void> serve_payment(http::Exchange& exchange);
+    Task<void> serve_refresh_payment(http::Exchange& exchange);
+    // Before the body is read. False: it was refused and answered.
+    Task<bool> take_payment(http::Exchange& exchange, api::Job& head);
     Checked<SegmentHeader> read_headers(const http::Exchange& exchange) const;
     Task<Checked<Blob>> read_media(http::Exchange& exchange, crypto::Hash32 hash);
     Task<Checked<Blob>> read_body(http::Exchange& exchange) const;

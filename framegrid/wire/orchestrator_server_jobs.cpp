@@ -7,6 +7,7 @@
 #include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/early_renditions.hpp>
 #include <framegrid/wire/orchestrator_server_impl.hpp>
+#include <framegrid/wire/payment_header.hpp>
 #include <framegrid/wire/protocol_error.hpp>
 
 namespace framegrid::wire {
@@ -71,19 +72,25 @@ std::vector<crypto::Hash32> hash_all(const std::vector<api::Artifact>& artifacts
 // The headers' part of the checks of section 3.3, in its order.
 Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchange& exchange) const {
     const auto& headers = exchange.head.headers;
-    const auto sender = decode_payment_header(headers.get(kPaymentHeader).value_or(""));
-    if (!sender) {
-        return refusal(402, sender.error().message, Errc::kForbidden);
+    auto payment = decode_payment(headers.get(kPaymentHeader).value_or(""));
+    if (!payment) {
+        return refusal(402, payment.error().message, Errc::kForbidden);
     }
+    const bool named = payment->sender != crypto::Address{};
+    const auto sender = named ? std::optional(payment->sender) : std::nullopt;
     auto header = decode_segment_header(headers.get(kSegmentHeader).value_or(""));
     if (!header) {
         return refusal(403, header.error().message, header.error().code);
     }
-    if (const auto verified = verify_segment(*header, *sender); !verified) {
+    if (const auto verified = verify_segment(*header, sender); !verified) {
         return refusal(403, verified.error().message, Errc::kForbidden);
     }
     if (!header->has_token) {
         return refusal(403, "missing auth token", Errc::kForbidden);
+    }
+    if (named) {
+        header->job.sender = payment->sender;
+        header->job.payment = std::make_shared<const pay::Payment>(std::move(*payment));
     }
     return *std::move(header);
 }
@@ -138,6 +145,9 @@ Task<void> OrchestratorServer::Impl::serve_segment(http::Exchange& exchange) {
     if (const auto admitted = ports_.service.admit(header->job); !admitted) {
         const Error& error = admitted.error();
         co_await refuse(exchange, {403, error.message, error.code});
+        co_return;
+    }
+    if (!co_await take_payment(exchange, header->job)) {
         co_return;
     }
     auto media = co_await read_media(exchange, header->hash);

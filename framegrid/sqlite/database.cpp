@@ -1,8 +1,8 @@
-#include <framegrid/store_sqlite/database.hpp>
+#include <framegrid/sqlite/database.hpp>
 
 #include <algorithm>
 
-namespace framegrid::store_sqlite {
+namespace framegrid::sqlite {
 
 namespace {
 
@@ -10,22 +10,23 @@ constexpr int kLogPagesMax = 2'000;  // 8 MB
 
 // Runs `fn` and says what the library threw.
 template <class F>
-std::optional<Error> attempt(F fn) {
+std::optional<Error> attempt(const Schema& schema, F fn) {
     try {
         fn();
         return std::nullopt;
     } catch (const SQLite::Exception& exception) {
-        return error_of(exception);
+        return error_of(exception, schema);
     }
 }
 
 }  // namespace
 
-void dump(MetricsWriter& out, const DatabaseStats& stats) {
-    out.counter("framegrid_store_commits_total", stats.commits);
-    out.counter("framegrid_store_changes_total", stats.changes);
-    out.counter("framegrid_store_failures_total", stats.failures);
-    out.gauge("framegrid_store_changes_waiting", static_cast<double>(stats.waiting));
+void dump(MetricsWriter& out, const DatabaseStats& stats, const std::string& name) {
+    const std::string prefix = "framegrid_" + name;
+    out.counter(prefix + "_commits_total", stats.commits);
+    out.counter(prefix + "_changes_total", stats.changes);
+    out.counter(prefix + "_failures_total", stats.failures);
+    out.gauge(prefix + "_changes_waiting", static_cast<double>(stats.waiting));
 }
 
 Lane::Lane(
@@ -109,7 +110,7 @@ void Lane::write_all(std::deque<Work>& batch) {
     // An error inside a transaction ends either one change (its savepoint goes back) or, when the disk is
     // full, the whole transaction: then whoever was in it is told, and the others begin again.
     while (!batch.empty()) {
-        if (const auto error = attempt([this] { connection_->execute("BEGIN IMMEDIATE"); })) {
+        if (const auto error = attempt(schema(), [this] { connection_->execute("BEGIN IMMEDIATE"); })) {
             connection_->settle();
             finish(batch, batch.size(), &*error);
             return;
@@ -117,7 +118,7 @@ void Lane::write_all(std::deque<Work>& batch) {
         std::size_t count = 0;
         std::optional<Error> broken;
         while (count < batch.size() && !broken) {
-            broken = attempt([&] {
+            broken = attempt(schema(), [&] {
                 connection_->execute("SAVEPOINT change");
                 const bool kept = batch[count].run(*connection_);
                 connection_->settle();
@@ -131,15 +132,17 @@ void Lane::write_all(std::deque<Work>& batch) {
                 connection_->execute("RELEASE change");
             });
             if (!connection_->in_transaction() && !broken) {
-                broken = make_error(Errc::kIo, "the job store could not be written: is its disk full?");
+                broken = make_error(
+                    Errc::kIo, std::string(schema().what) + " could not be written: is its disk full?"
+                );
             }
         }
         if (!broken) {
-            broken = attempt([this] { connection_->execute("COMMIT"); });
+            broken = attempt(schema(), [this] { connection_->execute("COMMIT"); });
         }
         connection_->settle();
         if (broken && connection_->in_transaction()) {
-            (void)attempt([this] { connection_->execute("ROLLBACK"); });
+            (void)attempt(schema(), [this] { connection_->execute("ROLLBACK"); });
             connection_->settle();
         }
         finish(batch, std::max<std::size_t>(count, 1), broken ? &*broken : nullptr);
@@ -168,13 +171,13 @@ void Database::tidy(int log_pages) {
     }
 }
 
-Result<std::unique_ptr<Database>> Database::open(DatabaseSettings settings) {
+Result<std::unique_ptr<Database>> Database::open(DatabaseSettings settings, const Schema& schema) {
     std::unique_ptr<Database> database;
-    const auto error = attempt([&] {
+    const auto error = attempt(schema, [&] {
         Connections connections;
-        connections.writer = std::make_unique<Connection>(settings.file, Connection::Mode::kWrite);
-        connections.reader = std::make_unique<Connection>(settings.file, Connection::Mode::kRead);
-        connections.tidier = std::make_unique<Connection>(settings.file, Connection::Mode::kWrite);
+        connections.writer = std::make_unique<Connection>(settings.file, Connection::Mode::kWrite, schema);
+        connections.reader = std::make_unique<Connection>(settings.file, Connection::Mode::kRead, schema);
+        connections.tidier = std::make_unique<Connection>(settings.file, Connection::Mode::kWrite, schema);
         database.reset(new Database(std::move(connections), settings));
     });
     if (error) {
@@ -183,4 +186,4 @@ Result<std::unique_ptr<Database>> Database::open(DatabaseSettings settings) {
     return database;
 }
 
-}  // namespace framegrid::store_sqlite
+}  // namespace framegrid::sqlite

@@ -10,13 +10,14 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include <framegrid/runtime/async.hpp>
 #include <framegrid/runtime/metrics.hpp>
-#include <framegrid/store_sqlite/connection.hpp>
+#include <framegrid/sqlite/connection.hpp>
 
-namespace framegrid::store_sqlite {
+namespace framegrid::sqlite {
 
 struct DatabaseSettings {
     std::filesystem::path file;
@@ -30,7 +31,8 @@ struct DatabaseStats {
     std::uint64_t failures = 0;
     std::size_t waiting = 0;
 };
-void dump(MetricsWriter& out, const DatabaseStats& stats);
+// framegrid_NAME_commits_total and so on.
+void dump(MetricsWriter& out, const DatabaseStats& stats, const std::string& name);
 
 // A thread with a connection of its own and a bounded queue of work for it.
 class Lane {
@@ -56,6 +58,7 @@ class Lane {
     // Takes over `work`, or returns false when the queue is full. From any thread.
     bool post(Work& work);
     DatabaseStats stats() const;
+    const Schema& schema() const { return connection_->schema(); }
 
   private:
     void serve();
@@ -78,7 +81,7 @@ class Lane {
 class Database {
   public:
     // Blocking: opens or makes the file. kIo tells what to do.
-    static Result<std::unique_ptr<Database>> open(DatabaseSettings settings);
+    static Result<std::unique_ptr<Database>> open(DatabaseSettings settings, const Schema& schema);
 
     // Runs `change`, a Result<T>(Connection&), on the writer's thread in a transaction with others that wait,
     // and resumes when that is on the disk. If it fails, nothing of it is kept, and the others are. Not
@@ -124,7 +127,7 @@ Task<std::invoke_result_t<F&, Connection&>> Database::on(Lane& lane, F fn) {
                 try {
                     result.emplace(fn(connection));
                 } catch (const SQLite::Exception& exception) {
-                    result.emplace(std::unexpected(error_of(exception)));
+                    result.emplace(std::unexpected(error_of(exception, connection.schema())));
                 }
                 return result->has_value();
             };
@@ -135,8 +138,10 @@ Task<std::invoke_result_t<F&, Connection&>> Database::on(Lane& lane, F fn) {
                 boost::asio::post(executor, std::move(handler));
             };
             if (!lane.post(work)) {
-                const Error full =
-                    make_error(Errc::kCapacity, "the job store has more to write than it can; try again");
+                const Error full = make_error(
+                    Errc::kCapacity,
+                    std::string(lane.schema().what) + " has more to do than it can; try again"
+                );
                 work.done(&full);
             }
         },
@@ -145,4 +150,4 @@ Task<std::invoke_result_t<F&, Connection&>> Database::on(Lane& lane, F fn) {
     co_return std::move(*result);
 }
 
-}  // namespace framegrid::store_sqlite
+}  // namespace framegrid::sqlite

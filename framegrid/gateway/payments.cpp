@@ -1,0 +1,238 @@
+#include <framegrid/gateway/payments.hpp>
+
+#include <algorithm>
+
+namespace framegrid::gateway {
+
+namespace {
+
+double wei_of(const pay::Money& money) {
+    return static_cast<double>(money.floor_wei());
+}
+
+}  // namespace
+
+JobPayment& JobPayment::operator=(JobPayment&& other) noexcept {
+    std::swap(payments_, other.payments_);
+    std::swap(purchase_, other.purchase_);
+    std::swap(payment_, other.payment_);
+    std::swap(price_, other.price_);
+    std::swap(sent_, other.sent_);
+    return *this;
+}
+
+JobPayment::~JobPayment() {
+    settle({}, sent_ ? pay::Outcome::kNoAnswer : pay::Outcome::kNotSent);
+}
+
+pay::Money JobPayment::answered(std::int64_t units) {
+    const pay::Money fee = pay::Money::of_units(std::max<std::int64_t>(units, 0), price_);
+    settle(fee, pay::Outcome::kAnswered);
+    return fee;
+}
+
+void JobPayment::refused() {
+    // Tickets are out of our hands; credit that nobody has used is not.
+    settle({}, purchase_.tickets == 0 ? pay::Outcome::kNotSent : pay::Outcome::kNoAnswer);
+}
+
+void JobPayment::settle(const pay::Money& fee, pay::Outcome outcome) {
+    auto* const owner = std::exchange(payments_, nullptr);
+    if (owner == nullptr) {
+        return;
+    }
+    owner->purse_.settle(purchase_, fee, outcome, owner->clock_.now());
+    owner->stats_.fees += fee;
+    if (outcome == pay::Outcome::kNoAnswer) {
+        owner->stats_.lost += purchase_.total();
+    }
+}
+
+Payments::Payments(PaymentPorts ports, Clock& clock, Logger log, PaymentSettings settings)
+    : ports_(ports),
+      clock_(clock),
+      log_(std::move(log)),
+      settings_(std::move(settings)),
+      sender_(ports_.signer.address(), settings_.sender),
+      purse_(settings_.balances) {}
+
+Task<Result<void>> Payments::ask_funds(Deadline deadline) {
+    const Deadline soon = deadline.at_most(clock_, settings_.time_max);
+    auto funds = co_await ports_.ledger.funds(address(), {}, soon);
+    if (!funds) {
+        co_return fail(std::move(funds.error()).with_context("the ledger does not say what we have"));
+    }
+    funds_ = std::move(*funds);
+    co_return Result<void>{};
+}
+
+Task<Result<bool>> Payments::serve() {
+    TimePoint sweep_at = clock_.now() + settings_.sweep_period;
+    for (;;) {
+        if (const auto asked = co_await ask_funds(Deadline::after(clock_, settings_.time_max)); !asked) {
+            log_.warn("gateway.ledger_unavailable", {{"error", asked.error().message}});
+        }
+        co_await sleep_for(clock_, settings_.period);
+        if (const TimePoint now = clock_.now(); now >= sweep_at) {
+            sweep_at = now + settings_.sweep_period;
+            purse_.sweep(now);
+            if (const auto chain = ports_.chain.state()) {
+                sender_.sweep(chain->l1_block);
+            }
+            std::erase_if(terms_, [&](const auto& entry) {
+                return now - entry.second.used_at > settings_.terms_idle_max;
+            });
+        }
+    }
+}
+
+void Payments::learn(const std::string& terms_key, const api::OrchestratorInfo& info) {
+    const TimePoint now = clock_.now();
+    const Price price = info.price.value_or(Price{});
+    const auto found = terms_.find(terms_key);
+    if (found == terms_.end()) {
+        if (terms_.size() < settings_.terms_max) {
+            terms_.emplace(terms_key, Entry{{price, info.ticket_params, price}, now, false});
+        }
+        return;
+    }
+    Entry& entry = found->second;
+    const Price start = entry.terms.price_at_start.wei == 0 ? price : entry.terms.price_at_start;
+    entry = {{price, info.ticket_params, start}, now, false};
+}
+
+Payments::Entry* Payments::find(const std::string& terms_key) {
+    const auto found = terms_.find(terms_key);
+    return found == terms_.end() ? nullptr : &found->second;
+}
+
+bool Payments::has_terms(const std::string& terms_key) {
+    const auto* entry = find(terms_key);
+    if (entry == nullptr) {
+        return false;
+    }
+    const auto& params = entry->terms.params;
+    if (params == nullptr) {
+        return true;
+    }
+    const auto chain = ports_.chain.state();
+    return (!chain || params->expiration_block > chain->l1_block + 1) && sender_.tickets_left(*params) > 0;
+}
+
+bool Payments::wants_fresh_terms(const std::string& terms_key) {
+    auto* const entry = find(terms_key);
+    if (entry == nullptr || entry->asked || entry->terms.params == nullptr) {
+        return false;
+    }
+    const auto& params = *entry->terms.params;
+    const auto chain = ports_.chain.state();
+    const bool old = chain && params.expiration_block <= chain->l1_block + settings_.blocks_low;
+    if (old || sender_.tickets_left(params) < settings_.tickets_low) {
+        entry->asked = true;
+    }
+    return entry->asked;
+}
+
+// Numbers the tickets that this job needs. Nothing is taken on an error.
+Result<pay::TicketBatch> Payments::plan(
+    const Purpose& purpose, const Terms& terms, const pay::Money& fee, JobPayment& out
+) {
+    FG_TRY(chain, ports_.chain.state());
+    const TimePoint now = clock_.now();
+    const pay::BalanceKey key{terms.params->recipient, purpose.balance_id};
+    FG_TRY(purchase, purse_.plan(key, *terms.params, fee, settings_.sender.tickets_per_payment_max, now));
+    if (purchase.tickets == 0) {
+        out.purchase_ = std::move(purchase);
+        return pay::TicketBatch{address(), *terms.params, 1, 0};
+    }
+    auto batch = sender_.take(*terms.params, purchase.tickets, *funds_, chain);
+    if (!batch) {
+        purse_.settle(purchase, {}, pay::Outcome::kNotSent, now);
+        return fail(std::move(batch.error()));
+    }
+    out.purchase_ = std::move(purchase);
+    return batch;
+}
+
+Task<Result<JobPayment>> Payments::buy(
+    Purpose purpose, std::function<pay::Money(const Price&)> fee_of, Deadline deadline
+) {
+    if (!funds_) {
+        FG_CO_CHECK(co_await ask_funds(deadline));
+    }
+    auto* const entry = find(purpose.terms_key);
+    if (entry == nullptr) {
+        co_return fail(Errc::kUnavailable, "the orchestrator has not said what it asks for");
+    }
+    entry->used_at = clock_.now();
+    const Terms terms = entry->terms;
+    JobPayment out;
+    out.price_ = terms.price;
+    if (terms.price.wei == 0) {
+        co_return out;
+    }
+    const auto ceiling =
+        pay::PriceCeilings::lower(settings_.ceilings.ceiling(purpose.models), purpose.price_max);
+    if (auto cheap = pay::check_price(terms.price, ceiling, terms.price_at_start); !cheap) {
+        ++stats_.jobs_too_dear;
+        co_return fail(std::move(cheap.error()));
+    }
+    if (terms.params == nullptr) {
+        co_return fail(Errc::kUnavailable, "the orchestrator asks for money and takes no tickets of ours");
+    }
+    auto batch = plan(purpose, terms, fee_of(terms.price), out);
+    if (!batch) {
+        stats_.jobs_too_dear += batch.error().code == Errc::kForbidden ? 1 : 0;
+        co_return fail(std::move(batch.error()));
+    }
+    out.payments_ = this;  // from here on it is settled, whatever happens
+    if (batch->count == 0) {
+        out.payment_ = std::make_shared<const pay::Payment>(pay::Payment{address(), {}, {}, terms.price});
+        co_return out;
+    }
+    auto payment =
+        co_await ports_.signer.sign(*batch, terms.price, deadline.at_most(clock_, settings_.time_max));
+    if (!payment) {
+        co_return fail(std::move(payment.error()).with_context("sign tickets"));
+    }
+    stats_.tickets_sent += batch->count;
+    stats_.tickets_sent_wei += out.purchase_.ticket_ev * batch->count;
+    out.payment_ = std::make_shared<const pay::Payment>(std::move(*payment));
+    co_return out;
+}
+
+void Payments::disown(const Purpose& purpose) {
+    ++stats_.payments_refused;
+    if (const auto* entry = find(purpose.terms_key); entry != nullptr && entry->terms.params != nullptr) {
+        (void)purse_.balances().take_all({entry->terms.params->recipient, purpose.balance_id}, clock_.now());
+    }
+    forget(purpose.terms_key);
+}
+
+PaymentStats Payments::stats() const {
+    PaymentStats out = stats_;
+    for (const auto& entry : purse_.balances().entries()) {
+        out.credit += entry.balance;
+    }
+    if (funds_) {
+        out.deposit = funds_->deposit;
+        out.reserve = funds_->reserve;
+    }
+    out.terms = terms_.size();
+    return out;
+}
+
+void dump(MetricsWriter& out, const PaymentStats& stats) {
+    out.counter("framegrid_gateway_tickets_sent_total", stats.tickets_sent);
+    out.counter("framegrid_gateway_payments_refused_total", stats.payments_refused);
+    out.counter("framegrid_gateway_jobs_too_dear_total", stats.jobs_too_dear);
+    out.gauge("framegrid_gateway_tickets_sent_wei_total", wei_of(stats.tickets_sent_wei));
+    out.gauge("framegrid_gateway_fees_wei_total", wei_of(stats.fees));
+    out.gauge("framegrid_gateway_payments_lost_wei_total", wei_of(stats.lost));
+    out.gauge("framegrid_gateway_credit_wei", wei_of(stats.credit));
+    out.gauge("framegrid_gateway_deposit_wei", static_cast<double>(stats.deposit));
+    out.gauge("framegrid_gateway_reserve_wei", static_cast<double>(stats.reserve));
+    out.gauge("framegrid_gateway_payment_terms", static_cast<double>(stats.terms));
+}
+
+}  // namespace framegrid::gateway

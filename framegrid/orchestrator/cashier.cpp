@@ -1,0 +1,327 @@
+#include <framegrid/orchestrator/cashier.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+#include <framegrid/pay/redemption.hpp>
+
+namespace framegrid::orchestrator {
+
+namespace {
+
+// Says why no work is done, in a way that lets the sender try again with another payment.
+Error unpaid(Error error) {
+    switch (error.code) {
+        case Errc::kCapacity:
+        case Errc::kUnavailable:
+        case Errc::kDeadline:
+            return error;
+        case Errc::kIo:
+            error.code = Errc::kUnavailable;
+            break;
+        default:
+            error.code = Errc::kForbidden;
+            break;
+    }
+    error.disposition = Disposition::kRetry;
+    return error;
+}
+
+double wei_of(const pay::Money& money) {
+    return static_cast<double>(money.floor_wei());
+}
+
+}  // namespace
+
+std::size_t Cashier::HashOf::operator()(const crypto::Address& address) const {
+    std::size_t out = 0;  // an address is a hash already
+    std::memcpy(&out, address.data(), sizeof(out));
+    return out;
+}
+
+Cashier::Cashier(CashierPorts ports, CashierSettings settings, pay::PriceTable prices)
+    : ports_(std::move(ports)),
+      settings_(std::move(settings)),
+      till_(ports_.self, settings_.till, std::move(prices), ports_.random) {}
+
+Price Cashier::price(const crypto::Address& sender, const std::vector<pay::ModelKey>& models) {
+    return till_.prices().price(sender, models, ports_.clock.now());
+}
+
+bool Cashier::is_free(const pay::Order& order) {
+    return till_.prices().lowest_recent(order.key.peer, order.models, ports_.clock.now()).wei == 0;
+}
+
+void Cashier::remember(const crypto::Address& sender, const pay::SenderFunds& funds, TimePoint used_at) {
+    const bool room = known_.size() < settings_.senders_max;
+    if (room || known_.contains(sender)) {
+        known_.insert_or_assign(sender, Known{funds, ports_.clock.now(), used_at});
+    }
+}
+
+Task<Result<pay::SenderFunds>> Cashier::ask_funds(crypto::Address sender, Deadline deadline) {
+    const Deadline soon = deadline.at_most(ports_.clock, settings_.ledger_time_max);
+    auto funds = co_await ports_.ledger.funds(sender, ports_.self, soon);
+    if (!funds) {
+        co_return fail(std::move(funds.error()).with_context("the ledger does not say what the sender has"));
+    }
+    const auto pending = co_await ports_.winners.pending(sender);
+    if (!pending) {
+        co_return fail(pending.error());
+    }
+    funds->pending = std::max(funds->pending, *pending);
+    co_return std::move(*funds);
+}
+
+Task<Result<pay::SenderFunds>> Cashier::funds_of(crypto::Address sender, Deadline deadline) {
+    const TimePoint now = ports_.clock.now();
+    if (const auto found = known_.find(sender);
+        found != known_.end() && now - found->second.asked_at <= settings_.funds_age_max) {
+        found->second.used_at = now;
+        co_return found->second.funds;
+    }
+    auto funds = co_await ask_funds(sender, deadline);
+    if (funds) {
+        remember(sender, *funds, now);
+    }
+    co_return funds;
+}
+
+Task<Result<pay::Quote>> Cashier::quote(pay::Order order, Deadline deadline) {
+    const TimePoint now = ports_.clock.now();
+    const Price price = till_.prices().price(order.key.peer, order.models, now);
+    if (price.wei == 0) {
+        co_return pay::Quote{price, std::nullopt};
+    }
+    const auto chain = ports_.chain.state();
+    if (!chain) {
+        co_return fail(chain.error());
+    }
+    const auto funds = co_await funds_of(order.key.peer, deadline);
+    if (!funds) {
+        co_return fail(unpaid(funds.error()));
+    }
+    auto quote = till_.quote(order, *funds, *chain, ports_.clock.now());
+    if (!quote) {
+        co_return fail(unpaid(std::move(quote.error())));
+    }
+    co_return std::move(*quote);
+}
+
+Task<Result<void>> Cashier::take(
+    pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline
+) {
+    const bool tickets = payment != nullptr && !payment->tickets.empty();
+    if (!tickets && is_free(order)) {
+        co_return Result<void>{};
+    }
+    const auto chain = ports_.chain.state();
+    if (!chain) {
+        co_return fail(unpaid(chain.error()));
+    }
+    if (unkept_.size() >= settings_.unkept_max) {
+        co_return fail(unpaid(make_error(Errc::kIo, "payments cannot be recorded now: use another node")));
+    }
+    std::optional<pay::CheckedPayment> checked;
+    if (tickets) {
+        auto result = co_await offload(ports_.pool, [this, &payment] { return till_.check(*payment); });
+        if (!result) {
+            co_return fail(unpaid(std::move(result.error())));
+        }
+        checked = std::move(*result);
+    }
+    const pay::Payment paid = payment ? *payment : pay::Payment{order.key.peer, {}, {}, {}};
+    const auto funds = co_await funds_of(paid.sender, deadline);
+    if (!funds) {
+        co_return fail(unpaid(funds.error()));
+    }
+    auto accepted =
+        till_.accept(order, paid, checked ? &*checked : nullptr, *funds, *chain, ports_.clock.now());
+    stats_.received += accepted.credited;
+    if (!accepted.winners.empty()) {
+        const auto kept = co_await keep(std::move(accepted.winners));
+        if (!kept) {
+            co_return fail(unpaid(make_error(Errc::kIo, "the payment cannot be recorded now")));
+        }
+    }
+    if (accepted.error) {
+        co_return fail(unpaid(std::move(*accepted.error)));
+    }
+    co_return Result<void>{};
+}
+
+// Remembered until they are durable, also when the caller is cancelled meanwhile.
+Task<Result<void>> Cashier::keep(std::vector<pay::WinningTicket> winners) {
+    for (const auto& ticket : winners) {
+        unkept_.push_back(ticket);
+        if (const auto known = known_.find(ticket.sender); known != known_.end()) {
+            known->second.funds.pending += ticket.params.face_value;
+        }
+    }
+    const auto kept = co_await ports_.winners.keep(winners);
+    if (!kept) {
+        ports_.log.error(
+            "orchestrator.tickets_not_kept", {{"tickets", winners.size()}, {"error", kept.error().message}}
+        );
+        co_return fail(kept.error());
+    }
+    for (const auto& ticket : winners) {
+        std::erase_if(unkept_, [&](const auto& other) { return other.hash == ticket.hash; });
+        ports_.log.info(
+            "orchestrator.ticket_kept", {{"hash", crypto::hex(ticket.hash)},
+                                         {"sender", crypto::checksum_address(ticket.sender)},
+                                         {"wei", ticket.params.face_value.str()}}
+        );
+    }
+    co_return Result<void>{};
+}
+
+Result<void> Cashier::check_paid(const pay::Order& order) {
+    FG_TRY(work, begin(order, 0));
+    return {};
+}
+
+Result<PaidWork> Cashier::begin(const pay::Order& order, std::int64_t units) {
+    auto hold = till_.begin(order, units, ports_.clock.now());
+    if (!hold) {
+        return fail(unpaid(std::move(hold.error())));
+    }
+    return PaidWork(till_, ports_.clock, std::move(*hold));
+}
+
+Task<Result<bool>> Cashier::serve() {
+    TimePoint sweep_at = ports_.clock.now() + settings_.sweep_period;
+    for (;;) {
+        co_await sleep_for(ports_.clock, settings_.period);
+        if (!unkept_.empty()) {
+            (void)co_await keep(std::exchange(unkept_, {}));
+        }
+        co_await refresh();
+        co_await redeem_all();
+        if (const TimePoint now = ports_.clock.now(); now >= sweep_at) {
+            sweep_at = now + settings_.sweep_period;
+            if (const auto chain = ports_.chain.state()) {
+                till_.sweep(*chain, now);
+            }
+            std::erase_if(known_, [&](const auto& entry) {
+                return now - entry.second.used_at > settings_.sender_idle_max;
+            });
+        }
+    }
+}
+
+// So that no job waits for the ledger.
+Task<void> Cashier::refresh() {
+    std::vector<crypto::Address> senders;
+    for (const auto& [sender, known] : known_) {
+        senders.push_back(sender);
+    }
+    for (const auto& sender : senders) {
+        const auto funds = co_await ask_funds(sender, ledger_deadline());
+        const auto known = known_.find(sender);
+        if (funds && known != known_.end()) {
+            remember(sender, *funds, known->second.used_at);
+        }
+    }
+}
+
+Task<void> Cashier::redeem_all() {
+    const auto senders = co_await ports_.winners.senders();
+    if (!senders) {
+        ports_.log.warn("orchestrator.tickets_unreadable", {{"error", senders.error().message}});
+        co_return;
+    }
+    Wei pending = 0;
+    for (std::size_t i = 0; i < senders->size(); ++i) {
+        co_await redeem_for((*senders)[i]);
+        if (const auto left = co_await ports_.winners.pending((*senders)[i])) {
+            pending += *left;
+        }
+    }
+    stats_.pending = pending;
+}
+
+Task<void> Cashier::redeem_for(crypto::Address sender) {
+    const auto waiting = co_await ports_.winners.waiting(sender, settings_.redeem_max);
+    if (!waiting) {
+        co_return;
+    }
+    for (std::size_t i = 0; i < waiting->size(); ++i) {
+        const auto chain = ports_.chain.state();
+        const auto funds = co_await ports_.ledger.funds(sender, ports_.self, ledger_deadline());
+        if (!chain || !funds) {
+            co_return;
+        }
+        stats_.redemption_cost = till_.redemption_cost(*chain);
+        const auto& ticket = (*waiting)[i];
+        const auto step = pay::redemption_step(ticket, *funds, *chain, stats_.redemption_cost);
+        if (step == pay::RedemptionStep::kDrop) {
+            co_await give_up(ticket, "its round is over");
+        } else if (step == pay::RedemptionStep::kRedeem) {
+            const bool go_on = co_await redeem(ticket);
+            if (!go_on) {
+                co_return;
+            }
+        }
+    }
+}
+
+Task<void> Cashier::give_up(pay::WinningTicket ticket, std::string why) {
+    ++stats_.tickets_lost;
+    ports_.log.warn(
+        "orchestrator.ticket_lost",
+        {{"hash", crypto::hex(ticket.hash)}, {"wei", ticket.params.face_value.str()}, {"why", why}}
+    );
+    (void)co_await ports_.winners.failed(ticket.hash, std::move(why));  // else it is found again
+}
+
+Task<bool> Cashier::redeem(pay::WinningTicket ticket) {
+    auto paid = co_await ports_.ledger.redeem(ticket, ledger_deadline());
+    if (paid) {
+        ++stats_.redemptions;
+        stats_.redeemed += paid->used_before ? Wei(0) : paid->paid;
+        ports_.log.info(
+            "orchestrator.ticket_redeemed", {{"hash", crypto::hex(ticket.hash)},
+                                             {"wei", paid->paid.str()},
+                                             {"used_before", paid->used_before ? "yes" : "no"}}
+        );
+        const auto done = co_await ports_.winners.done(ticket.hash, std::move(*paid));
+        co_return done.has_value();
+    }
+    if (paid.error().code == Errc::kForbidden) {
+        co_await give_up(std::move(ticket), paid.error().message);
+        co_return true;
+    }
+    ++stats_.redemptions_failed;
+    ports_.log.warn("orchestrator.redemption_failed", {{"error", paid.error().message}});
+    co_return false;
+}
+
+CashierStats Cashier::stats() const {
+    CashierStats out = stats_;
+    out.till = till_.stats();
+    for (const auto& entry : till_.balances().entries()) {
+        (entry.balance.sign() < 0 ? out.debt : out.credit) += entry.balance;
+    }
+    out.unkept = unkept_.size();
+    out.senders = known_.size();
+    return out;
+}
+
+void dump(MetricsWriter& out, const CashierStats& stats) {
+    pay::dump(out, stats.till);
+    out.gauge("framegrid_orchestrator_tickets_received_wei_total", wei_of(stats.received));
+    out.gauge("framegrid_orchestrator_fees_earned_wei_total", wei_of(stats.earned));
+    out.gauge("framegrid_orchestrator_credit_wei", wei_of(stats.credit));
+    out.gauge("framegrid_orchestrator_unpaid_work_wei", wei_of(-stats.debt));
+    out.gauge("framegrid_orchestrator_float_wei", static_cast<double>(stats.pending));
+    out.gauge("framegrid_orchestrator_redeemed_wei_total", static_cast<double>(stats.redeemed));
+    out.gauge("framegrid_orchestrator_redemption_cost_wei", static_cast<double>(stats.redemption_cost));
+    out.counter("framegrid_orchestrator_redemptions_total", stats.redemptions, {{"result", "paid"}});
+    out.counter("framegrid_orchestrator_redemptions_total", stats.redemptions_failed, {{"result", "failed"}});
+    out.counter("framegrid_orchestrator_redemptions_total", stats.tickets_lost, {{"result", "lost"}});
+    out.gauge("framegrid_orchestrator_tickets_unkept", static_cast<double>(stats.unkept));
+    out.gauge("framegrid_orchestrator_senders", static_cast<double>(stats.senders));
+}
+
+}  // namespace framegrid::orchestrator
