@@ -42,6 +42,11 @@ Error for_client(Error error) {
     return error;
 }
 
+template <class T>
+std::string_view result_of(const Result<T>& result) {
+    return result ? "done" : to_string(result.error().code);
+}
+
 class Role final : public Gateway {
   public:
     Role(Ports ports, Settings settings)
@@ -183,8 +188,19 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
         co_return fail(Errc::kCapacity, "the gateway is full; try again later");
     }
     const Counted counted(stats_.in_flight);
+    Span span = ports_.tracer.start("gateway.job", SpanKind::kInternal, request.work.trace);
+    span.set("framegrid.manifest", request.manifest_id);
+    request.work.trace = span.context();
+    const std::string pipeline = api::pipeline_of(request.work);
+    const TimePoint began = ports_.clock.now();
     auto result = co_await attempt_all(std::move(request), deadline);
+    stats_.jobs.add(pipeline, result_of(result), ports_.clock.now() - began);
     ++(result ? stats_.jobs_done : stats_.jobs_failed);
+    if (result) {
+        span.set("framegrid.attempts", result->attempts);
+    } else {
+        span.fail(result.error());
+    }
     co_return result;
 }
 
@@ -213,6 +229,7 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         const TimePoint started = ports_.clock.now();
         auto output = co_await attempt(request, *slot, early, attempt_deadline(request.work, deadline));
         in_flight.settled();
+        stats_.attempts.add(uri, result_of(output), ports_.clock.now() - started);
         if (output) {
             learn(request, *slot, output->output, ports_.clock.now() - started);
             for (const market::Slot liar : progress.rejected) {
@@ -229,7 +246,8 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
                                        {"orchestrator", uri},
                                        {"attempt", progress.attempts},
                                        {"code", to_string(output.error().code)},
-                                       {"error", output.error().message}}
+                                       {"error", output.error().message},
+                                       {"trace", request.work.trace.trace_id}}
         );
         if (!settle_failure(request, *slot, std::move(output.error()), progress)) {
             break;
@@ -316,14 +334,16 @@ Error Role::refuse(const JobRequest& request, const Progress& progress, Error er
         "gateway.job_refused", {{"manifest", request.manifest_id},
                                 {"attempts", progress.attempts},
                                 {"error", error.message},
-                                {"why", summary}}
+                                {"why", summary},
+                                {"trace", request.work.trace.trace_id}}
     );
     for (const auto& verdict : why.listed) {
         ports_.log.debug(
             "gateway.candidate_refused", {{"manifest", request.manifest_id},
                                           {"orchestrator", verdict.uri},
                                           {"reason", market::to_string(verdict.obstacle)},
-                                          {"detail", verdict.detail}}
+                                          {"detail", verdict.detail},
+                                          {"trace", request.work.trace.trace_id}}
         );
     }
     if (why.considered() > 0) {
@@ -347,8 +367,11 @@ Task<Result<api::JobOutput>> Role::attempt(
     const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Deadline deadline
 ) {
     const std::string uri = pool_.uri(slot);
+    Span span = ports_.tracer.start("gateway.attempt", SpanKind::kClient, request.work.trace);
+    span.set("framegrid.orchestrator", uri);
     auto token = co_await token_for(request, slot, deadline);
     if (!token) {
+        span.fail(token.error());
         co_return fail(std::move(token.error()));
     }
     api::Job job;
@@ -356,6 +379,7 @@ Task<Result<api::JobOutput>> Role::attempt(
     job.seq = request.seq;
     job.needs = request.needs;
     job.work = request.work;
+    job.work.trace = span.context();
     job.token = std::move(*token);
     if (request.early) {
         job.early = [this, &request, &early](std::size_t index, const api::Artifact& artifact) {
@@ -373,8 +397,11 @@ Task<Result<api::JobOutput>> Role::attempt(
     if (output) {
         if (auto form = check_result(request.work, output->output); !form) {
             ++stats_.results_rejected;
+            span.fail(form.error());
             co_return fail(std::move(form.error()));
         }
+    } else {
+        span.fail(output.error());
     }
     co_return output;
 }
@@ -522,6 +549,8 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.gauge("framegrid_gateway_jobs_in_flight", static_cast<double>(stats.in_flight));
     out.gauge("framegrid_gateway_streams", static_cast<double>(stats.streams));
     market::dump(out, stats.pool);
+    stats.jobs.dump(out, "framegrid_gateway_job_seconds", "pipeline");
+    stats.attempts.dump(out, "framegrid_gateway_attempt_seconds", "orchestrator");
 }
 
 }  // namespace framegrid::gateway

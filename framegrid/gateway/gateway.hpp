@@ -14,9 +14,11 @@
 #include <framegrid/job/capabilities.hpp>
 #include <framegrid/market/pool.hpp>
 #include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/histogram.hpp>
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/random.hpp>
 #include <framegrid/runtime/task.hpp>
+#include <framegrid/runtime/tracing.hpp>
 
 namespace framegrid::gateway {
 
@@ -58,6 +60,7 @@ struct Ports {
     Logger log;
     api::OrchestratorDirectory& orchestrators;
     OrchestratorSource& source;
+    Tracer tracer{};
 };
 
 struct JobRequest {
@@ -100,6 +103,8 @@ struct Stats {
     std::size_t in_flight = 0;
     std::size_t streams = 0;
     market::PoolStats pool;
+    Timings jobs;      // by pipeline
+    Timings attempts;  // by orchestrator
 };
 void dump(MetricsWriter& out, const Stats& stats);
 

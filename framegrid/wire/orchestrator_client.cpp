@@ -170,6 +170,9 @@ http::Request WireOrchestrator::job_request(
         {std::string(kSegmentHeader), encode_segment_header(job, hash, ports_.key)},
         {std::string(kPaymentHeader), encode_payment_header(ports_.key)},
     };
+    if (auto trace = write_traceparent(job.work.trace); !trace.empty()) {
+        request.headers.add("traceparent", std::move(trace));
+    }
     return request;
 }
 

@@ -85,6 +85,7 @@ Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchan
     if (!header->has_token) {
         return refusal(403, "missing auth token", Errc::kForbidden);
     }
+    header->job.work.trace = parse_traceparent(headers.get("traceparent").value_or(""));
     return *std::move(header);
 }
 
