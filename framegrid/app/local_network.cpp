@@ -173,7 +173,7 @@ Task<Result<bool>> Network::launch(Child& child) {
     std::vector<std::string> env{"FRAMEGRID_SECRET=" + secret_};
     for (const char* name :
          {"PATH", "HOME", "TMPDIR", "LANG", "FRAMEGRID_MODELS", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-          "TSAN_OPTIONS", "LD_LIBRARY_PATH"}) {
+          "TSAN_OPTIONS", "LD_LIBRARY_PATH", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}) {
         if (const char* value = std::getenv(name)) {
             env.push_back(std::string(name) + "=" + value);
         }
