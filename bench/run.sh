@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the benchmarks, or the ones named: selection tickets startup overhead memory first_byte throughput chaos sim model_cycles
-#   worker_overhead swap generation (which is skipped without FRAMEGRID_REFERENCE_PYTHON, see bench/generation.py)
+#   listeners overload worker_overhead swap generation (which is skipped without FRAMEGRID_REFERENCE_PYTHON, see bench/generation.py)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export FRAMEGRID="${FRAMEGRID:-$PWD/build/release/framegrid}"

@@ -67,7 +67,7 @@ class JobStoreContract : public testing::TestWithParam<JobStoreFactory> {
         out.created_unix_ms = kNow + number;
         out.deadline_unix_ms = kNow + 60'000;
         out.request_digest = "d" + digits;
-        out.trace_id = std::string(32, 'a');
+        out.trace = std::string(32, 'a');
         return out;
     }
     static job::Event event(std::string kind, std::uint64_t number = 0) {
@@ -125,7 +125,7 @@ TEST_P(JobStoreContract, KeepsWhatWasSubmitted) {
     EXPECT_EQ(found.priority, -1);
     EXPECT_EQ(found.parent, "job_of_a_workflow");
     EXPECT_EQ(found.idempotency_key, "order-7");
-    EXPECT_EQ(found.trace_id, wanted.trace_id);
+    EXPECT_EQ(found.trace, wanted.trace);
     EXPECT_EQ(found.deadline_unix_ms, wanted.deadline_unix_ms);
     EXPECT_EQ(found.events, 1U);
     const auto events = bench->run(store().events(wanted.id, 0, 10));

@@ -11,6 +11,7 @@
 #include <framegrid/base/bytes.hpp>
 #include <framegrid/base/ids.hpp>
 #include <framegrid/base/result.hpp>
+#include <framegrid/base/trace.hpp>
 #include <framegrid/media/profile.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/task.hpp>
@@ -57,7 +58,14 @@ struct Work {
     Blob input;                      // the segment, or the input file; may be empty (echo)
     std::string input_content_type;  // as declared by the client: never trusted
     Priority priority = Priority::kNormal;
+    TraceContext trace{};  // the request that it is for, and the span that asked for it
 };
+
+// Its name in metrics: "transcode", or the AI pipeline.
+inline std::string pipeline_of(const Work& work) {
+    const auto* ai = std::get_if<AiWork>(&work.kind);
+    return ai == nullptr ? "transcode" : ai->pipeline;
+}
 
 // One result file.
 struct Artifact {

@@ -48,6 +48,7 @@ struct TaskReport {
     Result<WorkOutput> outcome;  // the work's own error travels as text
     // Artifacts that the host has already, from submit_early(): their bytes may be left out.
     std::vector<std::size_t> delivered;
+    bool draining = false;  // the worker finishes what it has and takes no more
 };
 
 // One rendition of a task that is not finished.

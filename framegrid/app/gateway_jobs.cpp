@@ -155,7 +155,8 @@ class DurableJobs final : public GatewayJobs {
                any_work_, sender_,
                [this](const std::string& owner) {
                    return limits_of_ ? limits_of_(owner) : gateway::OwnerLimits{};
-               }},
+               },
+               session.tracer},
               desk_settings(options, std::move(public_url), opened_.name)
           )) {}
 

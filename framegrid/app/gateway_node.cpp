@@ -37,9 +37,11 @@ struct GatewayOptions {
     std::int64_t price_units = 1;
     int attempts = 6;
     int drain_seconds = 25;
+    std::size_t connections_max = 16'384;
     JobOptions jobs;
     AuthOptions auth;
     std::vector<std::string> cors_origins;
+    std::string otlp_endpoint;
 };
 
 std::optional<Price> price_max_of(const GatewayOptions& options) {
@@ -239,6 +241,14 @@ void announce(Session& session, const std::string& uri) {
     announce_ready(uri);
 }
 
+// What comes before anything is opened.
+Result<void> prepare(Session& session, GatewayOptions& options, http::ServerSettings& listen) {
+    listen.connections_max = options.connections_max;
+    host::raise_open_files();
+    FG_CHECK(choose_auth(options.auth, listen.address, session.log));
+    return session.trace_to(options.otlp_endpoint);
+}
+
 Task<Result<int>> serve(Session& session, GatewayOptions options) {
     auto listen = server_settings(options.listen);
     auto source = make_source(session, options);
@@ -246,9 +256,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     if (!listen || !source || !rest_settings) {
         co_return fail(!listen ? listen.error() : !source ? source.error() : rest_settings.error());
     }
-    if (auto chosen = choose_auth(options.auth, listen->address, session.log); !chosen) {
-        co_return fail(std::move(chosen.error()));
-    }
+    FG_CO_CHECK(prepare(session, options, *listen));
     auto key = signing_key(options);
     if (!key) {
         co_return fail(std::move(key.error()));
@@ -258,7 +266,8 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         {client, session.clock, session.pool, session.random, *key ? &**key : nullptr}
     );
     const auto role = gateway::make_gateway(
-        {session.loop.executor(), session.clock, session.random, session.log, directory, *source->any},
+        {session.loop.executor(), session.clock, session.random, session.log, directory, *source->any,
+         session.tracer},
         role_settings(options)
     );
     auto media = GatewayMedia::make(session, rest_settings->jobs_max);
@@ -281,14 +290,15 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     rest::Rest api(
         {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role,
          (*media)->probe(),
-         [&serving, &media, &jobs](MetricsWriter& out) {
+         [&serving, &media, &jobs, &session](MetricsWriter& out) {
+             session.dump(out);
              sandbox::dump(out, (*media)->probe_stats());
              (*jobs)->dump(out);
              if (serving != nullptr) {
                  http::dump(out, serving->stats());
              }
          },
-         (*jobs)->ports(), authenticator},
+         (*jobs)->ports(), authenticator, session.tracer},
         *rest_settings
     );
     http::Server server(session.loop.executor(), session.clock, *listen, api.handler(), session.log);
@@ -334,12 +344,16 @@ void add_gateway_options(CLI::App& command, GatewayOptions& options) {
         )
         ->check(CLI::Range(0, 24 * 3600))
         ->capture_default_str();
+    command.add_option("--max-connections", options.connections_max, "of clients at once; more are closed")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     command.add_option("--memory", options.memory, "for media in flight; more is refused with 503")
         ->capture_default_str();
     command.add_option("--key", options.key_file, "key file that signs requests (see 'framegrid key')");
     command.add_option("--key-password-file", options.password_file, "file with the key file's password");
     add_job_options(command, options.jobs);
     add_auth_options(command, options.auth);
+    add_telemetry_option(command, options.otlp_endpoint);
     command.add_option(
         "--cors-origin", options.cors_origins,
         "origin whose pages may use the API (https://app.example, or *); may be repeated"
@@ -360,6 +374,7 @@ void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->callback([options, &common, &run] {
         run = [options, &common] {
             Session session(common, "gateway", 2);
+            session.reloads = true;
             return session.run([&] { return serve(session, *options); });
         };
     });

@@ -174,7 +174,7 @@ Task<Result<bool>> Network::launch(Child& child) {
     for (const char* name :
          {"PATH", "HOME", "TMPDIR", "LANG", "FRAMEGRID_MODELS", "FRAMEGRID_HW", "FRAMEGRID_PROVIDER",
           "FRAMEGRID_ONNXRUNTIME", "CUDA_VISIBLE_DEVICES", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS",
-          "LD_LIBRARY_PATH"}) {
+          "LD_LIBRARY_PATH", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"}) {
         if (const char* value = std::getenv(name)) {
             env.push_back(std::string(name) + "=" + value);
         }

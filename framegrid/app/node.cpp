@@ -23,6 +23,61 @@ void add_listen_options(CLI::App& command, ListenOptions& options, bool with_tls
     }
 }
 
+void add_operation_options(CLI::App& command, OperationOptions& options) {
+    command
+        .add_option(
+            "--drain-seconds", options.drain_seconds, "time for what runs after SIGTERM; nothing new is taken"
+        )
+        ->check(CLI::Range(0, 24 * 3600))
+        ->capture_default_str();
+    add_telemetry_option(command, options.otlp_endpoint);
+    command.add_option(
+        "--admin-listen", options.admin_listen, "host:port that serves /metrics and /healthz; default: none"
+    );
+}
+
+Result<void> MetricsListener::listen(const std::string& address) {
+    if (address.empty()) {
+        return {};
+    }
+    auto settings = server_settings({.listen = address, .tls = false, .certificate = "", .key = ""});
+    if (!settings) {
+        settings.error().field = "admin-listen";
+        return fail(std::move(settings.error()));
+    }
+    server_.emplace(
+        session_.loop.executor(), session_.clock, *settings,
+        [this](http::Exchange& exchange) { return serve(exchange); }, session_.log
+    );
+    if (auto listening = server_->listen(); !listening) {
+        return fail(std::move(listening.error()).with_context("--admin-listen"));
+    }
+    session_.log.info("app.admin_listening", {{"uri", local_uri(*settings, server_->port())}});
+    return {};
+}
+
+Task<void> MetricsListener::serve(http::Exchange& exchange) {
+    http::ResponseHead head;
+    head.headers = {{"content-type", "text/plain; version=0.0.4; charset=utf-8"}};
+    PrometheusText text;
+    if (exchange.head.path() == "/metrics") {
+        dump_(text);
+        session_.dump(text);
+        if (server_) {
+            http::dump(text, server_->stats());
+        }
+    } else if (exchange.head.path() != "/healthz") {
+        head.status = 404;
+    }
+    (void)co_await exchange.response.respond(std::move(head), Blob(to_bytes(text.text())));
+}
+
+Task<void> MetricsListener::stop() {
+    if (server_) {
+        co_await server_->stop(std::chrono::seconds(1));
+    }
+}
+
 Result<http::ServerSettings> server_settings(const ListenOptions& options) {
     http::ServerSettings settings;
     const auto colon = options.listen.rfind(':');

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,14 @@ struct ListenOptions {
 };
 
 void add_listen_options(CLI::App& command, ListenOptions& options, bool with_tls_switch);
+
+// What orchestrators and workers have in common.
+struct OperationOptions {
+    int drain_seconds = 25;
+    std::string otlp_endpoint;
+    std::string admin_listen;  // host:port; empty: no metrics are served
+};
+void add_operation_options(CLI::App& command, OperationOptions& options);
 
 // host:port -> server settings. kInvalidArgument naming "listen".
 Result<http::ServerSettings> server_settings(const ListenOptions& options);
@@ -41,6 +50,23 @@ host::Path own_model_directory();
 // Where models are looked for: `option` (comma list), else $FRAMEGRID_MODELS, else beside this program and
 // own_model_directory(). Only directories that exist.
 std::vector<std::string> model_directories(const std::string& option);
+
+// Serves /metrics and /healthz of a role in clear text, if the operator wants that.
+class MetricsListener {
+  public:
+    MetricsListener(Session& session, std::function<void(MetricsWriter&)> dump)
+        : session_(session), dump_(std::move(dump)) {}
+    // An empty address: nothing. kInvalidArgument, kIo.
+    Result<void> listen(const std::string& address);
+    Task<void> stop();
+
+  private:
+    Task<void> serve(http::Exchange& exchange);
+
+    Session& session_;
+    std::function<void(MetricsWriter&)> dump_;
+    std::optional<http::Server> server_;
+};
 
 // Says on standard output that this process can be used (the supervisor waits for this line).
 void announce_ready(const std::string& what);

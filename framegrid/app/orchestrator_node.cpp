@@ -22,7 +22,13 @@ struct OrchestratorOptions {
     std::string key_file;
     std::string password_file;
     std::string store = "512M";
+    OperationOptions operation;
 };
+
+Task<void> drain(Session& session, orchestrator::Orchestrator& role, int seconds) {
+    session.log.info("orchestrator.draining", {{"seconds", seconds}});
+    return role.drain(session.clock.now() + std::chrono::seconds(seconds));
+}
 
 Task<Result<bool>> until_cancelled(Clock& clock) {
     for (;;) {
@@ -37,6 +43,7 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     if (!secret || !listen || !store) {
         co_return fail(!secret ? secret.error() : !listen ? listen.error() : store.error());
     }
+    FG_CO_CHECK(session.trace_to(options.operation.otlp_endpoint));
     std::optional<crypto::PrivateKey> key;
     if (!options.key_file.empty()) {
         auto loaded = load_key(options.key_file, options.password_file);
@@ -66,22 +73,37 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     settings.sessions.sessions_max = options.sessions_max;
     settings.store_bytes_max = static_cast<std::size_t>(*store);
     role = orchestrator::make_orchestrator(
-        {session.loop.executor(), session.clock, session.random, session.log, key ? &*key : nullptr}, settings
+        {session.loop.executor(), session.clock, session.random, session.log, key ? &*key : nullptr,
+         session.tracer},
+        settings
     );
     wire::OrchestratorServerSettings wire_settings;
     wire_settings.service_uri = settings.service_uri;
     routes = std::make_unique<wire::OrchestratorServer>(
         wire::ServerPorts{*role, session.client, session.clock, session.pool, session.log}, wire_settings
     );
+    MetricsListener metrics(session, [&](MetricsWriter& out) {
+        orchestrator::dump(out, role->stats());
+        wire::dump(out, routes->stats());
+    });
+    FG_CO_CHECK(metrics.listen(options.operation.admin_listen));
+    session.before_stop = [&] { return drain(session, *role, options.operation.drain_seconds); };
     session.log.info("orchestrator.listening", {{"uri", settings.service_uri}});
     announce_ready(settings.service_uri);
     struct Shut {
-        static Task<void> down(http::Server& server, orchestrator::Orchestrator& role) {
+        static Task<void> down(
+            http::Server& server, MetricsListener& metrics, orchestrator::Orchestrator& role, Duration grace
+        ) {
             role.stop();
-            co_await server.stop(std::chrono::seconds(1));
+            co_await server.stop(grace);
+            co_await metrics.stop();
         }
     };
-    (void)co_await with_cleanup<bool>(until_cancelled(session.clock), Shut::down(server, *role));
+    // Results that are being fetched have as long as the jobs had.
+    const auto grace =
+        std::max(std::chrono::seconds(1), std::chrono::seconds(options.operation.drain_seconds));
+    (void
+    )co_await with_cleanup<bool>(until_cancelled(session.clock), Shut::down(server, metrics, *role, grace));
     co_return kExitOk;
 }
 
@@ -107,6 +129,7 @@ void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& r
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
     command->add_option("--store", options->store, "memory for inputs and results that peers fetch")
         ->capture_default_str();
+    add_operation_options(*command, options->operation);
     command->footer(
         "Example:\n  FRAMEGRID_SECRET=... framegrid orchestrator --listen 0.0.0.0:8935 "
         "--service-uri https://node.example:8935"
@@ -114,6 +137,7 @@ void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& r
     command->callback([options, &common, &run] {
         run = [options, &common] {
             Session session(common, "orchestrator", 2);
+            session.reloads = true;
             return session.run([&] { return serve(session, *options); });
         };
     });

@@ -1,17 +1,26 @@
 #include <framegrid/app/session.hpp>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
-#include <framegrid/host/log_sink.hpp>
+#include <framegrid/app/version.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::app {
 
 namespace {
+
+constexpr Duration kFlushTimeMax = std::chrono::seconds(2);
+constexpr std::size_t kInstanceBytes = 8;
+
+std::string environment(const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::string() : std::string(value);
+}
 
 struct Outcome {
     std::optional<Result<int>> result;
@@ -58,20 +67,30 @@ Task<void> interrupt_on_signal(std::shared_ptr<Outcome> outcome, const Executor 
 
 }  // namespace
 
-Logger process_logger(const CommonOptions& options, const std::string& role) {
+namespace {
+
+host::LogSettings log_settings(const CommonOptions& options, const std::string& role) {
     host::LogSettings settings;
     settings.level = host::parse_log_level(options.log_level).value_or(LogLevel::kWarn);
     settings.role = role;
     settings.format = options.log_format == "json" ? host::LogFormat::kJson : host::LogFormat::kText;
-    return host::make_stderr_logger(std::move(settings));
+    return settings;
+}
+
+}  // namespace
+
+Logger process_logger(const CommonOptions& options, const std::string& role) {
+    return host::make_stderr_logger(log_settings(options, role));
 }
 
 Session::Session(const CommonOptions& options, const std::string& role, std::size_t threads)
     : common(options),
-      log(process_logger(options, role)),
+      stderr_log(host::make_changeable_log(log_settings(options, role))),
+      log(stderr_log.log),
       clock(loop.executor()),
       pool(threads),
-      client(loop.executor(), clock, {}, log) {}
+      client(loop.executor(), clock, {}, log),
+      role_(role) {}
 
 int Session::run(std::function<Task<Result<int>>()> main) {
     const auto result = loop.run_main(guarded(std::move(main)));
@@ -85,9 +104,15 @@ int Session::run(std::function<Task<Result<int>>()> main) {
 Task<Result<int>> Session::guarded(std::function<Task<Result<int>>()> main) {
     const auto outcome = std::make_shared<Outcome>();
     TaskGroup work(loop.executor(), 1, log);
-    TaskGroup watch(loop.executor(), 1, log);
+    TaskGroup watch(loop.executor(), 3, log);
     work.spawn(run_into(outcome, std::move(main)));
     watch.spawn(interrupt_on_signal(outcome, loop.executor()));
+    if (reloads) {
+        watch.spawn(reload_log());
+    }
+    if (exporter_) {
+        watch.spawn(send_spans());
+    }
     co_await outcome->done.wait();
     if (outcome->interrupted && before_stop) {
         co_await in_spite_of_signals(loop.executor(), log, before_stop());
@@ -95,6 +120,9 @@ Task<Result<int>> Session::guarded(std::function<Task<Result<int>>()> main) {
     }
     co_await work.close();
     co_await watch.close();
+    if (exporter_) {
+        co_await exporter_->flush(Deadline::after(clock, kFlushTimeMax));
+    }
     co_await client.stop();
     if (outcome->interrupted) {
         co_return kExitInterrupted;
@@ -105,6 +133,66 @@ Task<Result<int>> Session::guarded(std::function<Task<Result<int>>()> main) {
         );
     }
     co_return std::move(*outcome->result);
+}
+
+// What the command line says of logging must not change; the file and the environment may.
+Task<void> Session::reload_log() {
+    host::ReloadSignals signals(loop.executor());
+    for (;;) {
+        (void)co_await signals.next();
+        CommonOptions fresh;
+        Run unused;
+        CLI::App app;
+        add_common_options(app, fresh);
+        add_all_commands(app, fresh, unused);
+        if (const auto parsed = parse_arguments(app, common.arguments); !parsed) {
+            log.error("app.log_not_reloaded", {{"error", parsed.error().message}});
+            continue;
+        }
+        const auto settings = log_settings(fresh, role_);
+        stderr_log.change(settings.level, settings.format);
+        log.info("app.log_reloaded", {{"level", fresh.log_level}, {"format", fresh.log_format}});
+    }
+}
+
+Result<void> Session::trace_to(const std::string& otlp_endpoint) {
+    if (otlp_endpoint.empty()) {
+        return {};
+    }
+    telemetry::ExporterSettings settings;
+    auto url = telemetry::traces_url(otlp_endpoint);
+    if (!url) {
+        return fail(std::move(url.error()).with_context("--otlp-endpoint"));
+    }
+    settings.url = std::move(*url);
+    FG_TRY(headers, telemetry::parse_export_headers(environment("OTEL_EXPORTER_OTLP_HEADERS")));
+    settings.headers = std::move(headers);
+    const auto name = environment("OTEL_SERVICE_NAME");
+    settings.resource = {
+        name.empty() ? "framegrid-" + role_ : name, version_text(), random.hex(kInstanceBytes)
+    };
+    exporter_ = std::make_unique<telemetry::OtlpExporter>(client, clock, log, std::move(settings));
+    tracer = Tracer(*exporter_, clock, random);
+    return {};
+}
+
+Task<void> Session::send_spans() {
+    return exporter_->serve();
+}
+
+void Session::dump(MetricsWriter& out) const {
+    if (exporter_) {
+        telemetry::dump(out, exporter_->stats());
+    }
+}
+
+void add_telemetry_option(CLI::App& command, std::string& otlp_endpoint) {
+    command
+        .add_option(
+            "--otlp-endpoint", otlp_endpoint,
+            "OpenTelemetry collector that gets spans over HTTP, for example http://127.0.0.1:4318"
+        )
+        ->envname("OTEL_EXPORTER_OTLP_ENDPOINT");
 }
 
 void print_error(const CommonOptions& common, const Error& error) {

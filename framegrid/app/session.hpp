@@ -8,9 +8,11 @@
 #include <framegrid/app/commands.hpp>
 #include <framegrid/app/local_network.hpp>
 #include <framegrid/base/log.hpp>
+#include <framegrid/host/log_sink.hpp>
 #include <framegrid/host/loop.hpp>
 #include <framegrid/host/signals.hpp>
 #include <framegrid/http/client.hpp>
+#include <framegrid/telemetry/otlp_exporter.hpp>
 
 namespace framegrid::app {
 
@@ -19,6 +21,7 @@ struct Session {
     explicit Session(const CommonOptions& options, const std::string& role, std::size_t threads = 2);
 
     CommonOptions common;
+    host::StderrLog stderr_log;
     Logger log;
     host::Loop loop;
     host::SteadyClock clock;
@@ -33,9 +36,24 @@ struct Session {
     // second signal cuts it short.
     std::function<Task<void>()> before_stop;
 
+    // Of a role that runs for long: SIGHUP reads --log-level and --log-format again instead of ending it.
+    bool reloads = false;
+    // Records spans when --otlp-endpoint names a collector.
+    Result<void> trace_to(const std::string& otlp_endpoint);
+    Tracer tracer;
+    void dump(MetricsWriter& out) const;
+
   private:
     Task<Result<int>> guarded(std::function<Task<Result<int>>()> main);
+    Task<void> reload_log();
+    Task<void> send_spans();
+
+    std::string role_;
+    std::unique_ptr<telemetry::OtlpExporter> exporter_;
 };
+
+// --otlp-endpoint, for commands that call Session::trace_to().
+void add_telemetry_option(CLI::App& command, std::string& otlp_endpoint);
 
 // Logs to standard error as the options say; `role` names the process.
 Logger process_logger(const CommonOptions& options, const std::string& role);

@@ -43,6 +43,7 @@ struct WorkerOptions {
     int threads = 0;
     bool pin_threads = false;
     bool map_weights = false;
+    OperationOptions operation;
 };
 
 // What this worker's codecs can do, in the network's numbers.
@@ -207,11 +208,30 @@ Result<std::vector<engine::ModelManifest>> find_models(
     return manifests;
 }
 
+worker::Settings role_settings(
+    const WorkerOptions& options, std::string secret, const std::vector<engine::ModelManifest>& models
+) {
+    worker::Settings settings;
+    settings.orchestrators = split_list(options.orchestrators);
+    settings.secret = std::move(secret);
+    settings.transcode_capacity = options.capacity;
+    settings.transcode_capabilities = transcode_capabilities(options.capacity);
+    settings.ai_capacity = models.empty() ? 0 : options.ai_capacity;
+    settings.ai_capabilities = ai_capabilities(models, options.ai_capacity);
+    return settings;
+}
+
+Task<void> drain(Session& session, worker::Worker& role, int seconds) {
+    session.log.info("worker.draining", {{"seconds", seconds}});
+    return role.drain(session.clock.now() + std::chrono::seconds(seconds));
+}
+
 Task<Result<int>> serve(Session& session, WorkerOptions options) {
     auto secret = resolve_secret(options.secret, options.secret_file);
     if (!secret) {
         co_return fail(std::move(secret.error()));
     }
+    FG_CO_CHECK(session.trace_to(options.operation.otlp_endpoint));
     if (options.capacity == 0) {
         options.capacity = static_cast<int>(host::cpu_count()) + 1;
     }
@@ -232,22 +252,15 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
     client_settings.ping_period = std::chrono::seconds(2);
     client_settings.cleartext_http2 = true;
     http::Client client(session.loop.executor(), session.clock, client_settings, session.log);
-
-    worker::Settings settings;
-    settings.orchestrators = split_list(options.orchestrators);
-    settings.secret = *secret;
-    settings.transcode_capacity = options.capacity;
-    settings.transcode_capabilities = transcode_capabilities(options.capacity);
-    settings.ai_capacity = models->empty() ? 0 : options.ai_capacity;
-    settings.ai_capabilities = ai_capabilities(*models, options.ai_capacity);
     const auto role = worker::make_worker(
         {session.loop.executor(), session.clock, session.random, session.log, executors,
          [&](const std::string& uri) -> std::shared_ptr<api::WorkerHost> {
              return std::make_shared<wire::WireWorkerHost>(
                  wire::ClientPorts{client, session.clock, session.pool, session.random}, uri
              );
-         }},
-        settings
+         },
+         session.tracer},
+        role_settings(options, *secret, *models)
     );
     // Ready means registered: whoever waits for this worker can rely on its orchestrator knowing it.
     struct Ready {
@@ -259,15 +272,25 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
         }
     };
     struct Shut {
-        static Task<void> down(http::Client& client, sandbox::ExecutorPool& executors) {
+        static Task<void> down(
+            http::Client& client, MetricsListener& metrics, sandbox::ExecutorPool& executors
+        ) {
+            co_await metrics.stop();
             co_await client.stop();
             co_await executors.stop();
         }
     };
+    MetricsListener metrics(session, [&](MetricsWriter& out) {
+        worker::dump(out, role->stats());
+        sandbox::dump(out, executors.stats());
+    });
+    FG_CO_CHECK(metrics.listen(options.operation.admin_listen));
+    session.before_stop = [&] { return drain(session, *role, options.operation.drain_seconds); };
     TaskGroup announcing(session.loop.executor(), 1, session.log);
     announcing.spawn(Ready::announce(*role, session.clock));
-    auto ended =
-        co_await with_cleanup<void>(with_group<void>(announcing, role->run()), Shut::down(client, executors));
+    auto ended = co_await with_cleanup<void>(
+        with_group<void>(announcing, role->run()), Shut::down(client, metrics, executors)
+    );
     if (!ended) {
         co_return fail(std::move(ended.error()));
     }
@@ -362,12 +385,14 @@ void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run) {
         ->envname("FRAMEGRID_HW")
         ->capture_default_str();
     add_inference_options(*command, *options);
+    add_operation_options(*command, options->operation);
     command->footer(
         "Example:\n  FRAMEGRID_SECRET=... framegrid worker --orchestrators https://gpu-box:8935 --capacity 4"
     );
     command->callback([options, &common, &run] {
         run = [options, &common] {
             Session session(common, "worker", 1);
+            session.reloads = true;
             return session.run([&] { return serve(session, *options); });
         };
     });

@@ -4,8 +4,7 @@
 
 namespace framegrid {
 
-Logger::Logger(Sink sink, LogLevel level)
-    : shared_(std::make_shared<const Shared>(Shared{std::move(sink), level})) {}
+Logger::Logger(Sink sink, LogLevel level) : shared_(std::make_shared<const Shared>(std::move(sink), level)) {}
 
 void Logger::log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const {
     if (!enabled(level)) {

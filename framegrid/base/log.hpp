@@ -2,6 +2,7 @@
 // to who logs.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
@@ -38,7 +39,15 @@ class Logger {
     Logger() = default;
     Logger(Sink sink, LogLevel level);
 
-    bool enabled(LogLevel level) const { return shared_ && level >= shared_->level; }
+    bool enabled(LogLevel level) const {
+        return shared_ && level >= shared_->level.load(std::memory_order_relaxed);
+    }
+    // For this logger and all its copies, from any thread.
+    void set_level(LogLevel level) const {
+        if (shared_) {
+            shared_->level.store(level, std::memory_order_relaxed);
+        }
+    }
     void debug(std::string_view event, std::initializer_list<LogField> fields = {}) const {
         log(LogLevel::kDebug, event, fields);
     }
@@ -56,7 +65,7 @@ class Logger {
     void log(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const;
     struct Shared {
         Sink sink;
-        LogLevel level;
+        mutable std::atomic<LogLevel> level;
     };
     std::shared_ptr<const Shared> shared_;
 };

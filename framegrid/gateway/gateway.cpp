@@ -82,6 +82,11 @@ Error for_client(Error error) {
     return error;
 }
 
+template <class T>
+std::string_view result_of(const Result<T>& result) {
+    return result ? "done" : to_string(result.error().code);
+}
+
 class Role final : public Gateway {
   public:
     Role(Ports ports, Settings settings)
@@ -256,8 +261,19 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
         co_return fail(Errc::kCapacity, "the gateway is full; try again later");
     }
     const Counted counted(stats_.in_flight);
+    Span span = ports_.tracer.start("gateway.job", SpanKind::kInternal, request.work.trace);
+    span.set("framegrid.manifest", request.manifest_id);
+    request.work.trace = span.context();
+    const std::string pipeline = api::pipeline_of(request.work);
+    const TimePoint began = ports_.clock.now();
     auto result = co_await attempt_all(std::move(request), deadline);
+    stats_.jobs.add(pipeline, result_of(result), ports_.clock.now() - began);
     ++(result ? stats_.jobs_done : stats_.jobs_failed);
+    if (result) {
+        span.set("framegrid.attempts", result->attempts);
+    } else {
+        span.fail(result.error());
+    }
     co_return result;
 }
 
@@ -287,6 +303,7 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         auto output =
             co_await attempt(request, *slot, early, progress, attempt_deadline(request.work, deadline));
         in_flight.settled();
+        stats_.attempts.add(uri, result_of(output), ports_.clock.now() - started);
         if (output) {
             learn(request, *slot, output->output, ports_.clock.now() - started);
             for (const market::Slot liar : progress.rejected) {
@@ -305,7 +322,8 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
                                        {"orchestrator", uri},
                                        {"attempt", progress.attempts},
                                        {"code", to_string(output.error().code)},
-                                       {"error", output.error().message}}
+                                       {"error", output.error().message},
+                                       {"trace", request.work.trace.trace_id}}
         );
         if (!settle_failure(request, *slot, std::move(output.error()), progress)) {
             break;
@@ -392,14 +410,16 @@ Error Role::refuse(const JobRequest& request, const Progress& progress, Error er
         "gateway.job_refused", {{"manifest", request.manifest_id},
                                 {"attempts", progress.attempts},
                                 {"error", error.message},
-                                {"why", summary}}
+                                {"why", summary},
+                                {"trace", request.work.trace.trace_id}}
     );
     for (const auto& verdict : why.listed) {
         ports_.log.debug(
             "gateway.candidate_refused", {{"manifest", request.manifest_id},
                                           {"orchestrator", verdict.uri},
                                           {"reason", market::to_string(verdict.obstacle)},
-                                          {"detail", verdict.detail}}
+                                          {"detail", verdict.detail},
+                                          {"trace", request.work.trace.trace_id}}
         );
     }
     if (why.considered() > 0) {
@@ -423,8 +443,11 @@ Task<Result<Attempted>> Role::attempt(
     const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Progress& progress,
     Deadline deadline
 ) {
+    Span span = ports_.tracer.start("gateway.attempt", SpanKind::kClient, request.work.trace);
+    span.set("framegrid.orchestrator", pool_.uri(slot));
     auto token = co_await token_for(request, slot, deadline);
     if (!token) {
+        span.fail(token.error());
         co_return fail(std::move(token.error()));
     }
     api::Job job;
@@ -432,6 +455,7 @@ Task<Result<Attempted>> Role::attempt(
     job.seq = request.seq;
     job.needs = request.needs;
     job.work = request.work;
+    job.work.trace = span.context();
     job.token = std::move(*token);
     JobPayment payment;
     Purpose purpose = purpose_of(request, slot, job.token);
@@ -439,6 +463,7 @@ Task<Result<Attempted>> Role::attempt(
         auto bought = co_await pay_for(request, slot, purpose, deadline);
         if (!bought) {
             progress.unpaid = bought.error().code == Errc::kForbidden;
+            span.fail(bought.error());
             co_return fail(std::move(bought.error()));
         }
         payment = std::move(*bought);
@@ -452,9 +477,12 @@ Task<Result<Attempted>> Role::attempt(
     }
     job.progress = request.progress;
     sessions_.touch(request.manifest_id, ports_.clock.now());
-    co_return co_await run_paid(
-        request, slot, std::move(job), std::move(payment), std::move(purpose), deadline
-    );
+    auto output =
+        co_await run_paid(request, slot, std::move(job), std::move(payment), std::move(purpose), deadline);
+    if (!output) {
+        span.fail(output.error());
+    }
+    co_return output;
 }
 
 Task<Result<Attempted>> Role::run_paid(
@@ -725,6 +753,8 @@ void dump(MetricsWriter& out, const Stats& stats) {
     if (stats.payments) {
         dump(out, *stats.payments);
     }
+    stats.jobs.dump(out, "framegrid_gateway_job_seconds", "pipeline");
+    stats.attempts.dump(out, "framegrid_gateway_attempt_seconds", "orchestrator");
 }
 
 }  // namespace framegrid::gateway

@@ -16,9 +16,11 @@
 #include <framegrid/job/capabilities.hpp>
 #include <framegrid/market/pool.hpp>
 #include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/histogram.hpp>
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/random.hpp>
 #include <framegrid/runtime/task.hpp>
+#include <framegrid/runtime/tracing.hpp>
 
 namespace framegrid::gateway {
 
@@ -62,6 +64,7 @@ struct Ports {
     api::OrchestratorDirectory& orchestrators;
     OrchestratorSource& source;
     std::optional<PaymentPorts> payments{};  // absent: off-chain, nothing is paid
+    Tracer tracer{};
 };
 
 struct JobRequest {
@@ -108,6 +111,8 @@ struct Stats {
     std::size_t streams = 0;
     market::PoolStats pool;
     std::optional<PaymentStats> payments{};
+    Timings jobs;      // by pipeline
+    Timings attempts;  // by orchestrator
 };
 void dump(MetricsWriter& out, const Stats& stats);
 

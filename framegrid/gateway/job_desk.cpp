@@ -140,7 +140,7 @@ job::Record Desk::record_of(NewJob job) const {
     out.idempotency_key = std::move(job.idempotency_key);
     out.request_digest = std::move(job.request_digest);
     out.parent = std::move(job.parent);
-    out.trace_id = std::move(job.trace_id);
+    out.trace = std::move(job.trace);
     return out;
 }
 

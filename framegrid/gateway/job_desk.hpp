@@ -16,6 +16,7 @@
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/random.hpp>
 #include <framegrid/runtime/task.hpp>
+#include <framegrid/runtime/tracing.hpp>
 
 namespace framegrid::gateway {
 
@@ -80,6 +81,7 @@ struct DeskPorts {
     MessageSender& sender;
     // Asked whenever it matters, so that a change works at once; empty: all owners are alike.
     std::function<OwnerLimits(const std::string& owner)> limits_of = nullptr;
+    Tracer tracer{};
 };
 
 struct NewJob {
@@ -91,7 +93,7 @@ struct NewJob {
     std::string idempotency_key;
     std::string request_digest;
     std::string parent;
-    std::string trace_id;
+    std::string trace;  // as job::trace_text() writes it
 };
 
 // Where a queued job stands.

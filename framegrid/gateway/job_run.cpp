@@ -56,7 +56,11 @@ Task<bool> JobRun::apply(api::JobChange change, Blob preview) {
             }
             break;
         }
-        ports_.log.warn("gateway.job_not_kept", {{"job", record_.id}, {"error", applied.error().message}});
+        ports_.log.warn(
+            "gateway.job_not_kept", {{"job", record_.id},
+                                     {"error", applied.error().message},
+                                     {"trace", job::parse_trace_text(record_.trace).trace_id}}
+        );
         co_await sleep_for(ports_.clock, kStoreRetry);
     }
     const bool over = change.state && job::is_final(*change.state);
@@ -97,9 +101,18 @@ Task<Result<std::string>> JobRun::work() {
     const auto tell = [this](std::string kind, std::string data, Blob preview) {
         this->tell(std::move(kind), std::move(data), std::move(preview));
     };
-    auto result = co_await canceller_.run(
-        ports_.runner.run(record_, tell, Deadline::after(ports_.clock, std::max<Duration>(left, Duration(0))))
-    );
+    Span span =
+        ports_.tracer.start("gateway.durable_job", SpanKind::kConsumer, job::parse_trace_text(record_.trace));
+    span.set("framegrid.job", record_.id);
+    span.set("framegrid.kind", record_.kind);
+    span.set("framegrid.attempt", record_.attempt);
+    job::Record record = record_;
+    record.trace = job::trace_text(span.context());
+    const auto deadline = Deadline::after(ports_.clock, std::max<Duration>(left, Duration(0)));
+    auto result = co_await canceller_.run(ports_.runner.run(std::move(record), tell, deadline));
+    if (!result) {
+        span.fail(result.error());
+    }
     done_ = true;
     something_told_.notify_all();
     co_return result;

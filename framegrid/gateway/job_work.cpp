@@ -92,6 +92,7 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
     if (!job) {
         co_return fail(std::move(job.error()));
     }
+    job->request.work.trace = job::parse_trace_text(record.trace);
     if (document->pipeline != job::kEcho) {
         job->request.progress = [&tell](const api::Progress& progress) {
             json::object data{{"step", progress.done}, {"steps", progress.total}};

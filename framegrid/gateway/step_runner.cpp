@@ -190,6 +190,7 @@ Task<Result<StepResult>> StepRunner::run_ai(
         co_return fail(std::move(job.error()));
     }
     job->request.work.priority = static_cast<api::Priority>(start.priority);
+    job->request.work.trace = owner.trace;
     job->request.price_max = price_limit(start);
     job->request.progress = events.progress;
     job->request.attempt = events.node;
@@ -226,7 +227,7 @@ Task<Result<StepResult>> StepRunner::run_transcode(
     }
     VideoTranscode transcode(ports_, settings_, std::move(events));
     auto done = co_await transcode.run(
-        std::move(*video), start.work.parameters.text("profiles"), price_limit(start), deadline
+        std::move(*video), start.work.parameters.text("profiles"), price_limit(start), owner.trace, deadline
     );
     if (!done) {
         co_return fail(std::move(done.error()));

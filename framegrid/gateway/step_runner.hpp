@@ -32,6 +32,7 @@ struct StepResult {
 struct StepOwner {
     std::string owner;
     std::string job_id;
+    TraceContext trace{};
 };
 
 // Told while the step runs.

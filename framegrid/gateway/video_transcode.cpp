@@ -14,12 +14,13 @@ constexpr std::size_t kManifestBytes = 8;
 }  // namespace
 
 Task<Result<TranscodedVideo>> VideoTranscode::run(
-    Blob video, std::string profiles, Price price_max, Deadline deadline
+    Blob video, std::string profiles, Price price_max, TraceContext trace, Deadline deadline
 ) {
     FG_CO_TRY(ladder, workflow::read_profiles(profiles));
     profiles_ = std::move(ladder);
     deadline_ = deadline;
     price_max_ = price_max;
+    trace_ = std::move(trace);
     manifest_id_ = ports_.random.hex(kManifestBytes);
     api::MediaOperation split{"split", std::string(kSplitParameters), {}};
     split.files.push_back({"video", std::move(video)});
@@ -83,6 +84,7 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
     request.work.kind = std::move(work);
     request.work.input = std::move(segments_[index]);
     request.work.input_content_type = "video/mp2t";
+    request.work.trace = trace_;
     request.attempt = events_.node;
     request.refused = events_.refused;
     auto done = co_await run_patiently(ports_, settings_, std::move(request), deadline_);

@@ -147,7 +147,7 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
         co_return fail(std::move(document.error()));
     }
     const int priority = document->priority;
-    const StepOwner owner{record.owner, record.id};
+    const StepOwner owner{record.owner, record.id, job::parse_trace_text(record.trace)};
     auto ready = co_await make_or_take_up(owner, std::move(*document), tell, deadline);
     if (!ready) {
         co_return fail(std::move(ready.error()));

@@ -106,7 +106,7 @@ std::string take_token(std::string_view& line, char end) {
 class StderrSink {
   public:
     explicit StderrSink(const LogSettings& settings)
-        : format_(settings.format), limiter_(settings.same_event_per_s_max), logger_(make_logger(settings)) {}
+        : settings_(settings), limiter_(settings.same_event_per_s_max), logger_(make_logger(settings)) {}
 
     StderrSink(const StderrSink&) = delete;
     StderrSink& operator=(const StderrSink&) = delete;
@@ -128,6 +128,12 @@ class StderrSink {
         if (verdict.admit) {
             write_line(level, line);
         }
+    }
+
+    void set_format(LogFormat format) {
+        const std::scoped_lock lock(mutex_);
+        settings_.format = format;
+        logger_ = make_logger(settings_);
     }
 
   private:
@@ -155,7 +161,7 @@ class StderrSink {
     }
 
     void write_line(LogLevel level, std::string_view line) {
-        if (format_ == LogFormat::kJson) {
+        if (settings_.format == LogFormat::kJson) {
             logger_.log(level_of(level), json_members(line));
         } else {
             logger_.log(level_of(level), line);
@@ -166,7 +172,7 @@ class StderrSink {
         write_line(LogLevel::kWarn, fmt::format("host.log_suppressed event={} count={}", event, count));
     }
 
-    LogFormat format_;
+    LogSettings settings_;
     std::mutex mutex_;
     EventLimiter limiter_;
     spdlog::logger logger_;
@@ -174,11 +180,18 @@ class StderrSink {
 
 }  // namespace
 
-Logger make_stderr_logger(LogSettings settings) {
+StderrLog make_changeable_log(LogSettings settings) {
     auto sink = std::make_shared<StderrSink>(settings);
-    return Logger(
-        [sink](LogLevel level, std::string_view line) { sink->write(level, line); }, settings.level
-    );
+    Logger log([sink](LogLevel level, std::string_view line) { sink->write(level, line); }, settings.level);
+    auto change = [sink, log](LogLevel level, LogFormat format) {
+        sink->set_format(format);
+        log.set_level(level);
+    };
+    return {std::move(log), std::move(change)};
+}
+
+Logger make_stderr_logger(LogSettings settings) {
+    return make_changeable_log(std::move(settings)).log;
 }
 
 Result<LogLevel> parse_log_level(std::string_view text) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -25,6 +26,13 @@ struct LogSettings {
 // A logger for standard error, usable from any thread. Text has colours only on a terminal (and not with
 // NO_COLOR). A JSON line is one object of strings: time, level, role, event, then the event's own fields.
 Logger make_stderr_logger(LogSettings settings);
+
+// The same, with a way to change level and format while it is used.
+struct StderrLog {
+    Logger log;
+    std::function<void(LogLevel level, LogFormat format)> change;
+};
+StderrLog make_changeable_log(LogSettings settings);
 
 // "debug", "info", "warn", "error", "off".
 Result<LogLevel> parse_log_level(std::string_view text);

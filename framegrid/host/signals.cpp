@@ -1,5 +1,7 @@
 #include <framegrid/host/signals.hpp>
 
+#include <sys/resource.h>
+
 #include <csignal>
 
 #include <boost/asio/signal_set.hpp>
@@ -31,6 +33,14 @@ Task<int> Signals::next() {
 
 void ignore_broken_pipes() {
     std::signal(SIGPIPE, SIG_IGN);
+}
+
+void raise_open_files() {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)::setrlimit(RLIMIT_NOFILE, &limit);  // it works with fewer, too
+    }
 }
 
 }  // namespace framegrid::host

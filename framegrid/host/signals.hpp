@@ -43,4 +43,7 @@ class ReloadSignals final : public Signals {
 // main().
 void ignore_broken_pipes();
 
+// Lets this process open as many files and connections as the system allows it to.
+void raise_open_files();
+
 }  // namespace framegrid::host

@@ -53,4 +53,17 @@ bool is_id(std::string_view prefix, std::string_view text) {
            text.substr(1).find_first_not_of(kIdDigits) == std::string_view::npos;
 }
 
+std::string trace_text(const TraceContext& trace) {
+    auto text = write_traceparent(trace);
+    return text.empty() ? trace.trace_id : text;
+}
+
+TraceContext parse_trace_text(std::string_view text) {
+    auto trace = parse_traceparent(text);
+    if (trace.trace_id.empty()) {
+        trace.trace_id = text;
+    }
+    return trace;
+}
+
 }  // namespace framegrid::job

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include <framegrid/base/trace.hpp>
 #include <framegrid/runtime/random.hpp>
 
 namespace framegrid::job {
@@ -47,8 +48,12 @@ struct Record {
     std::string idempotency_key;
     std::string request_digest;  // SHA-256 of what the client sent, hex: one key means one request
     std::string parent;          // the workflow's job
-    std::string trace_id;        // 32 hex digits, from the caller to the runner
+    std::string trace;           // as trace_text() writes it
 };
+
+// "TRACEID", or as the header `traceparent` when it is known which span asked for the job.
+std::string trace_text(const TraceContext& trace);
+TraceContext parse_trace_text(std::string_view text);
 
 // One thing that happened to a job. Numbered from 1 without gaps; what a client resumes from.
 struct Event {

@@ -82,7 +82,7 @@ std::string describe(const Record& record, std::string_view base_url) {
     if (!record.parent.empty()) {
         out["workflow"] = record.parent;
     }
-    out["trace_id"] = record.trace_id;
+    out["trace_id"] = parse_trace_text(record.trace).trace_id;
     auto result = object_of(record.result);
     add_urls(result, base_url);
     for (auto& [name, value] : result) {

@@ -5,6 +5,7 @@
 
 #include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/base/at_exit.hpp>
+#include <framegrid/base/counted.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/orchestrator/memory_store.hpp>
 #include <framegrid/orchestrator/work_units.hpp>
@@ -17,7 +18,8 @@ namespace {
 
 constexpr std::string_view kEcho = "echo";
 constexpr std::size_t kRenditionBytesMin = 25;  // protocol section 3.3
-constexpr int kTimeoutsMax = 2;                 // in a row, then a worker is taken for dead
+constexpr Duration kDrainTick = std::chrono::milliseconds(20);
+constexpr int kTimeoutsMax = 2;  // in a row, then a worker is taken for dead
 
 bool is_too_small(const api::Artifact& file) {
     return file.bytes.size() < kRenditionBytesMin;
@@ -137,6 +139,7 @@ class Role final : public Orchestrator {
     Bytes sign_result(const std::vector<crypto::Hash32>& rendition_hashes) override;
     std::string store(const std::string& session_id, const std::string& name, Blob bytes) override;
     std::optional<Blob> stored(std::string_view path) override { return store_.get(path); }
+    Task<void> drain(TimePoint until) override;
     void stop() override;
     Stats stats() const override;
     std::vector<pay::BalanceEntry> books() const override {
@@ -163,6 +166,7 @@ class Role final : public Orchestrator {
     void worker_gone(WorkerId id);
     void expire_sessions();
     Deadline work_deadline(const api::Work& work, Deadline deadline) const;
+    Task<Result<api::JobOutput>> run_here(api::Job job, Deadline deadline);
     Task<Result<WorkerId>> worker_for(const WorkerDemand& demand, Deadline deadline);
     Task<Result<api::WorkOutput>> dispatch(const api::Job& job, Deadline deadline);
     Task<Result<api::WorkOutput>> run_on(
@@ -181,7 +185,9 @@ class Role final : public Orchestrator {
     Notifier room_changed_;
     std::int64_t next_task_;
     std::size_t waiting_ = 0;
+    bool draining_ = false;
     bool stopping_ = false;
+    std::optional<TimePoint> idle_since_;  // nullopt: no job has run
     Stats stats_;
     std::optional<Cashier> cashier_;                         // absent: nothing is paid
     std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // streams may outlive the role
@@ -248,7 +254,7 @@ api::OrchestratorInfo Role::info(bool full, const crypto::Address& sender) {
 }
 
 void Role::workers_changed() {
-    offer_ = workers_.capabilities();
+    offer_ = draining_ ? WorkerTable().capabilities() : workers_.capabilities();
     offer_->version = settings_.version;
     room_changed_.notify_all();
 }
@@ -271,7 +277,8 @@ Task<Result<void>> Role::price(api::OrchestratorInfo& into, pay::Order order, De
 Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Deadline deadline) {
     expire_sessions();
     // A poll must not fail because the node is busy: gateways would take it for dead.
-    if (request.needs && !request.ignore_capacity && sessions_.full(ports_.clock.now())) {
+    const bool full = draining_ || sessions_.full(ports_.clock.now());
+    if (request.needs && !request.ignore_capacity && full) {
         co_return fail(Errc::kCapacity, kTextCapped);
     }
     auto out = info(!request.needs, request.sender);
@@ -294,7 +301,7 @@ Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Dea
 
 Result<void> Role::admit(const api::Job& head) {
     const auto check = [&]() -> Result<void> {
-        if (stopping_) {
+        if (draining_ || stopping_) {
             return fail(Errc::kCapacity, kTextCapped);
         }
         const auto* ai = std::get_if<api::AiWork>(&head.work.kind);
@@ -369,6 +376,24 @@ Task<Result<api::OrchestratorInfo>> Role::payment_info(
 
 Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
     FG_CO_CHECK(admit(job));
+    const Counted counted(stats_.running);
+    const AtExit mark([this] { idle_since_ = ports_.clock.now(); });
+    Span span = ports_.tracer.start("orchestrator.job", SpanKind::kServer, job.work.trace);
+    span.set("framegrid.manifest", job.manifest_id);
+    job.work.trace = span.context();
+    const std::string pipeline = api::pipeline_of(job.work);
+    const TimePoint began = ports_.clock.now();
+    auto output = co_await run_here(std::move(job), deadline);
+    const auto how = output ? "done" : to_string(output.error().code);
+    stats_.jobs.add(pipeline, how, ports_.clock.now() - began);
+    if (!output) {
+        span.fail(output.error());
+    }
+    co_return output;
+}
+
+// An admitted job.
+Task<Result<api::JobOutput>> Role::run_here(api::Job job, Deadline deadline) {
     PaidWork paid;
     std::int64_t units = 0;
     if (cashier_) {
@@ -393,6 +418,10 @@ Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
         co_return fail(std::move(result.error()));
     }
     ++stats_.jobs_done;
+    ports_.log.debug(
+        "orchestrator.job_done",
+        {{"manifest", job.manifest_id}, {"seq", job.seq}, {"trace", job.work.trace.trace_id}}
+    );
     if (cashier_) {
         cashier_->finish(std::move(paid), done_units(job.work, *result, units));
     }
@@ -435,7 +464,8 @@ Task<Result<api::WorkOutput>> Role::work(const api::Job& job, Deadline deadline)
             "orchestrator.job_failed", {{"manifest", job.manifest_id},
                                         {"seq", job.seq},
                                         {"code", to_string(result.error().code)},
-                                        {"error", result.error().message}}
+                                        {"error", result.error().message},
+                                        {"trace", job.work.trace.trace_id}}
         );
     }
     co_return result;
@@ -452,14 +482,14 @@ Deadline Role::work_deadline(const api::Work& work, Deadline deadline) const {
 Task<Result<api::WorkOutput>> Role::dispatch(const api::Job& job, Deadline deadline) {
     WorkerDemand demand = demand_of(job);
     const auto early = std::make_shared<api::EarlyArtifacts>(api::early_count(job.work), job.early);
-    Error last = make_error(Errc::kCapacity, demand.capability ? kTextNoCapacity : kTextNoTranscoders);
-    for (int attempt = 0; attempt < settings_.attempts_max; ++attempt) {
+    std::optional<Error> last;
+    for (int attempts = 0; attempts < settings_.attempts_max;) {
         auto worker = co_await worker_for(demand, deadline);
         if (!worker) {
             // With an earlier failure in hand, that one says more than "nobody else is left".
-            co_return fail(attempt == 0 ? std::move(worker.error()) : std::move(last));
+            co_return fail(last ? std::move(*last) : std::move(worker.error()));
         }
-        stats_.redispatched += attempt > 0 ? 1 : 0;
+        stats_.redispatched += last ? 1 : 0;
         auto pending = std::make_shared<PendingTask>();
         pending->worker = *worker;
         pending->kind = demand.kind;
@@ -476,11 +506,13 @@ Task<Result<api::WorkOutput>> Role::dispatch(const api::Job& job, Deadline deadl
         ports_.log.info(
             "orchestrator.task_redispatched", {{"worker", worker->value},
                                                {"vanished", pending->vanished ? "yes" : "no"},
-                                               {"error", last.message}}
+                                               {"error", last->message},
+                                               {"trace", job.work.trace.trace_id}}
         );
         demand.exclude.push_back(*worker);
+        attempts += workers_.is_draining(*worker) ? 0 : 1;  // its refusal says nothing about the job
     }
-    co_return fail(std::move(last));
+    co_return fail(std::move(*last));
 }
 
 Task<Result<WorkerId>> Role::worker_for(const WorkerDemand& demand, Deadline deadline) {
@@ -512,6 +544,10 @@ Task<Result<api::WorkOutput>> Role::run_on(
     api::WorkerTask task;
     task.id = id;
     task.work = work;
+    Span span = ports_.tracer.start("orchestrator.task", SpanKind::kProducer, work.trace);
+    span.set("framegrid.worker", static_cast<std::int64_t>(worker.value));
+    span.set("framegrid.task", id.value);
+    task.work.trace = span.context();
     if (auto* ai = std::get_if<api::AiWork>(&task.work.kind)) {
         ai->progress = true;  // who tells of its steps learns when nobody waits any more
     }
@@ -527,13 +563,17 @@ Task<Result<api::WorkOutput>> Role::run_on(
     });
     const TimePoint started = ports_.clock.now();
     (void)co_await pending->done.wait_until(ports_.clock, deadline.at);
+    if (!pending->outcome || !*pending->outcome) {
+        span.fail(pending->outcome ? pending->outcome->error() : make_error(Errc::kDeadline, "no answer"));
+    }
     if (!pending->outcome) {
         // A short deadline of the caller's says nothing about the worker; its full time without an answer
         // does.
         if (ports_.clock.now() - started >= settings_.transcode_time_min &&
             workers_.timed_out(worker, kTimeoutsMax)) {
             ports_.log.warn(
-                "orchestrator.worker_dropped", {{"worker", worker.value}, {"why", "it does not answer"}}
+                "orchestrator.worker_dropped",
+                {{"worker", worker.value}, {"why", "it does not answer"}, {"trace", work.trace.trace_id}}
             );
             worker_gone(worker);
         }
@@ -579,7 +619,7 @@ Task<Result<std::unique_ptr<api::TaskStream>>> Role::register_worker(
         ++stats_.registrations_refused;
         co_return fail(Errc::kInvalidArgument, kTextZeroCapacity, "capacity");
     }
-    if (stopping_ || workers_.size() >= settings_.workers_max) {
+    if (draining_ || stopping_ || workers_.size() >= settings_.workers_max) {
         co_return fail(Errc::kCapacity, "no more workers are accepted");
     }
     registration.secret.clear();
@@ -673,6 +713,10 @@ Task<Result<void>> Role::submit(api::TaskReport report, Deadline) {
         co_return Result<void>{};
     }
     workers_.answered(pending->second->worker);
+    if (report.draining && workers_.drain(pending->second->worker)) {
+        ports_.log.info("orchestrator.worker_draining", {{"worker", pending->second->worker.value}});
+        workers_changed();
+    }
     if (report.outcome) {
         if (auto whole = pending->second->complete(*report.outcome, report.delivered); !whole) {
             report.outcome = std::unexpected(std::move(whole.error()));
@@ -707,6 +751,19 @@ std::string Role::store(const std::string& session_id, const std::string& name, 
 void Role::expire_sessions() {
     for (const auto& session_id : sessions_.expire(ports_.clock.now())) {
         drop_session(session_id);
+    }
+}
+
+Task<void> Role::drain(TimePoint until) {
+    draining_ = true;
+    workers_changed();
+    for (;;) {
+        const TimePoint now = ports_.clock.now();
+        const bool fetched = !idle_since_ || now - *idle_since_ >= settings_.fetch_time;
+        if ((stats_.running == 0 && fetched) || now >= until) {
+            co_return;
+        }
+        co_await sleep_for(ports_.clock, kDrainTick);
     }
 }
 
@@ -749,12 +806,14 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.counter("framegrid_orchestrator_registrations_refused_total", stats.registrations_refused);
     out.gauge("framegrid_orchestrator_workers", static_cast<double>(stats.workers));
     out.gauge("framegrid_orchestrator_jobs_in_flight", static_cast<double>(stats.in_flight));
+    out.gauge("framegrid_orchestrator_jobs_running", static_cast<double>(stats.running));
     out.gauge("framegrid_orchestrator_jobs_waiting", static_cast<double>(stats.waiting));
     out.gauge("framegrid_orchestrator_sessions", static_cast<double>(stats.sessions));
     out.gauge("framegrid_orchestrator_store_bytes", static_cast<double>(stats.store_bytes));
     if (stats.cashier) {
         dump(out, *stats.cashier);
     }
+    stats.jobs.dump(out, "framegrid_orchestrator_job_seconds", "pipeline");
 }
 
 }  // namespace framegrid::orchestrator

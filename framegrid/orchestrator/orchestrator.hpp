@@ -11,9 +11,11 @@
 #include <framegrid/orchestrator/cashier.hpp>
 #include <framegrid/orchestrator/sessions.hpp>
 #include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/histogram.hpp>
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/random.hpp>
 #include <framegrid/runtime/task.hpp>
+#include <framegrid/runtime/tracing.hpp>
 
 namespace framegrid::orchestrator {
 
@@ -39,6 +41,7 @@ struct Settings {
     std::size_t waiting_max = 1'000;  // jobs waiting for a worker with room
     std::size_t store_bytes_max = 512u << 20;
     int attempts_max = 3;                                   // workers tried for one job
+    Duration fetch_time = std::chrono::seconds(1);          // for gateways to begin to fetch, when draining
     Duration transcode_time_min = std::chrono::seconds(8);  // max(this, 4 x duration), protocol section 7
     Duration ai_time_max = std::chrono::minutes(15);
 };
@@ -59,6 +62,7 @@ struct Ports {
     Logger log;
     const crypto::PrivateKey* key = nullptr;  // signs results; null off-chain
     std::optional<PaymentPorts> payments{};   // to the key's address; absent: nothing is paid
+    Tracer tracer{};
 };
 
 struct Stats {
@@ -71,11 +75,13 @@ struct Stats {
     std::uint64_t results_refused = 0;   // wrong secret
     std::uint64_t registrations_refused = 0;
     std::size_t workers = 0;
-    std::size_t in_flight = 0;
+    std::size_t in_flight = 0;  // at workers
+    std::size_t running = 0;    // jobs: those, and those that wait for a worker
     std::size_t waiting = 0;
     std::size_t sessions = 0;
     std::size_t store_bytes = 0;
     std::optional<CashierStats> cashier{};
+    Timings jobs;  // by pipeline
 };
 void dump(MetricsWriter& out, const Stats& stats);
 
@@ -84,6 +90,9 @@ class Orchestrator : public api::OrchestratorService {
   public:
     // Looks after what was paid until cancelled.
     virtual Task<Result<bool>> serve() = 0;
+    // For an orderly stop: offers nothing and refuses new jobs and workers; returns when what runs is done
+    // and gateways have had a moment to fetch it, at the latest at `until`. For good.
+    virtual Task<void> drain(TimePoint until) = 0;
     // Ends registrations (their streams end) and fails waiting jobs with kCapacity; running ones finish.
     virtual void stop() = 0;
     virtual Stats stats() const = 0;

@@ -197,6 +197,56 @@ TEST_F(OrchestratorTest, RunsAJobOnItsWorker) {
     EXPECT_EQ(role().stats().jobs_done, 1u);
 }
 
+TEST_F(OrchestratorTest, AWorkerThatStopsGetsNoMore) {
+    FakeWorker& first = worker();
+    FakeWorker& second = worker();
+    Answer& answer = start(transcode(token()));
+    ASSERT_EQ(first.tasks.size(), 1u);
+    api::TaskReport refusal;
+    refusal.id = first.tasks[0].id;
+    refusal.secret = kSecret;
+    refusal.outcome = fail(Errc::kCapacity, "the worker stops");
+    refusal.draining = true;
+    EXPECT_TRUE(get(role().submit(std::move(refusal), later())));
+    poll();
+    ASSERT_EQ(second.tasks.size(), 1u);
+    EXPECT_TRUE(submit(second.tasks[0], good_output()));
+    ASSERT_TRUE(answer && *answer);
+    start(transcode(token()));
+    EXPECT_EQ(first.tasks.size(), 1u);
+    EXPECT_EQ(second.tasks.size(), 2u);
+    const auto info = get(role().get_info({}, later()));
+    EXPECT_EQ(info->capabilities->capacities, job::default_capabilities().capacities) << "one worker's";
+}
+
+TEST_F(OrchestratorTest, DrainingFinishesWhatRunsAndRefusesTheRest) {
+    settings_.fetch_time = 1s;
+    FakeWorker& w = worker();
+    Answer& answer = start(transcode(token()));
+    std::optional<Result<bool>> drained;
+    struct Drain {
+        static Task<Result<bool>> run(Orchestrator& role, TimePoint until) {
+            co_await role.drain(until);
+            co_return true;
+        }
+    };
+    group_.spawn(keep<bool>(Drain::run(role(), clock_.now() + 60s), drained));
+    advance(2s);
+    EXPECT_FALSE(drained);
+    const auto full = get(role().get_info({}, later()));
+    ASSERT_TRUE(full) << "a poll never fails";
+    EXPECT_FALSE(job::compatible(transcode({}).needs, full->capabilities));
+    const auto refused = get(role().get_info({.needs = transcode({}).needs}, later()));
+    EXPECT_EQ(refused.error().message, kTextCapped);
+    EXPECT_EQ(role().admit(transcode(full->auth_token)).error().message, kTextCapped);
+    EXPECT_FALSE(get(role().register_worker(registration(), later())));
+    EXPECT_TRUE(submit(w.tasks[0], good_output()));
+    ASSERT_TRUE(answer && *answer);
+    EXPECT_FALSE(drained) << "the gateway has not fetched the result";
+    advance(2s);
+    EXPECT_TRUE(drained);
+}
+
 TEST_F(OrchestratorTest, TellsOfRenditionsBeforeTheJobEnds) {
     FakeWorker& w = worker();
     std::vector<std::pair<std::size_t, std::string>> told;

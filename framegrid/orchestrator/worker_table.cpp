@@ -19,7 +19,7 @@ job::Capabilities codec_needs(const job::Capabilities& needs) {
 
 WorkerId WorkerTable::add(const api::Registration& registration) {
     const WorkerId id{next_id_++};
-    workers_.emplace(id, Worker{registration, 0, 0, {}});
+    workers_.emplace(id, Worker{registration, 0, 0, false, {}});
     sum_up();
     return id;
 }
@@ -28,6 +28,21 @@ void WorkerTable::remove(WorkerId id) {
     workers_.erase(id);
     sum_up();
     std::erase_if(sticky_, [id](const auto& entry) { return entry.second == id; });
+}
+
+bool WorkerTable::drain(WorkerId id) {
+    const auto worker = workers_.find(id);
+    if (worker == workers_.end() || worker->second.draining) {
+        return false;
+    }
+    worker->second.draining = true;
+    sum_up();
+    return true;
+}
+
+bool WorkerTable::is_draining(WorkerId id) const {
+    const auto worker = workers_.find(id);
+    return worker != workers_.end() && worker->second.draining;
 }
 
 std::int64_t WorkerTable::room(const Worker& worker, const WorkerDemand& demand) const {
@@ -45,7 +60,7 @@ std::int64_t WorkerTable::room(const Worker& worker, const WorkerDemand& demand)
 }
 
 bool WorkerTable::suits(WorkerId id, const Worker& worker, const WorkerDemand& demand) const {
-    if (worker.registration.kind != demand.kind ||
+    if (worker.draining || worker.registration.kind != demand.kind ||
         std::find(demand.exclude.begin(), demand.exclude.end(), id) != demand.exclude.end()) {
         return false;
     }
@@ -140,7 +155,9 @@ void WorkerTable::sum_up() {
     capabilities_ = {};
     capabilities_.add(job::Capability::kAuthToken);
     for (const auto& [id, worker] : workers_) {
-        job::merge(capabilities_, worker.registration.capabilities, +1);
+        if (!worker.draining) {
+            job::merge(capabilities_, worker.registration.capabilities, +1);
+        }
     }
 }
 

@@ -30,6 +30,10 @@ class WorkerTable {
     // Forgets the worker and the sessions that stuck to it.
     void remove(WorkerId id);
 
+    // It finishes what it has and gets no more; what it offered no longer counts. False: it was so before.
+    bool drain(WorkerId id);
+    bool is_draining(WorkerId id) const;
+
     // Sticky by session, else the compatible worker with the lowest load per capacity; nullopt when all are
     // full, excluded or incompatible.
     std::optional<WorkerId> pick(const WorkerDemand& demand) const;
@@ -57,7 +61,8 @@ class WorkerTable {
         api::Registration registration;
         std::int64_t in_flight = 0;
         int timeouts = 0;  // in a row
-        std::map<std::pair<std::uint32_t, std::string>, std::uint32_t> model_in_flight;
+        bool draining = false;
+        std::map<std::pair<std::uint32_t, std::string>, std::uint32_t> model_in_flight{};
     };
     void sum_up();
     std::int64_t room(const Worker& worker, const WorkerDemand& demand) const;

@@ -171,7 +171,8 @@ void AiJobs::log_done(
                              {"attempts", result.attempts},
                              {"units", units.value},
                              {"took_ms", took},
-                             {"request", call.request_id}}
+                             {"request", call.request_id},
+                             {"trace", call.trace_id}}
         );
     }
 }
@@ -188,6 +189,7 @@ Task<Answer> AiJobs::post(Call& call, const job::PipelineSpec& spec) {
     if (auto urgency = read_urgency(call.headers(), job); !urgency) {
         co_return error_answer(urgency.error());
     }
+    job.work.trace = call.trace;
     const std::string what =
         std::string(spec.name) + " with model " + printable(std::get<api::AiWork>(job.work.kind).model_id);
     const Deadline deadline = Deadline::after(clock_, settings_.time_max);

@@ -225,7 +225,7 @@ Task<Result<api::Submitted>> JobsApi::accept(Call& call, job::Document document)
     out.priority = document.priority;
     out.deadline_ms = document.deadline_ms;
     out.idempotency_key = document.idempotency_key;
-    out.trace_id = call.trace_id;
+    out.trace = job::trace_text(call.trace);
     out.request = job::to_json(document);
     co_return co_await ports_.desk.submit(std::move(out));
 }

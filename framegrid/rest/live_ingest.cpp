@@ -106,7 +106,7 @@ Task<Answer> LiveIngest::push(Call& call) {
         co_return job_error(std::move(push.error()));
     }
     RenditionStream stream(call, push->profiles(), target->seq, random_.hex(kBoundaryBytes));
-    Job job{*target, *headers, *source, std::move(*segment), *push, nullptr};
+    Job job{*target, *headers, *source, std::move(*segment), *push, call.trace, nullptr};
     if (headers->wants_renditions && push->profiles().size() > 1) {
         job.stream = &stream;
     }
@@ -151,7 +151,8 @@ Task<Result<LiveIngest::Done>> LiveIngest::run_and_stream(Call& call, Job job) {
                                         {"orchestrator", done->orchestrator},
                                         {"attempts", done->attempts},
                                         {"took_ms", took},
-                                        {"request", call.request_id}}
+                                        {"request", call.request_id},
+                                        {"trace", call.trace_id}}
         );
     }
     co_return done;
@@ -246,6 +247,7 @@ Task<Result<LiveIngest::Done>> LiveIngest::renditions_of(Job& job) {
     } else {
         auto request = job_of(push, job.target, job.headers, job.source);
         request.work.input = std::move(job.segment);
+        request.work.trace = job.trace;
         if (job.stream != nullptr) {
             request.early = [stream = job.stream](std::size_t index, const api::Artifact& artifact) {
                 stream->put(index, artifact.bytes);

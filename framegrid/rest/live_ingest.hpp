@@ -42,6 +42,7 @@ class LiveIngest {
         const api::ProbeResult& source;
         Blob segment;
         Push& push;
+        TraceContext trace;
         RenditionStream* stream = nullptr;  // null: renditions are not sent before all are there
     };
     Task<Result<api::ProbeResult>> look_into(Blob segment);

@@ -42,21 +42,6 @@ std::string request_id_of(const http::Headers& headers, Random& random) {
     return random.hex(kRequestIdBytes);
 }
 
-// The caller's trace (W3C Trace Context: 00-TRACE-SPAN-FLAGS), else a new one.
-std::string trace_id_of(const http::Headers& headers, Random& random) {
-    const auto parent = headers.get("traceparent").value_or("");
-    constexpr std::size_t kBegin = 3;
-    constexpr std::size_t kDigits = 32;
-    if (parent.size() >= kBegin + kDigits && parent.starts_with("00-")) {
-        const auto id = parent.substr(kBegin, kDigits);
-        if (id.find_first_not_of("0123456789abcdef") == std::string_view::npos &&
-            id.find_first_not_of('0') != std::string_view::npos) {
-            return std::string(id);
-        }
-    }
-    return random.hex(kDigits / 2);
-}
-
 // The OpenAI-compatible routes as a whole.
 struct OpenAi {
     OpenAi(OpenAiPorts ports, OpenAiSettings settings) : common(std::move(ports), std::move(settings)) {}
@@ -111,6 +96,8 @@ class Rest::Impl {
     Answer unknown_path(const Call& call) const;
     void add_common_headers(const Call& call, const Router& router, http::Headers& headers) const;
     Task<Result<void>> send(http::Exchange& exchange, Answer answer);
+    Span begin_trace(Call& call) const;
+    void describe(Span& span, const Call& call, int status) const;
     void log_answer(const Call& call, int status, std::size_t bytes, TimePoint began) const;
 
     Task<Answer> echo(Call& call);
@@ -239,13 +226,16 @@ Task<void> Rest::Impl::handle(http::Exchange& exchange, const Router& router) {
     Outcome outcome(stats_);
     const TimePoint began = ports_.clock.now();
     Call call{exchange, request_id_of(exchange.head.headers, ports_.random), {}, MemoryLease(memory_), {}};
-    call.trace_id = trace_id_of(exchange.head.headers, ports_.random);
+    Span span = begin_trace(call);
     call.start = [this, &call, &router](http::ResponseHead head) {
         add_common_headers(call, router, head.headers);
         return call.exchange.response.start(std::move(head));
     };
     Answer answer = co_await answer_to(call, router);
     const int status = answer.status;
+    describe(span, call, status);
+    const std::string route = call.route == nullptr ? "none" : call.route->method + " " + call.route->pattern;
+    stats_.requests.add(route, std::to_string(status / 100) + "xx", ports_.clock.now() - began);
     const std::size_t bytes = call.bytes_out + http::total_size(answer.body);
     if (exchange.response.started() && status >= 400) {
         outcome.sent(status);
@@ -260,6 +250,40 @@ Task<void> Rest::Impl::handle(http::Exchange& exchange, const Router& router) {
         stats_.bytes_out += bytes;
     }
     log_answer(call, sent ? status : 499, bytes, began);
+}
+
+// The caller's trace (W3C Trace Context), else a new one.
+Span Rest::Impl::begin_trace(Call& call) const {
+    constexpr std::size_t kTraceBytes = 16;
+    constexpr std::size_t kSpanBytes = 8;
+    call.trace = parse_traceparent(call.headers().get("traceparent").value_or(""));
+    if (call.trace.trace_id.empty()) {
+        call.trace.trace_id = ports_.random.hex(kTraceBytes);
+    }
+    Span span = ports_.tracer.start(call.exchange.head.method, SpanKind::kServer, call.trace);
+    call.trace = span.context();
+    if (call.trace.span_id.empty()) {
+        call.trace.span_id = ports_.random.hex(kSpanBytes);
+    }
+    call.trace_id = call.trace.trace_id;
+    return span;
+}
+
+// Named after the route, not the path: there are few of them.
+void Rest::Impl::describe(Span& span, const Call& call, int status) const {
+    if (!span) {
+        return;
+    }
+    if (call.route != nullptr) {
+        span.rename(call.exchange.head.method + " " + call.route->pattern);
+        span.set("http.route", call.route->pattern);
+    }
+    span.set("http.request.method", call.exchange.head.method);
+    span.set("http.response.status_code", status);
+    span.set("framegrid.request", call.request_id);
+    if (status >= 500) {
+        span.fail(make_error(Errc::kInternal, "HTTP " + std::to_string(status)));
+    }
 }
 
 Task<Answer> Rest::Impl::answer_to(Call& call, const Router& router) {
@@ -290,6 +314,7 @@ Task<Answer> Rest::Impl::answer_of_route(Call& call, Match match) {
         answer.headers.add("allow", match.allow + ", OPTIONS");
         co_return answer;
     }
+    call.route = match.route;
     call.parameters = std::move(match.parameters);
     if (auto refusal = co_await gate_.admit(call, *match.route)) {
         co_return *std::move(refusal);
@@ -396,6 +421,7 @@ Task<Answer> Rest::Impl::echo(Call& call) {
     job.work.kind = api::AiWork{"echo", {}, {}};
     job.work.input = std::move(*body);
     job.work.input_content_type = "application/octet-stream";
+    job.work.trace = call.trace;
     auto result = co_await ports_.gateway.run(std::move(job), deadline);
     if (!result) {
         co_return error_answer(result.error());

@@ -16,6 +16,7 @@
 #include <framegrid/rest/settings.hpp>
 #include <framegrid/rest/status_pages.hpp>
 #include <framegrid/runtime/offload.hpp>
+#include <framegrid/runtime/tracing.hpp>
 
 namespace framegrid::rest {
 
@@ -35,6 +36,7 @@ struct RestPorts {
     // nullptr: everybody may do everything. Else the pages for operators (/status, /metrics) are served by
     // admin_handler() alone.
     Authenticator* authenticator = nullptr;
+    Tracer tracer{};
 };
 
 // Single-threaded, on ports.executor. Outlives every request that its handler serves.

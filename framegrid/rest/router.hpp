@@ -8,11 +8,14 @@
 #include <vector>
 
 #include <framegrid/account/usage.hpp>
+#include <framegrid/base/trace.hpp>
 #include <framegrid/http/message.hpp>
 #include <framegrid/rest/admission.hpp>
 #include <framegrid/rest/answer.hpp>
 
 namespace framegrid::rest {
+
+struct Route;
 
 // One request on its way through an endpoint. Lives in the handler's frame, longer than the endpoint's
 // coroutine.
@@ -23,10 +26,12 @@ struct Call {
     MemoryLease memory;                   // held until the answer has been sent
     // Sends a head, with what every answer of this gateway has. The endpoint may then write to the response.
     std::function<Task<Result<void>>(http::ResponseHead head)> start;
-    std::string trace_id = {};  // 32 hex digits (W3C Trace Context), the caller's or made here
-    std::string owner = {};     // whose jobs and files these are; empty: no authentication
-    std::size_t bytes_in = 0;   // of the request's body
-    std::size_t bytes_out = 0;  // written by the endpoint itself
+    std::string trace_id = {};     // 32 hex digits (W3C Trace Context), the caller's or made here
+    TraceContext trace = {};       // the same, with the span that the answer is part of
+    const Route* route = nullptr;  // once it is known
+    std::string owner = {};        // whose jobs and files these are; empty: no authentication
+    std::size_t bytes_in = 0;      // of the request's body
+    std::size_t bytes_out = 0;     // written by the endpoint itself
     std::optional<account::Permit> permit = {};  // of whoever asked; nullopt: no authentication
     account::Usage::Running running = {};        // counts while the answer is being made
     http::Headers limit_headers = {};            // of the answer: how much is left

@@ -35,6 +35,7 @@ void dump(MetricsWriter& out, const RestStats& stats) {
     out.gauge("framegrid_rest_playlist_bytes", static_cast<double>(stats.hls_bytes));
     out.gauge("framegrid_rest_results", static_cast<double>(stats.results));
     out.gauge("framegrid_rest_results_bytes", static_cast<double>(stats.results_bytes));
+    stats.requests.dump(out, "framegrid_rest_request_seconds", "route", "status");
 }
 
 std::string status_json(

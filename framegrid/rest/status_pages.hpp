@@ -7,6 +7,7 @@
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/rest/gate.hpp>
 #include <framegrid/rest/live_ingest.hpp>
+#include <framegrid/runtime/histogram.hpp>
 #include <framegrid/runtime/metrics.hpp>
 
 namespace framegrid::rest {
@@ -28,6 +29,7 @@ struct RestStats {
     std::size_t results_bytes = 0;
     IngestStats ingest;
     GateStats gate;
+    Timings requests;  // by route
 };
 void dump(MetricsWriter& out, const RestStats& stats);
 

@@ -1,6 +1,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <framegrid/runtime/channel.hpp>
+#include <framegrid/runtime/histogram.hpp>
 #include <framegrid/runtime/manual_clock.hpp>
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/offload.hpp>
@@ -218,6 +219,25 @@ TEST(Metrics, PrometheusText) {
         "# TYPE framegrid_gateway_streams gauge\n"
         "framegrid_gateway_streams 2\n"
     );
+}
+
+TEST(Metrics, HistogramsAreSummedUpAndBounded) {
+    Timings timings(2);
+    timings.add("a", "done", 7ms);
+    timings.add("a", "done", 20min);
+    timings.add("b", "done", 1s);
+    timings.add("c", "done", 1s);
+    PrometheusText out;
+    timings.dump(out, "x_seconds", "name");
+    const auto has = [&](std::string_view line) { return out.text().find(line) != std::string::npos; };
+    EXPECT_TRUE(out.text().starts_with("# TYPE x_seconds histogram\n")) << out.text();
+    EXPECT_TRUE(has("x_seconds_bucket{name=\"a\",result=\"done\",le=\"0.005\"} 0\n")) << out.text();
+    EXPECT_TRUE(has("x_seconds_bucket{name=\"a\",result=\"done\",le=\"0.01\"} 1\n"));
+    EXPECT_TRUE(has("x_seconds_bucket{name=\"a\",result=\"done\",le=\"300\"} 1\n"));
+    EXPECT_TRUE(has("x_seconds_bucket{name=\"a\",result=\"done\",le=\"+Inf\"} 2\n"));
+    EXPECT_TRUE(has("x_seconds_count{name=\"b\",result=\"done\"} 1\n"));
+    EXPECT_TRUE(has("x_seconds_count{name=\"other\",result=\"done\"} 1\n"));
+    EXPECT_FALSE(has("name=\"c\"")) << "one too many";
 }
 
 }  // namespace

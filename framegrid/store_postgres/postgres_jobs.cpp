@@ -39,7 +39,7 @@ job::Record record_of(RowReader row, const ClockOffset& offset) {
     out.idempotency_key = row.text();
     out.request_digest = row.text();
     out.parent = row.text();
-    out.trace_id = row.text();
+    out.trace = row.text();
     return out;
 }
 
@@ -161,7 +161,7 @@ Result<api::Submitted> submit_in(
              record.idempotency_key,
              record.request_digest,
              record.parent,
-             record.trace_id,
+             record.trace,
              queued.at_unix_ms,
              queued.kind,
              queued.data}

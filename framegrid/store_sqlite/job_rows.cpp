@@ -27,7 +27,7 @@ job::Record record_at(SQLite::Statement& row) {
     out.idempotency_key = text();
     out.request_digest = text();
     out.parent = text();
-    out.trace_id = text();
+    out.trace = text();
     return out;
 }
 
@@ -80,7 +80,7 @@ void insert_record(Connection& connection, const job::Record& record) {
     text(record.idempotency_key);
     text(record.request_digest);
     text(record.parent);
-    text(record.trace_id);
+    text(record.trace);
     insert.exec();
 }
 

@@ -270,7 +270,7 @@ Result<DataUrl> parse_data_url(std::string_view url) {
 }
 
 Result<std::string> write_ai_job(
-    const api::AiWork& work, api::Priority priority, std::string_view input_url
+    const api::AiWork& work, api::Priority priority, const TraceContext& trace, std::string_view input_url
 ) {
     FG_TRY(object, parameters_of(work));
     object["model_id"] = work.model_id;
@@ -279,6 +279,9 @@ Result<std::string> write_ai_job(
         {"preview_steps", work.preview_steps},
         {"priority", static_cast<int>(priority)}
     };
+    if (auto text = write_traceparent(trace); !text.empty()) {
+        ours["traceparent"] = std::move(text);
+    }
     return json::serialize(
         json::object{{"input_url", input_url}, {"request", std::move(object)}, {"framegrid", std::move(ours)}}
     );
@@ -294,6 +297,9 @@ void read_extras(const json::object& extras, AiJob& job) {
     if (previews != nullptr && previews->is_int64()) {
         job.work.preview_steps =
             static_cast<int>(std::clamp<std::int64_t>(previews->get_int64(), 0, api::kProgressStepsMax));
+    }
+    if (const auto* trace = extras.if_contains("traceparent"); trace != nullptr && trace->is_string()) {
+        job.trace = parse_traceparent(std::string_view(trace->get_string()));
     }
     const auto* priority = extras.if_contains("priority");
     if (priority != nullptr && priority->is_int64()) {

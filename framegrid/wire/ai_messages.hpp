@@ -59,11 +59,15 @@ struct DataUrl {
 Result<DataUrl> parse_data_url(std::string_view url);
 
 // The JSON of one AI task for a worker: {"input_url":..,"request":{..}} (protocol section 7), and of ours
-// {"framegrid":{"progress":true,"preview_steps":5,"priority":0}}, which other peers skip.
-Result<std::string> write_ai_job(const api::AiWork& work, api::Priority priority, std::string_view input_url);
+// {"framegrid":{"progress":true,"preview_steps":5,"priority":0,"traceparent":"00-.."}}, which other
+// peers skip.
+Result<std::string> write_ai_job(
+    const api::AiWork& work, api::Priority priority, const TraceContext& trace, std::string_view input_url
+);
 struct AiJob {
     api::AiWork work;
     api::Priority priority = api::Priority::kNormal;
+    TraceContext trace;
     std::string input_url;
 };
 Result<AiJob> read_ai_job(std::string pipeline, std::string_view json);

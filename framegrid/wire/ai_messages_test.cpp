@@ -101,8 +101,9 @@ TEST(DataUrls, RoundTripAndRefusal) {
 }
 
 TEST(AiJobs, RoundTripAndRefusal) {
+    const TraceContext trace{"0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"};
     const auto text =
-        write_ai_job({"upscale", "m", R"({"a":1})", true, 4}, api::Priority::kHigh, "https://o/in");
+        write_ai_job({"upscale", "m", R"({"a":1})", true, 4}, api::Priority::kHigh, trace, "https://o/in");
     const auto job = read_ai_job("upscale", *text);
     ASSERT_TRUE(job);
     EXPECT_EQ(job->input_url, "https://o/in");
@@ -111,6 +112,7 @@ TEST(AiJobs, RoundTripAndRefusal) {
     EXPECT_TRUE(job->work.progress);
     EXPECT_EQ(job->work.preview_steps, 4);
     EXPECT_EQ(job->priority, api::Priority::kHigh);
+    EXPECT_EQ(job->trace, trace);
     const auto of_a_peer =
         read_ai_job("upscale", R"({"input_url":"x","request":{},"framegrid":{"progress":1}})");
     ASSERT_TRUE(of_a_peer);

@@ -223,6 +223,7 @@ TEST(Tasks, SegmentTaskRoundTrip) {
     api::WorkerTask task;
     task.id = {42};
     task.work.session_id = "session";
+    task.work.trace = {"0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", false};
     task.work.kind =
         api::TranscodeWork{.profiles = {plain("a")}, .duration_ms = 4000, .clip = {}, .force_reinit = true};
     const auto message = write_segment_task(task, "https://o/stream/x");
@@ -234,6 +235,7 @@ TEST(Tasks, SegmentTaskRoundTrip) {
     EXPECT_EQ(back->id, task.id);
     EXPECT_EQ(back->input_url, "https://o/stream/x");
     EXPECT_EQ(back->work.session_id, "session");
+    EXPECT_EQ(back->work.trace, task.work.trace);
     const auto& work = std::get<api::TranscodeWork>(back->work.kind);
     EXPECT_EQ(work.duration_ms, 4000);
     EXPECT_TRUE(work.force_reinit);

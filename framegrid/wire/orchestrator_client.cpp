@@ -172,6 +172,9 @@ http::Request WireOrchestrator::job_request(
         {std::string(kPaymentHeader),
          job.payment ? encode_payment(*job.payment) : encode_payment_header(ports_.key)},
     };
+    if (auto trace = write_traceparent(job.work.trace); !trace.empty()) {
+        request.headers.add("traceparent", std::move(trace));
+    }
     return request;
 }
 

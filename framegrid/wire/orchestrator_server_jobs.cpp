@@ -92,6 +92,7 @@ Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchan
         header->job.sender = payment->sender;
         header->job.payment = std::make_shared<const pay::Payment>(std::move(*payment));
     }
+    header->job.work.trace = parse_traceparent(headers.get("traceparent").value_or(""));
     return *std::move(header);
 }
 

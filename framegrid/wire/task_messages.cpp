@@ -78,6 +78,7 @@ net::NotifySegment write_segment_task(const api::WorkerTask& task, const std::st
         return message;
     }
     message.set_url(input_url);
+    message.set_traceparent(write_traceparent(task.work.trace));
     job.manifest_id = task.work.session_id;
     job.work.kind = task.work.kind;
     *message.mutable_segdata() = to_proto(job);
@@ -89,7 +90,7 @@ Result<net::NotifyAIJob> write_ai_task(const api::WorkerTask& task, const std::s
     if (work == nullptr) {
         return fail(Errc::kInvalidArgument, "not an AI task");
     }
-    FG_TRY(request, write_ai_job(*work, task.work.priority, input_url));
+    FG_TRY(request, write_ai_job(*work, task.work.priority, task.work.trace, input_url));
     net::NotifyAIJob message;
     message.set_taskid(task.id.value);
     message.mutable_aijobdata()->set_pipeline(work->pipeline);
@@ -112,6 +113,7 @@ Result<api::WorkerTask> read_task(const net::NotifySegment& message) {
     task.input_url = message.url();
     task.work = std::move(job.work);
     task.work.session_id = job.token.session_id;
+    task.work.trace = parse_traceparent(message.traceparent());
     return task;
 }
 
@@ -125,6 +127,7 @@ Result<api::WorkerTask> read_task(const net::NotifyAIJob& message) {
     task.input_url = std::move(job.input_url);
     task.work.kind = std::move(job.work);
     task.work.priority = job.priority;
+    task.work.trace = std::move(job.trace);
     return task;
 }
 

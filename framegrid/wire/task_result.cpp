@@ -18,6 +18,8 @@ constexpr std::string_view kTranscodeError = "livepeer/transcoding-error";
 constexpr std::string_view kAiError = "livepeer/ai-worker-error";
 // On an empty part: its rendition was sent early.
 constexpr std::string_view kDeliveredHeader = "framegrid-delivered";
+// The worker takes no more tasks.
+constexpr std::string_view kDrainingHeader = "framegrid-draining";
 constexpr http::MultipartLimits kPartLimits{.parts_max = 64, .header_bytes_max = 16 * 1024};
 
 std::unexpected<UploadRefusal> refuse(int status, std::string text) {
@@ -176,6 +178,9 @@ ResultUpload write_result(const api::TaskReport& report, std::string_view bounda
         {"credentials", report.secret},
         {"taskid", std::to_string(report.id.value)},
     };
+    if (report.draining) {
+        upload.headers.add(std::string(kDrainingHeader), "1");
+    }
     if (ai) {
         upload.headers.add("pipeline", report.pipeline);
     } else {
@@ -223,6 +228,7 @@ std::expected<api::TaskReport, UploadRefusal> read_result_head(
         .pipeline = std::string(headers.get("pipeline").value_or("")),
         .outcome = api::WorkOutput{},
         .delivered = {},
+        .draining = headers.get(kDrainingHeader) == "1",
     };
 }
 

@@ -8,6 +8,7 @@ namespace framegrid::worker {
 
 namespace {
 
+constexpr Duration kDrainTick = std::chrono::milliseconds(20);
 constexpr std::size_t kTasksPerSlot = 2;
 constexpr std::size_t kRefusalsMax = 16;  // under way at once
 
@@ -16,6 +17,7 @@ class Role final : public Worker {
     Role(Ports ports, Settings settings) : ports_(std::move(ports)), settings_(std::move(settings)) {}
 
     Task<Result<void>> run() override;
+    Task<void> drain(TimePoint until) override;
     Stats stats() const override { return stats_; }
 
   private:
@@ -25,6 +27,7 @@ class Role final : public Worker {
         std::shared_ptr<api::WorkerHost> host, api::TaskStream& stream, TaskGroup& tasks,
         api::WorkerKind kind, std::size_t capacity
     );
+    Task<void> refuse(std::shared_ptr<api::WorkerHost> host, api::TaskReport report);
     Task<void> handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind);
     Task<Result<api::WorkOutput>> perform(
         std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::TaskReport& report
@@ -49,6 +52,8 @@ class Role final : public Worker {
     Ports ports_;
     Settings settings_;
     Stats stats_;
+    std::size_t refusing_ = 0;
+    bool draining_ = false;
 };
 
 bool is_final(const Error& error) {
@@ -89,6 +94,13 @@ Task<Result<void>> Role::run() {
         }
     }
     co_return Result<void>{};
+}
+
+Task<void> Role::drain(TimePoint until) {
+    draining_ = true;
+    while ((stats_.tasks_running > 0 || refusing_ > 0) && ports_.clock.now() < until) {
+        co_await sleep_for(ports_.clock, kDrainTick);
+    }
 }
 
 Task<Result<bool>> Role::serve(api::WorkerKind kind) {
@@ -154,15 +166,20 @@ Task<Result<bool>> Role::take_tasks(
             ports_.work.end_session(*task->session_ended);
             continue;
         }
-        if (tasks.size() < limit) {
+        if (!draining_ && tasks.size() < limit) {
             tasks.spawn(handle(host, std::move(*task), kind));
             continue;
         }
         ++stats_.tasks_refused;
         api::TaskReport report = report_for(*task, kind);
-        report.outcome = fail(Errc::kCapacity, "the worker is full");
-        tasks.spawn(deliver(host, std::move(report)));
+        report.outcome = fail(Errc::kCapacity, draining_ ? "the worker stops" : "the worker is full");
+        tasks.spawn(refuse(host, std::move(report)));
     }
+}
+
+Task<void> Role::refuse(std::shared_ptr<api::WorkerHost> host, api::TaskReport report) {
+    const Counted counted(refusing_);
+    co_await deliver(std::move(host), std::move(report));
 }
 
 api::TaskReport Role::report_for(const api::WorkerTask& task, api::WorkerKind kind) const {
@@ -179,15 +196,26 @@ api::TaskReport Role::report_for(const api::WorkerTask& task, api::WorkerKind ki
 Task<void> Role::handle(std::shared_ptr<api::WorkerHost> host, api::WorkerTask task, api::WorkerKind kind) {
     const Counted counted(stats_.tasks_running);
     api::TaskReport report = report_for(task, kind);
+    Span span = ports_.tracer.start("worker.task", SpanKind::kConsumer, task.work.trace);
+    span.set("framegrid.task", report.id.value);
+    task.work.trace = span.context();
+    const std::string trace = task.work.trace.trace_id;
+    const std::string pipeline = api::pipeline_of(task.work);
+    const TimePoint began = ports_.clock.now();
     report.outcome = co_await perform(host, std::move(task), report);
+    const auto how = report.outcome ? "done" : to_string(report.outcome.error().code);
+    stats_.tasks.add(pipeline, how, ports_.clock.now() - began);
     if (report.outcome) {
         ++stats_.tasks_done;
+        ports_.log.debug("worker.task_done", {{"task", report.id.value}, {"trace", trace}});
     } else {
+        span.fail(report.outcome.error());
         ++stats_.tasks_failed;
         ports_.log.warn(
             "worker.task_failed", {{"task", report.id.value},
                                    {"code", to_string(report.outcome.error().code)},
-                                   {"error", report.outcome.error().message}}
+                                   {"error", report.outcome.error().message},
+                                   {"trace", trace}}
         );
     }
     co_await deliver(std::move(host), std::move(report));
@@ -327,6 +355,7 @@ Task<void> Role::deliver_early(
 
 Task<void> Role::deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport report) {
     Duration pause = settings_.reconnect_min;
+    report.draining = draining_;
     for (int attempt = 1;; ++attempt) {
         const Deadline deadline = Deadline::after(ports_.clock, settings_.submit_time_max);
         auto sent = co_await host->submit(report, deadline);
@@ -361,6 +390,7 @@ void dump(MetricsWriter& out, const Stats& stats) {
     out.counter("framegrid_worker_reports_lost_total", stats.reports_lost);
     out.gauge("framegrid_worker_tasks_running", static_cast<double>(stats.tasks_running));
     out.gauge("framegrid_worker_registered", static_cast<double>(stats.registered));
+    stats.tasks.dump(out, "framegrid_worker_task_seconds", "pipeline");
 }
 
 }  // namespace framegrid::worker

@@ -9,9 +9,11 @@
 #include <framegrid/api/worker_host.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/histogram.hpp>
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/random.hpp>
 #include <framegrid/runtime/task.hpp>
+#include <framegrid/runtime/tracing.hpp>
 
 namespace framegrid::worker {
 
@@ -44,6 +46,7 @@ struct Ports {
     Logger log;
     api::WorkExecutor& work;
     std::function<std::shared_ptr<api::WorkerHost>(const std::string& orchestrator_uri)> host_at;
+    Tracer tracer{};
 };
 
 struct Stats {
@@ -56,6 +59,7 @@ struct Stats {
     std::uint64_t reports_lost = 0;  // results that could not be delivered
     std::size_t tasks_running = 0;
     std::size_t registered = 0;  // registrations that stand now
+    Timings tasks;               // by pipeline
 };
 void dump(MetricsWriter& out, const Stats& stats);
 
@@ -66,6 +70,9 @@ class Worker {
     // Serves until cancelled. Returns only with an error that coming back cannot mend: a wrong secret, or a
     // refused registration.
     virtual Task<Result<void>> run() = 0;
+    // For an orderly stop: refuses new tasks, telling orchestrators why; returns when those that run are done
+    // and delivered, at the latest at `until`. For good.
+    virtual Task<void> drain(TimePoint until) = 0;
     virtual Stats stats() const = 0;
 };
 

@@ -219,6 +219,33 @@ TEST_F(WorkerTest, RegistersWorksAndReports) {
     EXPECT_EQ(role().stats().tasks_done, 1u);
 }
 
+TEST_F(WorkerTest, DrainingFinishesWhatRunsAndRefusesTheRest) {
+    role();
+    give(1);
+    struct Drain {
+        static Task<void> run(Worker& role, TimePoint until, bool& done) {
+            co_await role.drain(until);
+            done = true;
+        }
+    };
+    bool done = false;
+    group_.spawn(Drain::run(role(), clock_.now() + 60s, done));
+    poll();
+    give(2);
+    ASSERT_EQ(host().reports.size(), 1u);
+    EXPECT_EQ(host().reports[0].id, TaskId{2});
+    EXPECT_EQ(host().reports[0].outcome.error().code, Errc::kCapacity);
+    EXPECT_TRUE(host().reports[0].draining);
+    EXPECT_FALSE(done);
+    advance(200ms);
+    ASSERT_EQ(host().reports.size(), 2u);
+    EXPECT_EQ(host().reports[1].id, TaskId{1});
+    EXPECT_TRUE(host().reports[1].outcome);
+    EXPECT_TRUE(host().reports[1].draining);
+    EXPECT_TRUE(done);
+    EXPECT_EQ(host().open, 1) << "the registration ends with the process";
+}
+
 TEST_F(WorkerTest, RegistersOnceForEachKind) {
     settings_.ai_capabilities.add_model(job::Capability::kUpscale, "m", {.warm = true, .capacity = 1});
     role();

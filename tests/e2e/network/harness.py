@@ -104,12 +104,14 @@ class Network:
     SECRET = "test-secret"
 
     def __init__(self, orchestrators=1, workers=1, capacity=2, ai_capacity=1, preset="ultrafast", gateway_args=(),
-                 worker_args=(), extra_orchestrators=(), log_level="info", drain_seconds=1):
+                 worker_args=(), extra_orchestrators=(), log_level="info", drain_seconds=1, env=None, orchestrator_args=()):
         self.common = ["--log-level", log_level]
-        self.env = {"FRAMEGRID_SECRET": self.SECRET}
+        self.env = {"FRAMEGRID_SECRET": self.SECRET, **(env or {})}
         self.data = tempfile.TemporaryDirectory(prefix="framegrid-data-")
         self.capacity, self.ai_capacity, self.preset = capacity, ai_capacity, preset
-        self.worker_args = list(worker_args)
+        self.drain = ["--drain-seconds", str(drain_seconds)]
+        self.worker_args = [*worker_args, *self.drain]
+        self.orchestrator_args = list(orchestrator_args)
         self.orchestrators, self.workers, self.uris = [], [], []
         for i in range(orchestrators):
             self.orchestrators.append(self._orchestrator("127.0.0.1:0", i))
@@ -120,13 +122,14 @@ class Network:
             self.workers.append(self.start_worker(order, f"worker-{i}"))
         for process in self.workers:
             process.line("ready ")
-        self.gateway_args = [*gateway_args, "--drain-seconds", str(drain_seconds)]
+        self.gateway_args = [*gateway_args, *self.drain]
         self.all_uris = self.uris + list(extra_orchestrators)
         self.gateway = self._gateway("127.0.0.1:0")
         self.url = self.gateway.line("ready ").split()[1]
 
     def _orchestrator(self, listen, i, args=()):
-        return Process([*self.common, "orchestrator", "--listen", listen, *args], self.env, f"orchestrator-{i}")
+        return Process([*self.common, "orchestrator", "--listen", listen, *self.drain, *self.orchestrator_args, *args],
+                       self.env, f"orchestrator-{i}")
 
     def _gateway(self, listen):
         args = [*self.common, "gateway", "--listen", listen, "--data", self.data.name, "--orchestrators",
@@ -134,7 +137,7 @@ class Network:
         return Process(args, self.env, "gateway")
 
     def start_worker(self, order, name="worker", secret=None):
-        env = {"FRAMEGRID_SECRET": secret or self.SECRET}
+        env = {**self.env, "FRAMEGRID_SECRET": secret or self.SECRET}
         return Process(
             [*self.common, "worker", "--orchestrators", ",".join(order), "--capacity", str(self.capacity),
              "--ai-capacity", str(self.ai_capacity), "--x264-preset", self.preset, *self.worker_args],

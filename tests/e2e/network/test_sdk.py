@@ -73,6 +73,14 @@ class ClientsTest(unittest.TestCase):
             self.assertIn("succeeded", told)
             self.assertEqual((out / "circle.png").read_bytes()[1:4], b"PNG")
 
+    @unittest.skipUnless(shutil.which("go"), "no go")
+    def test_example_in_go(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder)
+            told = self.run_client("go", "run", EXAMPLES / "job.go", "a red circle", "circle.png", cwd=out)
+            self.assertIn("succeeded", told)
+            self.assertEqual((out / "circle.png").read_bytes()[1:4], b"PNG")
+
     def test_example_with_curl(self):
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder)
