@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include <framegrid/objects_fs/fs_objects.hpp>
+#include <framegrid/objects_fs/fs_uploads.hpp>
 #include <framegrid/objects_s3/s3_objects.hpp>
 
 namespace framegrid::app {
@@ -11,12 +12,19 @@ namespace {
 
 class Directory final : public FileStore {
   public:
-    explicit Directory(std::unique_ptr<objects_fs::FsObjects> objects) : objects_(std::move(objects)) {}
+    Directory(Session& session, std::unique_ptr<objects_fs::FsObjects> objects)
+        : session_(session), objects_(std::move(objects)) {}
     api::Objects& objects() override { return *objects_; }
+    Result<std::unique_ptr<api::Uploads>> open_uploads(const host::Path& directory) override {
+        return objects_fs::FsUploads::open(
+            directory, *objects_, objects_.get(), session_.pool, session_.clock
+        );
+    }
     Task<Result<void>> check(Deadline /*deadline*/) override { co_return Result<void>{}; }
     Task<void> stop() override { co_return; }
 
   private:
+    Session& session_;
     std::unique_ptr<objects_fs::FsObjects> objects_;
 };
 
@@ -30,14 +38,19 @@ http::ClientSettings s3_client_settings() {
 class Bucket final : public FileStore {
   public:
     Bucket(Session& session, objects_s3::S3Settings settings)
-        : client_(session.loop.executor(), session.clock, s3_client_settings(), session.log),
+        : session_(session),
+          client_(session.loop.executor(), session.clock, s3_client_settings(), session.log),
           objects_({client_, session.clock, session.random, session.pool, session.log}, std::move(settings)) {
     }
     api::Objects& objects() override { return objects_; }
+    Result<std::unique_ptr<api::Uploads>> open_uploads(const host::Path& directory) override {
+        return objects_fs::FsUploads::open(directory, objects_, nullptr, session_.pool, session_.clock);
+    }
     Task<Result<void>> check(Deadline deadline) override { return objects_.check(deadline); }
     Task<void> stop() override { return client_.stop(); }
 
   private:
+    Session& session_;
     http::Client client_;
     objects_s3::S3Objects objects_;
 };
@@ -99,7 +112,7 @@ Result<std::unique_ptr<FileStore>> FileStore::open(
                      own ? "new" : "new-" + name
                  )
     );
-    return std::make_unique<Directory>(std::move(objects));
+    return std::make_unique<Directory>(session, std::move(objects));
 }
 
 }  // namespace framegrid::app

@@ -5,6 +5,7 @@
 #include <string>
 
 #include <framegrid/api/objects.hpp>
+#include <framegrid/api/uploads.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/host/files.hpp>
 
@@ -27,6 +28,8 @@ class FileStore {
     );
     virtual ~FileStore() = default;
     virtual api::Objects& objects() = 0;
+    // What arrives in pieces, kept in `directory` until it is an object. Blocking. kIo, kForbidden.
+    virtual Result<std::unique_ptr<api::Uploads>> open_uploads(const host::Path& directory) = 0;
     // Whether it can be used now, with what to do when it cannot.
     virtual Task<Result<void>> check(Deadline deadline) = 0;
     virtual Task<void> stop() = 0;

@@ -17,6 +17,7 @@ namespace {
 
 constexpr unsigned kOwnerOnly = 0600;
 constexpr std::size_t kSecretBytes = 24;
+constexpr std::size_t kUrlSecretBytes = 32;
 constexpr Duration kFilesCheckTimeMax = std::chrono::seconds(5);
 constexpr std::size_t kNameBytes = 8;
 constexpr std::size_t kNameBytesMax = 64;
@@ -76,6 +77,30 @@ Result<Bytes> webhook_secret(const host::Path& directory, const std::string& cho
     return crypto::parse_base64(text.substr(kSecretPrefix.size()));
 }
 
+// Signs URLs of files. Made on the first start; gateways with one database find the same one there.
+Result<Bytes> url_secret(const host::Path& directory, const JobOptions& options, Random& random) {
+    const auto hash_of = [](std::string_view text) {
+        const auto hash = crypto::sha256(as_bytes(text));
+        return Bytes(hash.begin(), hash.end());
+    };
+    if (!options.url_secret_file.empty()) {
+        FG_TRY(chosen, read_secret_file(options.url_secret_file));
+        return hash_of(chosen);
+    }
+    Bytes fresh(kUrlSecretBytes);
+    random.fill(fresh);
+    if (is_shared(options.store)) {
+        return shared_secret(options.store, "artifact-urls", fresh);
+    }
+    const auto file = directory / "url.secret";
+    if (!std::filesystem::exists(file)) {
+        const auto text = crypto::hex(fresh) + "\n";
+        FG_CHECK(host::write_file_atomic(file, as_bytes(text), host::Durability::kSynced, kOwnerOnly));
+    }
+    FG_TRY(kept, read_secret_file(file.string()));
+    return hash_of(kept);
+}
+
 gateway::DeskSettings desk_settings(const JobOptions& options, std::string public_url, std::string name) {
     gateway::DeskSettings out;
     out.holder = std::move(name);
@@ -101,7 +126,9 @@ struct Opened {
     std::string name;
     std::unique_ptr<Stores> stores;
     std::unique_ptr<FileStore> files;
+    std::unique_ptr<api::Uploads> uploads;
     Bytes secret;
+    Bytes url_secret;
 };
 
 Result<Opened> open_all(Session& session, const JobOptions& options) {
@@ -111,8 +138,11 @@ Result<Opened> open_all(Session& session, const JobOptions& options) {
     FG_TRY(name, gateway_name(directory, session.random));
     FG_TRY(stores, Stores::open(options.store, directory, session.clock));
     FG_TRY(files, FileStore::open(session, options.files, directory, name));
+    FG_TRY(uploads, files->open_uploads(directory / "uploads"));
     FG_TRY(secret, webhook_secret(directory, options.webhook_secret_file, session.random));
-    return Opened{std::move(lock), std::move(name), std::move(stores), std::move(files), std::move(secret)};
+    FG_TRY(signs_urls, url_secret(directory, options, session.random));
+    return Opened{std::move(lock),    std::move(name),   std::move(stores),    std::move(files),
+                  std::move(uploads), std::move(secret), std::move(signs_urls)};
 }
 
 // Each job to the runner of its kind.
@@ -162,8 +192,8 @@ class DurableJobs final : public GatewayJobs {
 
     rest::JobPorts ports() override {
         auto& stores = *opened_.stores;
-        return {*desk_,      stores.jobs(), opened_.files->objects(), stores.artifacts(), *work_,
-                *workflows_, work_settings_};
+        return {*desk_,      stores.jobs(),  opened_.files->objects(), stores.artifacts(), *work_,
+                *workflows_, work_settings_, opened_.uploads.get(),    opened_.url_secret};
     }
     api::KeyStore& keys() override { return opened_.stores->keys(); }
     void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) override {
@@ -251,6 +281,10 @@ void add_job_options(CLI::App& command, JobOptions& options) {
     command.add_option(
         "--webhook-secret-file", options.webhook_secret_file,
         "signs messages to webhooks (whsec_...); default: made in the data directory"
+    );
+    command.add_option(
+        "--url-secret-file", options.url_secret_file,
+        "its first line signs URLs of files; default: made in the data directory, or in the shared database"
     );
     command.add_flag(
         "--fetch-anywhere", options.fetch_anywhere,

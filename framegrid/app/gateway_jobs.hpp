@@ -21,6 +21,7 @@ struct JobOptions {
     int lease_seconds = 30;
     bool fetch_anywhere = false;  // inputs and webhooks may have private addresses
     std::string webhook_secret_file;
+    std::string url_secret_file;
     int running_max = 256;
     int queued_max = 20'000;
     int retention_hours = 24 * 7;

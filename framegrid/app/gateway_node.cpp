@@ -13,6 +13,7 @@
 #include <framegrid/app/version.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/signals.hpp>
+#include <framegrid/rest/artifacts_api.hpp>
 #include <framegrid/rest/cors.hpp>
 #include <framegrid/rest/rest.hpp>
 #include <framegrid/rest/sources.hpp>
@@ -216,6 +217,13 @@ http::ClientSettings client_settings() {
     return out;
 }
 
+Result<http::ServerSettings> listen_settings(const GatewayOptions& options) {
+    FG_TRY(out, server_settings(options.listen));
+    // Whole files; every handler has its own, smaller limit.
+    out.body_bytes_max = rest::ArtifactsSettings{}.file_bytes_max;
+    return out;
+}
+
 Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
     FG_TRY(memory, parse_bytes(options.memory, "memory"));
     rest::RestSettings out;
@@ -250,7 +258,7 @@ Result<void> prepare(Session& session, GatewayOptions& options, http::ServerSett
 }
 
 Task<Result<int>> serve(Session& session, GatewayOptions options) {
-    auto listen = server_settings(options.listen);
+    auto listen = listen_settings(options);
     auto source = make_source(session, options);
     auto rest_settings = rest_settings_of(options);
     if (!listen || !source || !rest_settings) {

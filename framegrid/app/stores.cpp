@@ -5,6 +5,7 @@
 #include <framegrid/store_postgres/postgres_jobs.hpp>
 #include <framegrid/store_postgres/postgres_keys.hpp>
 #include <framegrid/store_postgres/postgres_results.hpp>
+#include <framegrid/store_postgres/shared_secret.hpp>
 #include <framegrid/store_sqlite/sqlite_artifacts.hpp>
 #include <framegrid/store_sqlite/sqlite_jobs.hpp>
 #include <framegrid/store_sqlite/sqlite_keys.hpp>
@@ -72,6 +73,10 @@ void add_store_option(CLI::App& command, std::string& store) {
 
 bool is_shared(const std::string& store) {
     return store.starts_with("postgres://") || store.starts_with("postgresql://");
+}
+
+Result<Bytes> shared_secret(const std::string& store, const std::string& name, const Bytes& fresh) {
+    return store_postgres::shared_secret(store, name, fresh);
 }
 
 Result<std::unique_ptr<Stores>> Stores::open(

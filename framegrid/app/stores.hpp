@@ -22,6 +22,10 @@ void add_store_option(CLI::App& command, std::string& store);
 // Whether other gateways may use the same one.
 bool is_shared(const std::string& store);
 
+// A secret that all gateways with one database have in common; `fresh` becomes it when there is none. Only
+// for a shared store that has been opened. Blocking. kIo.
+Result<Bytes> shared_secret(const std::string& store, const std::string& name, const Bytes& fresh);
+
 class Stores {
   public:
     // Blocking: opens or makes what is missing. A SQLite file lies in `directory`. `clock` outlives it. kIo.

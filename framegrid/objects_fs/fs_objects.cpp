@@ -33,6 +33,24 @@ std::unexpected<Error> no_such_file() {
     return fail(Errc::kNotFound, "there is no such stored file");
 }
 
+Result<void> sync_names(const host::Path& root, const host::Path& target) {
+    for (const auto& directory : {target.parent_path(), target.parent_path().parent_path(), root}) {
+        FG_CHECK(host::sync_directory(directory, "cannot write to " + directory.string()));
+    }
+    return {};
+}
+
+Result<bool> link_file(const host::Path& root, const host::Path& file, const std::string& digest) {
+    const auto target = path_of(root, digest);
+    FG_CHECK(host::make_dirs(target.parent_path()));
+    if (::link(file.c_str(), target.c_str()) != 0 && errno != EEXIST) {
+        const bool elsewhere = errno == EXDEV || errno == EPERM || errno == EMLINK || errno == EOPNOTSUPP;
+        return elsewhere ? Result<bool>(false) : failed("cannot name a stored file");
+    }
+    FG_CHECK(sync_names(root, target));
+    return true;
+}
+
 // A file without a name yet. Used by one piece of pool work at a time.
 class NewFile {
   public:
@@ -70,9 +88,7 @@ class NewFile {
             return failed("cannot name a stored file");
         }
         fd_.reset();
-        for (const auto& directory : {target.parent_path(), target.parent_path().parent_path(), root_}) {
-            FG_CHECK(host::sync_directory(directory, "cannot write to " + directory.string()));
-        }
+        FG_CHECK(sync_names(root_, target));
         return api::ObjectInfo{digest, bytes_};
     }
 
@@ -189,6 +205,11 @@ Task<Result<void>> FsObjects::remove(std::string digest, Deadline /*deadline*/) 
         return {};
     };
     co_return co_await offload(pool_, std::move(erase));
+}
+
+Task<Result<bool>> FsObjects::link(host::Path file, std::string digest) {
+    auto name = [this, &file, &digest] { return link_file(directory_, file, digest); };
+    co_return co_await offload(pool_, std::move(name));
 }
 
 }  // namespace framegrid::objects_fs

@@ -25,6 +25,9 @@ class FsObjects final : public api::Objects {
     Task<Result<Blob>> read(std::string digest, std::uint64_t offset, std::uint64_t bytes, Deadline deadline)
         override;
     Task<Result<void>> remove(std::string digest, Deadline deadline) override;
+    // A complete and synced file, hashed by the caller, becomes an object under its second name. False: it
+    // cannot, because it is on another file system.
+    Task<Result<bool>> link(host::Path file, std::string digest);
 
   private:
     FsObjects(host::Path directory, host::Path unfinished, WorkPool& pool, Random& random)

@@ -7,6 +7,7 @@
 #include <framegrid/rest/byte_range.hpp>
 #include <framegrid/rest/problem.hpp>
 #include <framegrid/rest/request_text.hpp>
+#include <framegrid/rest/signed_url.hpp>
 
 namespace framegrid::rest {
 
@@ -24,14 +25,15 @@ constexpr Duration kUnusedLife = std::chrono::minutes(10);
 
 ArtifactsApi::ArtifactsApi(
     api::Objects& objects, api::ArtifactIndex& index, Clock& clock, Random& random, Logger log,
-    ArtifactsSettings settings
+    ArtifactsSettings settings, Bytes url_secret
 )
     : objects_(objects),
       index_(index),
       clock_(clock),
       log_(std::move(log)),
       settings_(std::move(settings)),
-      files_(objects_, index_, clock_, random, settings_.life, settings_.store_time_max) {}
+      files_(objects_, index_, clock_, random, settings_.life, settings_.store_time_max),
+      url_secret_(std::move(url_secret)) {}
 
 void ArtifactsApi::add_routes(Router& router) {
     router.add<ArtifactsApi>(
@@ -41,7 +43,10 @@ void ArtifactsApi::add_routes(Router& router) {
             {"GET", "/v1/artifacts", RouteKind::kPage, &ArtifactsApi::list, Access::kArtifacts},
             {"GET", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::show, Access::kArtifacts},
             {"DELETE", "/v1/artifacts/{}", RouteKind::kPage, &ArtifactsApi::erase, Access::kArtifacts},
-            {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content, Access::kArtifacts},
+            {"GET", "/v1/artifacts/{}/content", RouteKind::kPage, &ArtifactsApi::content,
+             Access::kSignedOrArtifacts},
+            {"POST", "/v1/artifacts/{}/signed-url", RouteKind::kPage, &ArtifactsApi::sign, Access::kArtifacts
+            },
             {"GET", "/v1/artifacts/{}/files/{*}", RouteKind::kPage, &ArtifactsApi::inside, Access::kArtifacts
             },
         }
@@ -68,12 +73,12 @@ std::string ArtifactsApi::described(const Call& call, const job::ArtifactRecord&
     return json::serialize(out);
 }
 
-Task<Result<void>> ArtifactsApi::check_quota(std::string owner) {
+Task<Result<void>> ArtifactsApi::check_quota(std::string owner, std::uint64_t more) {
     const auto usage = co_await index_.usage(std::move(owner));
     if (!usage) {
         co_return fail(usage.error());
     }
-    if (usage->bytes >= settings_.owner_bytes_max) {
+    if (usage->bytes >= settings_.owner_bytes_max || more > settings_.owner_bytes_max - usage->bytes) {
         co_return fail(
             Errc::kTooLarge, "you keep as many bytes as you may; delete some files first", "quota"
         );
@@ -236,8 +241,62 @@ Task<Result<job::ArtifactRecord>> ArtifactsApi::find_inside(Call& call) {
 }
 
 Task<Answer> ArtifactsApi::content(Call& call) {
-    auto record = co_await find(call, call.parameters.front());
+    const auto& id = call.parameters.front();
+    if (is_signed(call.exchange.head.query())) {
+        // Nothing is said of files to who shows a wrong signature, whatever else they have.
+        const auto good = check_signed_url(url_secret_, id, call.exchange.head.query(), clock_.unix_ms());
+        if (!good) {
+            co_return problem_answer(good.error(), call.trace_id);
+        }
+        auto shared = co_await index_.find(id);
+        co_return co_await send_content(call, std::move(shared));
+    }
+    auto record = co_await find(call, id);
     co_return co_await send_content(call, std::move(record));
+}
+
+// {"expires_in": seconds}, or nothing.
+Result<Duration> ArtifactsApi::read_url_life(std::string_view body) const {
+    constexpr std::int64_t kDefaultSeconds = 3'600;
+    const auto longest = std::chrono::floor<std::chrono::seconds>(settings_.signed_url_life_max);
+    boost::system::error_code bad;
+    const auto root = body.empty() ? json::value(json::object{}) : json::parse(body, bad);
+    if (bad || !root.is_object()) {
+        return fail(Errc::kInvalidArgument, "the body is a JSON object", "body");
+    }
+    const auto* wanted = root.get_object().if_contains("expires_in");
+    const auto seconds = wanted == nullptr                               ? kDefaultSeconds
+                         : wanted->is_int64() && wanted->get_int64() > 0 ? wanted->get_int64()
+                                                                         : 0;
+    if (seconds == 0 || seconds > longest.count()) {
+        return fail(
+            Errc::kInvalidArgument,
+            "expires_in is a number of seconds from 1 to " + std::to_string(longest.count()), "expires_in"
+        );
+    }
+    return std::chrono::seconds(seconds);
+}
+
+Task<Answer> ArtifactsApi::sign(Call& call) {
+    constexpr std::size_t kBodyBytesMax = 4'096;
+    const auto record = co_await find(call, call.parameters.front());
+    if (!record) {
+        co_return problem_answer(record.error(), call.trace_id);
+    }
+    const auto body = co_await read_body(call.exchange, call.memory, kBodyBytesMax, clock_, files_.soon());
+    const auto life = body ? read_url_life(body->text()) : Result<Duration>(fail(body.error()));
+    if (!life) {
+        co_return problem_answer(life.error(), call.trace_id);
+    }
+    // It is no use after the file is gone.
+    const auto expires = std::min(clock_.unix_ms() + milliseconds(*life), record->expires_unix_ms) / 1000;
+    const auto url = origin_of(call.exchange.head, settings_.public_url) + job::artifact_path(record->id) +
+                     "?" + sign_url(url_secret_, record->id, expires);
+    Answer answer = json_answer(json::serialize(
+        json::object{{"object", "signed_url"}, {"url", url}, {"expires_at", job::utc_text(expires * 1000)}}
+    ));
+    answer.headers.add("cache-control", "no-store");
+    co_return answer;
 }
 
 Task<Answer> ArtifactsApi::inside(Call& call) {

@@ -18,7 +18,8 @@ struct ArtifactsSettings {
     Duration upload_time_max = std::chrono::hours(1);
     Duration life = std::chrono::hours(24 * 7);
     Duration store_time_max = std::chrono::minutes(2);  // for each access to the store
-    std::string public_url;                             // as RestSettings
+    Duration signed_url_life_max = std::chrono::hours(24 * 7);
+    std::string public_url;  // as RestSettings
 };
 
 // Lives as long as the Rest.
@@ -26,7 +27,7 @@ class ArtifactsApi {
   public:
     ArtifactsApi(
         api::Objects& objects, api::ArtifactIndex& index, Clock& clock, Random& random, Logger log,
-        ArtifactsSettings settings
+        ArtifactsSettings settings, Bytes url_secret
     );
     void add_routes(Router& router);
     // Removes some of what has expired.
@@ -34,8 +35,8 @@ class ArtifactsApi {
 
     // For other forms of the same API. kNotFound: there is no such file, or it is somebody else's.
     Task<Result<job::ArtifactRecord>> find(Call& call, std::string id);
-    // kTooLarge: the caller may store no more.
-    Task<Result<void>> check_quota(std::string owner);
+    // kTooLarge: the caller may store no more, or not `more` bytes.
+    Task<Result<void>> check_quota(std::string owner, std::uint64_t more = 0);
     // The bytes, or the part that the request's Range asks for; an error is answered.
     Task<Answer> send_content(Call& call, Result<job::ArtifactRecord> record);
     Task<Result<void>> remove(job::ArtifactRecord record);
@@ -46,6 +47,7 @@ class ArtifactsApi {
     Task<Answer> show(Call& call);
     Task<Answer> content(Call& call);
     Task<Answer> inside(Call& call);
+    Task<Answer> sign(Call& call);
     Task<Answer> erase(Call& call);
 
     Task<Result<job::ArtifactRecord>> receive(Call& call);
@@ -54,6 +56,7 @@ class ArtifactsApi {
         Call& call, job::ArtifactRecord record, std::uint64_t offset, std::uint64_t bytes
     );
     std::string described(const Call& call, const job::ArtifactRecord& record) const;
+    Result<Duration> read_url_life(std::string_view body) const;
     Task<void> sweep_objects();
 
     api::Objects& objects_;
@@ -62,6 +65,7 @@ class ArtifactsApi {
     Logger log_;
     const ArtifactsSettings settings_;
     api::StoredFiles files_;
+    const Bytes url_secret_;
     // Bytes that had no record any more, and since when. They stay a while: somebody may be storing the same
     // ones right now, and has not written the record yet.
     std::deque<std::pair<std::string, TimePoint>> unused_;

@@ -10,11 +10,14 @@ constexpr std::string_view kRequestHeaders =
     "authorization, x-api-key, content-type, accept, idempotency-key, prefer, last-event-id, range, "
     "if-range, "
     "if-none-match, traceparent, x-request-id, content-duration, content-resolution, "
-    "livepeer-transcode-configuration, x-framegrid-priority";
+    "livepeer-transcode-configuration, x-framegrid-priority, tus-resumable, upload-length, upload-offset, "
+    "upload-metadata, upload-checksum";
 constexpr std::string_view kAnswerHeaders =
     "x-request-id, x-trace-id, x-seed, x-framegrid-run, x-framegrid-attempts, x-framegrid-orchestrator, "
     "location, retry-after, ratelimit, ratelimit-policy, www-authenticate, idempotent-replayed, "
-    "preference-applied, content-disposition, content-length, content-range, accept-ranges, etag";
+    "preference-applied, content-disposition, content-length, content-range, accept-ranges, etag, "
+    "tus-resumable, tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, upload-offset, "
+    "upload-length, upload-expires, upload-metadata, framegrid-artifact";
 
 }  // namespace
 

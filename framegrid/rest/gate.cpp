@@ -6,6 +6,7 @@
 
 #include <framegrid/rest/problem.hpp>
 #include <framegrid/rest/request_text.hpp>
+#include <framegrid/rest/signed_url.hpp>
 
 namespace framegrid::rest {
 
@@ -17,6 +18,7 @@ account::Scope scope_of(Access access, std::string_view method) {
     const bool reads = method == "GET" || method == "HEAD";
     switch (access) {
         case Access::kArtifacts:
+        case Access::kSignedOrArtifacts:
             return reads ? account::Scope::kArtifactsRead : account::Scope::kArtifactsWrite;
         case Access::kLive:
             return account::Scope::kLiveWrite;
@@ -98,7 +100,8 @@ std::optional<Answer> Gate::check_limits(Call& call, const Route& route) {
 }
 
 Task<std::optional<Answer>> Gate::admit(Call& call, const Route& route) {
-    if (open() || route.access == Access::kOpen) {
+    const bool shared = route.access == Access::kSignedOrArtifacts && is_signed(call.exchange.head.query());
+    if (open() || route.access == Access::kOpen || shared) {
         co_return std::nullopt;
     }
     const auto& head = call.exchange.head;

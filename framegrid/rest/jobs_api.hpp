@@ -5,6 +5,7 @@
 #include <framegrid/api/job_store.hpp>
 #include <framegrid/api/objects.hpp>
 #include <framegrid/api/stored_files.hpp>
+#include <framegrid/api/uploads.hpp>
 #include <framegrid/gateway/job_desk.hpp>
 #include <framegrid/gateway/job_work.hpp>
 #include <framegrid/gateway/workflow_work.hpp>
@@ -22,6 +23,8 @@ struct JobPorts {
     gateway::JobWork& singles;
     gateway::WorkflowWork& workflows;
     gateway::WorkSettings work;
+    api::Uploads* uploads = nullptr;  // nullptr: there is no /v1/uploads
+    Bytes url_secret = {};            // signs URLs of files; empty: one that ends with this process
 };
 
 struct JobsApiSettings {

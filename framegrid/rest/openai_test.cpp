@@ -9,6 +9,7 @@
 
 #include <framegrid/api/memory_artifacts.hpp>
 #include <framegrid/api/memory_job_store.hpp>
+#include <framegrid/api/memory_uploads.hpp>
 #include <framegrid/api/stored_files.hpp>
 #include <framegrid/rest/openai_request.hpp>
 
@@ -72,7 +73,7 @@ class NoSender final : public gateway::MessageSender {
 class OpenAiTest : public RestTest {
   protected:
     OpenAiTest() {
-        jobs_.emplace(JobPorts{*desk_, store_, objects_, index_, singles_, workflows_, {}});
+        jobs_.emplace(JobPorts{*desk_, store_, objects_, index_, singles_, workflows_, {}, &uploads_});
         struct Serve {
             static Task<void> run(gateway::JobDesk& desk) { (void)co_await desk.serve(); }
         };
@@ -98,6 +99,7 @@ class OpenAiTest : public RestTest {
     api::MemoryJobStore store_{clock_};
     api::MemoryObjects objects_;
     api::MemoryArtifacts index_;
+    api::MemoryUploads uploads_{objects_, clock_};
     FakeMaker maker_{{objects_, index_, clock_, random_, 1h, 1min}, clock_};
     NoSingles singles_;
     NoWorkflows workflows_;

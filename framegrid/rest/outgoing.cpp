@@ -15,8 +15,9 @@ bool is_redirect(int status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-// A URL that a redirect names, absolute or a path on the same host.
-Result<http::Url> target_of(const http::Url& from, std::string_view location) {
+}  // namespace
+
+Result<http::Url> redirect_target(const http::Url& from, std::string_view location) {
     if (location.starts_with('/') && !location.starts_with("//")) {
         http::Url out = from;
         out.target = std::string(location);
@@ -27,8 +28,6 @@ Result<http::Url> target_of(const http::Url& from, std::string_view location) {
     }
     return http::parse_url(location);
 }
-
-}  // namespace
 
 http::ClientSettings stranger_client_settings(bool anywhere) {
     http::ClientSettings out;
@@ -61,7 +60,7 @@ Task<Result<Blob>> HttpFetcher::fetch(std::string url, std::size_t limit, Deadli
                 Errc::kUnprocessable, "the input's URL answered " + std::to_string(fetched->status)
             );
         }
-        target = target_of(*target, *location);
+        target = redirect_target(*target, *location);
     }
     if (!target) {
         co_return fail(std::move(target.error()));

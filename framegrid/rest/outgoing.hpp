@@ -11,6 +11,10 @@ namespace framegrid::rest {
 // certificates checked.
 http::ClientSettings stranger_client_settings(bool anywhere);
 
+// What a redirect's Location names: an absolute http(s) URL, or a path on the same host. kForbidden: neither;
+// kInvalidArgument.
+Result<http::Url> redirect_target(const http::Url& from, std::string_view location);
+
 // GET with at most five redirects, each checked like the first address. `client` outlives it.
 class HttpFetcher final : public gateway::InputFetcher {
   public:

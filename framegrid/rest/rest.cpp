@@ -4,6 +4,7 @@
 #include <deque>
 
 #include <framegrid/base/counted.hpp>
+#include <framegrid/http/date.hpp>
 #include <framegrid/http/multipart.hpp>
 #include <framegrid/rest/ai_jobs.hpp>
 #include <framegrid/rest/artifacts_api.hpp>
@@ -20,6 +21,7 @@
 #include <framegrid/rest/results_store.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/rest/streams.hpp>
+#include <framegrid/rest/uploads_api.hpp>
 #include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::rest {
@@ -40,6 +42,16 @@ std::string request_id_of(const http::Headers& headers, Random& random) {
         return std::string(*given);
     }
     return random.hex(kRequestIdBytes);
+}
+
+Bytes url_secret_of(const JobPorts& jobs, Random& random) {
+    constexpr std::size_t kSecretBytes = 32;
+    Bytes out = jobs.url_secret;
+    if (out.empty()) {
+        out.resize(kSecretBytes);
+        random.fill(out);
+    }
+    return out;
 }
 
 // The OpenAI-compatible routes as a whole.
@@ -122,6 +134,7 @@ class Rest::Impl {
     Playback playback_;
     std::optional<JobsApi> jobs_;
     std::optional<ArtifactsApi> artifacts_;
+    std::optional<UploadsApi> uploads_;
     std::optional<OpenAi> openai_;
     Cors cors_;
     Gate gate_;
@@ -158,8 +171,24 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
         files.store_time_max = jobs->work.store_time_max;
         files.public_url = settings_.public_url;
         artifacts_.emplace(
-            jobs->objects, jobs->artifacts, ports_.clock, ports_.random, ports_.log, std::move(files)
+            jobs->objects, jobs->artifacts, ports_.clock, ports_.random, ports_.log, std::move(files),
+            url_secret_of(*jobs, ports_.random)
         );
+        if (jobs->uploads != nullptr) {
+            const api::StoredFiles stored(
+                jobs->objects, jobs->artifacts, ports_.clock, ports_.random, jobs->work.artifact_life,
+                jobs->work.store_time_max
+            );
+            UploadsSettings uploads;
+            uploads.public_url = settings_.public_url;
+            uploads_.emplace(
+                UploadsPorts{
+                    *jobs->uploads, jobs->objects, *artifacts_, stored, ports_.clock, ports_.random,
+                    ports_.pool, ports_.log
+                },
+                std::move(uploads)
+            );
+        }
         OpenAiSettings openai;
         openai.body_bytes_max = settings_.ai.body_bytes_max;
         openai.upload_time_max = settings_.upload_time_max;
@@ -213,6 +242,9 @@ void Rest::Impl::add_routes() {
     if (jobs_) {
         jobs_->add_routes(router_);
         artifacts_->add_routes(router_);
+        if (uploads_) {
+            uploads_->add_routes(router_);
+        }
         openai_->add_routes(router_);
     }
 }
@@ -434,8 +466,11 @@ Task<Answer> Rest::Impl::echo(Call& call) {
     co_return answer;
 }
 
+// With the time, so that others can tell whose clock is wrong (framegrid doctor).
 Task<Answer> Rest::Impl::healthz() {
-    co_return Answer{};
+    Answer answer;
+    answer.headers.add("date", http::date_text(ports_.clock.unix_ms()));
+    co_return answer;
 }
 
 // Whether new jobs should be sent here: for load balancers, and for whoever waits for a network to come up.
@@ -499,6 +534,9 @@ Task<Result<bool>> Rest::Impl::sweep(TaskGroup& endings) {
         results_.sweep();
         if (artifacts_) {
             co_await artifacts_->sweep();
+        }
+        if (uploads_) {
+            co_await uploads_->sweep();
         }
         for (auto& manifest_id : streams_.sweep()) {
             over.push_back(std::move(manifest_id));

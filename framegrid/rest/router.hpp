@@ -54,8 +54,9 @@ enum class RouteKind : std::uint8_t {
 enum class Access : std::uint8_t {
     kJobs,  // jobs:read or jobs:write
     kArtifacts,
-    kLive,  // live:write
-    kOpen,  // nothing
+    kSignedOrArtifacts,  // the same; or the URL has a signature, which the endpoint checks
+    kLive,               // live:write
+    kOpen,               // nothing
 };
 
 // How a route's errors are written, those of the gate and the router included.

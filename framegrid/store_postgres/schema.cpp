@@ -54,6 +54,9 @@ CREATE TABLE results (
 );
 CREATE INDEX results_expiring ON results (expires);
 )sql",
+    R"sql(
+CREATE TABLE shared_secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+)sql",
 };
 
 Result<void> take_steps(Connection& connection) {

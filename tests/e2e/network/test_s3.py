@@ -101,6 +101,18 @@ class S3Test(unittest.TestCase):
         held = [key for key in self.store.keys() if key.startswith(first["sha256"])]
         self.assertEqual(len([key for key in held if key.endswith("_S3rver_object")]), 1, held)
 
+    def test_resumed_uploads_end_there(self):
+        data = random.Random(2).randbytes(9 << 20)
+        tus = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
+        status, head, _ = self.network.request("POST", "/v1/uploads", data[:5 << 20], {**tus, "Upload-Length": str(len(data))})
+        self.assertEqual(status, 201)
+        path = head["location"].removeprefix(self.network.url)
+        status, head, _ = self.network.request("PATCH", path, data[5 << 20:], {**tus, "Upload-Offset": str(5 << 20)})
+        self.assertEqual(status, 204)
+        got = self.network.request("GET", f"/v1/artifacts/{head['framegrid-artifact']}/content")[2]
+        self.assertEqual(hashlib.sha256(got).hexdigest(), hashlib.sha256(data).hexdigest())
+        self.assertTrue(any(key.startswith(hashlib.sha256(data).hexdigest()) for key in self.store.keys()))
+
     def test_jobs_read_and_write_there(self):
         job = submit(self.network, {"pipeline": "text-to-image",
                                     "parameters": {"prompt": "a red circle", "seed": 7, "num_inference_steps": 4}},

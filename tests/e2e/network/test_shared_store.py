@@ -92,6 +92,9 @@ class SharedStoreTest(unittest.TestCase):
         for url in self.urls:
             status, _, data = harness.request(f"{url}/v1/artifacts/{output['artifact']}/content")
             self.assertEqual((status, hashlib.sha256(data).hexdigest()), (200, output["sha256"]))
+        signed = call(second, "POST", f"/v1/artifacts/{output['artifact']}/signed-url", {})[1]["url"]
+        self.assertEqual(harness.request(signed.replace(second, third))[0], 200, "one secret for all")
+        self.assertEqual(harness.request(signed.replace(second, third)[:-2] + "xx")[0], 403)
         long = self.submit(first, LONG)
         stream = EventStream(f"{third}/v1/jobs/{long['id']}/events")
         next(event for event in stream if event["event"] == "progress")
