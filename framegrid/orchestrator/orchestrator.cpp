@@ -8,6 +8,7 @@
 #include <framegrid/base/counted.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/orchestrator/memory_store.hpp>
+#include <framegrid/orchestrator/pending_task.hpp>
 #include <framegrid/orchestrator/work_units.hpp>
 #include <framegrid/orchestrator/worker_table.hpp>
 #include <framegrid/runtime/channel.hpp>
@@ -17,68 +18,8 @@ namespace framegrid::orchestrator {
 namespace {
 
 constexpr std::string_view kEcho = "echo";
-constexpr std::size_t kRenditionBytesMin = 25;  // protocol section 3.3
 constexpr Duration kDrainTick = std::chrono::milliseconds(20);
 constexpr int kTimeoutsMax = 2;  // in a row, then a worker is taken for dead
-
-bool is_too_small(const api::Artifact& file) {
-    return file.bytes.size() < kRenditionBytesMin;
-}
-
-// A worker's answer must have the form of what was asked for, else another worker is tried.
-Result<void> check_form(const api::Work& work, const api::WorkOutput& output) {
-    const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind);
-    if (transcode == nullptr) {
-        return output.artifacts.empty() ? fail(Errc::kProtocol, "the worker's answer holds no file")
-                                        : Result<void>{};
-    }
-    if (output.artifacts.size() != transcode->profiles.size()) {
-        return fail(Errc::kProtocol, kTextMismatched);
-    }
-    if (std::ranges::any_of(output.artifacts, is_too_small)) {
-        return fail(Errc::kProtocol, kTextZero);
-    }
-    return {};
-}
-
-// A task that a worker has and a job waits for.
-struct PendingTask {
-    WorkerId worker;
-    api::WorkerKind kind = api::WorkerKind::kTranscoder;
-    bool vanished = false;                           // the worker's registration ended
-    std::shared_ptr<api::EarlyArtifacts> early;      // of the job
-    api::ProgressSink progress;                      // of the job; may be empty
-    std::map<std::size_t, api::Artifact> delivered;  // by this worker, before the outcome
-    std::optional<Result<api::WorkOutput>> outcome;
-    OneShot done;
-
-    Result<void> deliver(std::size_t index, api::Artifact artifact) {
-        if (!early->has(index) || is_too_small(artifact)) {
-            return fail(Errc::kInvalidArgument, "not a rendition of this task", "index");
-        }
-        early->tell(index, artifact);
-        delivered.try_emplace(index, std::move(artifact));
-        return {};
-    }
-    // What came early is left out of the outcome.
-    Result<void> complete(api::WorkOutput& output, const std::vector<std::size_t>& left_out) const {
-        for (const std::size_t index : left_out) {
-            const auto found = delivered.find(index);
-            if (found == delivered.end() || index >= output.artifacts.size()) {
-                return fail(Errc::kProtocol, "the worker left out a rendition that it did not deliver");
-            }
-            output.artifacts[index] = found->second;
-        }
-        return {};
-    }
-
-    void finish(Result<api::WorkOutput> result) {
-        if (!outcome) {
-            outcome.emplace(std::move(result));
-            done.fire();
-        }
-    }
-};
 
 WorkerDemand demand_of(const api::Job& job) {
     WorkerDemand demand;
