@@ -22,7 +22,9 @@ class VideoTranscode {
         : ports_(ports), settings_(settings), events_(std::move(events)) {}
 
     // `profiles`: preset names or a JSON array, checked before. Progress is told in segments.
-    Task<Result<TranscodedVideo>> run(Blob video, std::string profiles, Price price_max, Deadline deadline);
+    Task<Result<TranscodedVideo>> run(
+        std::string owner, Blob video, std::string profiles, Price price_max, Deadline deadline
+    );
 
   private:
     Task<Result<bool>> work();
@@ -35,6 +37,7 @@ class VideoTranscode {
     StepEvents events_;
     Deadline deadline_{};
     Price price_max_{};
+    std::string owner_;
     std::string manifest_id_;
     std::vector<media::VideoProfile> profiles_;
     std::vector<Blob> segments_;
