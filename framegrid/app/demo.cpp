@@ -10,7 +10,9 @@
 
 #include <framegrid/app/ai_file_job.hpp>
 #include <framegrid/app/demo_checks.hpp>
+#include <framegrid/app/demo_costs.hpp>
 #include <framegrid/app/demo_generate.hpp>
+#include <framegrid/app/payments.hpp>
 #include <framegrid/app/transcode_job.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/media_ffmpeg/assembler.hpp>
@@ -26,11 +28,15 @@ namespace {
 
 constexpr double kPsnrMinDb = 20;  // below this something is broken, whatever the content
 constexpr int kUpscaledSegments = 2;
+// Of rounds: tickets are redeemed some seconds after they were won, while the demo still runs.
+constexpr std::int64_t kRoundMs = 60'000;
+constexpr Duration kSettleTimeMax = std::chrono::seconds(30);
 
 struct DemoOptions {
     std::string input;
     std::string output = "demo-output";
     std::string preset = "veryfast";
+    std::string ledger = kNoLedger;
 };
 
 media::VideoProfile rung(const char* name, int width, int height, std::int64_t bitrate_bps) {
@@ -53,6 +59,7 @@ struct Findings {
     GeneratedVideo generated;
     std::string killed;
     std::int64_t gateway_retries = 0;
+    DemoCosts costs;
     std::vector<DemoCheck> checks;
 
     void check(std::string what, bool passed, std::string detail) {
@@ -229,31 +236,60 @@ Result<void> judge(const TranscodeJobOptions& job, const host::Path& output, Fin
     return {};
 }
 
+// The cost of transcoding, divided among the renditions by their pixels.
+std::vector<std::int64_t> shares_of(const Findings& findings) {
+    std::vector<double> pixels;
+    double all = 0;
+    for (std::size_t i = 0; i < findings.renditions.size(); ++i) {
+        const auto& size = findings.transcode.renditions[i].size;
+        pixels.push_back(
+            static_cast<double>(size.width) * size.height *
+            static_cast<double>(findings.renditions[i].pictures)
+        );
+        all += pixels.back();
+    }
+    std::vector<std::int64_t> out;
+    for (const double part : pixels) {
+        out.push_back(static_cast<std::int64_t>(
+            all > 0 ? static_cast<double>(findings.costs.transcode_wei) * part / all : 0
+        ));
+    }
+    return out;
+}
+
 void print_table(const Findings& findings, const host::Path& output) {
     const host::Colours colours{host::has_colours(1)};
     const auto& transcode = findings.transcode;
+    const auto cost = [&](std::int64_t wei) {
+        return findings.costs.paid ? fmt::format(" {:>14}", wei) : std::string();
+    };
     std::printf(
-        "\n%-12s %8s %9s %9s %7s %10s\n", "rendition", "segments", "pictures", "PSNR dB", "SSIM", "bytes"
+        "\n%-12s %8s %9s %9s %7s %10s%s\n", "rendition", "segments", "pictures", "PSNR dB", "SSIM", "bytes",
+        findings.costs.paid ? "       cost wei" : ""
     );
+    const auto shares = shares_of(findings);
     for (std::size_t i = 0; i < findings.renditions.size(); ++i) {
         const auto& row = findings.renditions[i];
         std::printf(
-            "%-12s %8llu %9lld %9.2f %7.4f %10s\n", row.name.c_str(),
+            "%-12s %8llu %9lld %9.2f %7.4f %10s%s\n", row.name.c_str(),
             static_cast<unsigned long long>(row.segments), static_cast<long long>(row.pictures), row.psnr_db,
-            row.ssim, host::format_bytes(transcode.renditions[i].bytes).c_str()
+            row.ssim, host::format_bytes(transcode.renditions[i].bytes).c_str(), cost(shares[i]).c_str()
         );
     }
     std::printf(
-        "%-12s %8llu %9lld %9.2f %7s %10s\n", "upscaled 2x",
+        "%-12s %8llu %9lld %9.2f %7s %10s%s\n", "upscaled 2x",
         static_cast<unsigned long long>(findings.upscale.segments),
         static_cast<long long>(findings.upscale_check.pictures), findings.upscale_check.psnr_db, "",
-        host::format_bytes(findings.upscale.bytes).c_str()
+        host::format_bytes(findings.upscale.bytes).c_str(), cost(findings.costs.upscale_wei).c_str()
     );
     std::printf(
-        "%-12s %8s %9lld %9s %7s %10s\n", "generated", "",
+        "%-12s %8s %9lld %9s %7s %10s%s\n", "generated", "",
         static_cast<long long>(findings.generated.pictures_out), "", "",
-        host::format_bytes(findings.generated.bytes).c_str()
+        host::format_bytes(findings.generated.bytes).c_str(), cost(findings.costs.generate_wei).c_str()
     );
+    if (findings.costs.paid) {
+        print_balances(findings.costs);
+    }
     std::printf(
         "\ntranscode   %.1f s of media in %.1f s: %.2fx real time, %lld segments retried after the kill\n",
         transcode.media_seconds, transcode.wall_seconds, transcode.speed(),
@@ -295,7 +331,8 @@ void print_json(const Findings& findings) {
         {"killed", findings.killed},
         {"upscale_psnr_db", findings.upscale_check.psnr_db},
         {"bicubic_psnr_db", findings.upscale_check.psnr_bicubic_db},
-        {"checks", std::move(checks)}
+        {"checks", std::move(checks)},
+        {"costs", findings.costs.paid ? boost::json::value(costs_json(findings.costs)) : boost::json::value()}
     };
     std::printf("%s\n", boost::json::serialize(body).c_str());
 }
@@ -317,6 +354,8 @@ Task<Result<int>> play(Session& session, LocalNetwork& network, DemoOptions opti
     if (!transcoded) {
         co_return fail(std::move(transcoded.error()));
     }
+    auto& costs = findings.costs;
+    costs.transcode_wei = co_await fees_so_far(session, network.gateway_url());
     auto small = co_await offload(session.pool, [&] { return write_small(job, output / "small.mp4"); });
     if (!small) {
         co_return fail(std::move(small.error()));
@@ -325,12 +364,19 @@ Task<Result<int>> play(Session& session, LocalNetwork& network, DemoOptions opti
     if (!upscaled) {
         co_return fail(std::move(upscaled.error()));
     }
+    const std::int64_t upscaled_wei = co_await fees_so_far(session, network.gateway_url());
+    costs.upscale_wei = upscaled_wei - costs.transcode_wei;
     GatewayClient gateway(session, network.gateway_url());
     auto generated = co_await generate_video(session, gateway, output);
     if (!generated) {
         co_return fail(std::move(generated.error()));
     }
     findings.generated = std::move(*generated);
+    if (costs.paid) {
+        costs.generate_wei = co_await fees_so_far(session, network.gateway_url()) - upscaled_wei;
+        const Deadline settled = Deadline::after(session.clock, kSettleTimeMax);
+        costs.after = co_await settled_balances(session, network, settled);
+    }
     auto judged = co_await offload(session.pool, [&] { return judge(job, output, findings); });
     if (!judged) {
         co_return fail(std::move(judged.error()));
@@ -366,6 +412,8 @@ Task<Result<int>> demo(Session& session, DemoOptions options) {
     settings.restart = false;
     settings.log_dir = output / "logs";
     settings.worker_args = {"--x264-preset", options.preset};
+    settings.ledger = options.ledger;
+    settings.ledger_round_ms = kRoundMs;
     auto network = co_await LocalNetwork::start(
         session.loop.executor(), session.clock, session.random, session.log, std::move(settings)
     );
@@ -377,6 +425,9 @@ Task<Result<int>> demo(Session& session, DemoOptions options) {
         (*network)->gateway_url().c_str()
     );
     Findings findings;
+    findings.costs.paid = options.ledger != kNoLedger;
+    auto balances = co_await (*network)->balances();
+    findings.costs.before = balances ? std::move(*balances) : std::vector<LocalBalance>();
     co_return co_await with_cleanup<int>(play(session, **network, options, findings), (*network)->stop());
 }
 
@@ -390,7 +441,9 @@ void add_demo_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option("FILE", options->input, "a video; without it a 20 s clip is made");
     command->add_option("-o,--output", options->output, "where the results go")->capture_default_str();
     command->add_option("--x264-preset", options->preset, "effort of the encoders")->capture_default_str();
-    command->footer("Examples:\n  framegrid demo\n  framegrid demo holiday.mp4 -o /tmp/demo");
+    command->add_option("--ledger", options->ledger, "sqlite: jobs are paid with play money; none")
+        ->capture_default_str();
+    command->footer("Examples:\n  framegrid demo\n  framegrid demo --ledger sqlite\n  framegrid demo holiday.mp4 -o /tmp/demo");
     command->callback([options, &common, &run] {
         run = [options, &common] {
             Session session(common, "demo");

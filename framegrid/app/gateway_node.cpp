@@ -10,6 +10,7 @@
 #include <framegrid/app/gateway_media.hpp>
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/node.hpp>
+#include <framegrid/app/payments.hpp>
 #include <framegrid/app/version.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/signals.hpp>
@@ -36,6 +37,8 @@ struct GatewayOptions {
     std::string memory = "2G";
     std::int64_t price_wei = 0;
     std::int64_t price_units = 1;
+    BuyOptions buy;
+    LedgerOptions ledger;
     int attempts = 6;
     int drain_seconds = 25;
     std::size_t connections_max = 16'384;
@@ -50,8 +53,10 @@ std::optional<Price> price_max_of(const GatewayOptions& options) {
                                  : std::nullopt;
 }
 
-gateway::Settings role_settings(const GatewayOptions& options) {
+Result<gateway::Settings> role_settings(const GatewayOptions& options) {
     gateway::Settings settings;
+    FG_TRY(payments, payment_settings(options.buy));
+    settings.payments = std::move(payments);
     settings.attempts_max = options.attempts;
     settings.pool.price_max = price_max_of(options);
     return settings;
@@ -202,12 +207,38 @@ Task<void> drain(Session& session, GatewayJobs& jobs, const gateway::Gateway& ro
     }
 }
 
-Result<std::optional<crypto::PrivateKey>> signing_key(const GatewayOptions& options) {
-    if (options.key_file.empty()) {
-        return std::nullopt;
+// The key that signs, and the ledger that holds its deposit.
+struct Wallet {
+    std::optional<crypto::PrivateKey> key{};
+    std::optional<pay::KeySigner> signer{};
+    std::unique_ptr<ledger_sqlite::LedgerFile> ledger{};  // null: nothing is paid
+    gateway::Settings settings{};
+    const crypto::PrivateKey* key_or_null() const { return key ? &*key : nullptr; }
+    std::optional<gateway::PaymentPorts> ports() {
+        return ledger ? std::optional<gateway::PaymentPorts>({*signer, ledger->ledger(), ledger->chain()})
+                      : std::nullopt;
     }
-    FG_TRY(key, load_key(options.key_file, options.password_file));
-    return std::optional<crypto::PrivateKey>(std::move(key));
+    void dump(MetricsWriter& out) const {
+        if (ledger) {
+            ledger->dump(out);
+        }
+    }
+};
+
+Result<std::unique_ptr<Wallet>> open_wallet(Session& session, const GatewayOptions& options) {
+    auto out = std::make_unique<Wallet>();
+    FG_TRY(settings, role_settings(options));
+    out->settings = std::move(settings);
+    if (!options.key_file.empty()) {
+        FG_TRY(key, load_key(options.key_file, options.password_file));
+        out->key.emplace(std::move(key));
+        out->signer.emplace(*out->key, session.pool);
+    } else if (options.ledger.ledger != kNoLedger) {
+        return fail(Errc::kInvalidArgument, "who pays needs a key: name its file with --key", "key");
+    }
+    FG_TRY(ledger, open_ledger(options.ledger, {}, session.clock, session.random));
+    out->ledger = std::move(ledger);
+    return out;
 }
 
 http::ClientSettings client_settings() {
@@ -238,9 +269,10 @@ Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
     return out;
 }
 
-void limit_owners(GatewayJobs& jobs, rest::Authenticator* authenticator) {
+void limit_owners(gateway::Gateway& role, GatewayJobs& jobs, rest::Authenticator* authenticator) {
     if (authenticator != nullptr) {
         jobs.limit_owners(owner_limits(*authenticator));
+        role.limit_spending([authenticator](const std::string& owner) { return authenticator->limits_of(owner); });
     }
 }
 
@@ -265,19 +297,17 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         co_return fail(!listen ? listen.error() : !source ? source.error() : rest_settings.error());
     }
     FG_CO_CHECK(prepare(session, options, *listen));
-    auto key = signing_key(options);
-    if (!key) {
-        co_return fail(std::move(key.error()));
+    auto money = open_wallet(session, options);
+    if (!money) {
+        co_return fail(std::move(money.error()));
     }
     http::Client client(session.loop.executor(), session.clock, client_settings(), session.log);
     wire::WireDirectory directory(
-        {client, session.clock, session.pool, session.random, *key ? &**key : nullptr}
+        {client, session.clock, session.pool, session.random, (*money)->key_or_null()}
     );
-    const auto role = gateway::make_gateway(
-        {session.loop.executor(), session.clock, session.random, session.log, directory, *source->any,
-         session.tracer},
-        role_settings(options)
-    );
+    gateway::Ports ports{session.loop.executor(), session.clock, session.random,    session.log,
+                         directory,               *source->any,  (*money)->ports(), session.tracer};
+    const auto role = gateway::make_gateway(std::move(ports), (*money)->settings);
     auto media = GatewayMedia::make(session, rest_settings->jobs_max);
     if (!media) {
         co_return fail(std::move(media.error()));
@@ -293,14 +323,15 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         co_return fail(std::move(auth.error()));
     }
     auto* const authenticator = (*auth)->authenticator();
-    limit_owners(**jobs, authenticator);
+    limit_owners(*role, **jobs, authenticator);
     http::Server* serving = nullptr;
     rest::Rest api(
         {session.loop.executor(), session.clock, session.random, session.log, session.pool, *role,
          (*media)->probe(),
-         [&serving, &media, &jobs, &session](MetricsWriter& out) {
+         [&serving, &media, &jobs, &money, &session](MetricsWriter& out) {
              session.dump(out);
              sandbox::dump(out, (*media)->probe_stats());
+             (*money)->dump(out);
              (*jobs)->dump(out);
              if (serving != nullptr) {
                  http::dump(out, serving->stats());
@@ -324,6 +355,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     auto services = run_services(*role, api, **jobs, authenticator, reloader);
     auto stop = shut_down({server, admin, client, **auth, **jobs, **media});
     (void)co_await with_cleanup<bool>(std::move(services), std::move(stop));
+    log_books(session.log, "gateway.balance", role->books());
     co_return kExitOk;
 }
 
@@ -357,7 +389,11 @@ void add_gateway_options(CLI::App& command, GatewayOptions& options) {
         ->capture_default_str();
     command.add_option("--memory", options.memory, "for media in flight; more is refused with 503")
         ->capture_default_str();
-    command.add_option("--key", options.key_file, "key file that signs requests (see 'framegrid key')");
+    add_buy_options(command, options.buy);
+    add_ledger_options(command, options.ledger);
+    command.add_option(
+        "--key", options.key_file, "key file that signs requests and pays (see 'framegrid key')"
+    );
     command.add_option("--key-password-file", options.password_file, "file with the key file's password");
     add_job_options(command, options.jobs);
     add_auth_options(command, options.auth);

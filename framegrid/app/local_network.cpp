@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <framegrid/app/local_payments.hpp>
 #include <framegrid/host/loop.hpp>
 #include <framegrid/host/process.hpp>
 #include <framegrid/runtime/task_group.hpp>
@@ -33,6 +34,7 @@ class Network final : public LocalNetwork {
     Network(Executor executor, Clock& clock, Random& random, Logger log, LocalNetworkSettings settings)
         : executor_(executor),
           clock_(clock),
+          random_(random),
           log_(std::move(log)),
           settings_(std::move(settings)),
           secret_(random.hex(16)),
@@ -41,6 +43,12 @@ class Network final : public LocalNetwork {
     Task<Result<bool>> start_all();
     std::string gateway_url() const override { return gateway_->uri; }
     std::vector<ChildView> children() const override;
+    Task<Result<std::vector<LocalBalance>>> balances() override {
+        if (payments_) {
+            co_return co_await payments_->balances();
+        }
+        co_return std::vector<LocalBalance>();
+    }
     bool signal_child(const std::string& name, int number) override;
     Task<void> stop() override;
 
@@ -49,18 +57,25 @@ class Network final : public LocalNetwork {
     Task<Result<bool>> launch(Child& child);
     Task<Result<bool>> read_ready(Child& child);
     Task<Result<bool>> launch_workers();
+    Task<Result<bool>> prepare_payments();
+    host::Path data_dir() const {
+        return settings_.data_dir.empty() ? settings_.log_dir / "data" : settings_.data_dir;
+    }
+    std::vector<std::string> orchestrator_args(const std::string& name, const std::string& listen) const;
     Task<void> watch(Child& child);
     Task<Result<bool>> ended(Child& child);
     int tasks_per_worker() const;
 
     Executor executor_;
     Clock& clock_;
+    Random& random_;
     Logger log_;
     LocalNetworkSettings settings_;
     std::string secret_;
     std::string program_;
     std::vector<std::unique_ptr<Child>> children_;
     Child* gateway_ = nullptr;
+    std::unique_ptr<LocalPayments> payments_;  // null: nothing is paid
     bool stopping_ = false;
     TaskGroup watchers_;
 };
@@ -93,10 +108,14 @@ Task<Result<bool>> Network::start_all() {
     if (auto made = host::make_dirs(settings_.log_dir); !made) {
         co_return fail(std::move(made.error()));
     }
+    auto prepared = co_await prepare_payments();
+    if (!prepared) {
+        co_return fail(std::move(prepared.error()));
+    }
     std::vector<Task<Result<bool>>> launches;
     for (int i = 1; i <= settings_.orchestrators; ++i) {
-        Child& child = add(fmt::format("orchestrator-{}", i), {"orchestrator", "--listen", "127.0.0.1:0"});
-        launches.push_back(launch(child));
+        const std::string name = fmt::format("orchestrator-{}", i);
+        launches.push_back(launch(add(name, orchestrator_args(name, "127.0.0.1:0"))));
     }
     auto orchestrators = co_await all_of(std::move(launches));
     for (auto& launched : orchestrators) {
@@ -108,14 +127,17 @@ Task<Result<bool>> Network::start_all() {
     for (const auto& child : children_) {
         uris += (uris.empty() ? "" : ",") + child->uri;
         // A restarted orchestrator must be found where it was.
-        child->args = {"orchestrator", "--listen", child->uri.substr(child->uri.find("//") + 2)};
+        child->args = orchestrator_args(child->name, child->uri.substr(child->uri.find("//") + 2));
     }
     std::vector<std::string> args{
         "gateway", "--listen", fmt::format("127.0.0.1:{}", settings_.gateway_port), "--orchestrators", uris
     };
-    const auto data = settings_.data_dir.empty() ? settings_.log_dir / "data" : settings_.data_dir;
     // All stop together: running jobs could not go on anyway.
-    args.insert(args.end(), {"--data", data.string(), "--drain-seconds", "0"});
+    args.insert(args.end(), {"--data", data_dir().string(), "--drain-seconds", "0"});
+    if (payments_) {
+        const auto paying = payments_->arguments("gateway");
+        args.insert(args.end(), paying.begin(), paying.end());
+    }
     args.insert(args.end(), settings_.gateway_args.begin(), settings_.gateway_args.end());
     gateway_ = &add("gateway", std::move(args));
     // The gateway comes last: its first look at the orchestrators then finds their workers.
@@ -134,6 +156,35 @@ Task<Result<bool>> Network::start_all() {
         }
     }
     co_return true;
+}
+
+Task<Result<bool>> Network::prepare_payments() {
+    if (settings_.ledger == kNoLedger) {
+        co_return true;
+    }
+    LocalPaymentsSettings settings;
+    settings.directory = data_dir() / "payments";
+    settings.ledger = settings_.ledger;
+    settings.round_ms = settings_.ledger_round_ms;
+    settings.price_wei = settings_.price_wei;
+    settings.orchestrators = settings_.orchestrators;
+    auto payments = co_await LocalPayments::prepare(std::move(settings), clock_, random_);
+    if (!payments) {
+        co_return fail(std::move(payments.error()));
+    }
+    payments_ = std::move(*payments);
+    co_return true;
+}
+
+std::vector<std::string> Network::orchestrator_args(const std::string& name, const std::string& listen)
+    const {
+    std::vector<std::string> out{"orchestrator", "--listen", listen};
+    if (payments_) {
+        for (auto& argument : payments_->arguments(name)) {
+            out.push_back(std::move(argument));
+        }
+    }
+    return out;
 }
 
 Task<Result<bool>> Network::launch_workers() {

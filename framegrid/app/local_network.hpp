@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <framegrid/app/local_balance.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/host/files.hpp>
 #include <framegrid/runtime/clock.hpp>
@@ -28,6 +29,9 @@ struct LocalNetworkSettings {
     std::string log_format = "text";
     std::vector<std::string> worker_args;  // passed on to every worker, for example --x264-preset
     std::vector<std::string> gateway_args;
+    std::string ledger = "none";  // else as in LocalPaymentsSettings
+    std::int64_t ledger_round_ms = 3'600'000;
+    std::int64_t price_wei = 100;
     Duration start_time_max = std::chrono::seconds(15);
 };
 
@@ -50,6 +54,8 @@ class LocalNetwork {
     virtual ~LocalNetwork() = default;
     virtual std::string gateway_url() const = 0;
     virtual std::vector<ChildView> children() const = 0;
+    // Empty without a ledger.
+    virtual Task<Result<std::vector<LocalBalance>>> balances() = 0;
     // Sends a signal to a child by name; false when there is no such running child.
     virtual bool signal_child(const std::string& name, int number) = 0;
     // SIGTERM to all, SIGKILL to those still there after 5 s; returns when all are gone.

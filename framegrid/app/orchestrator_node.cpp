@@ -3,6 +3,7 @@
 
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/node.hpp>
+#include <framegrid/app/payments.hpp>
 #include <framegrid/orchestrator/orchestrator.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/wire/orchestrator_server.hpp>
@@ -17,8 +18,8 @@ struct OrchestratorOptions {
     std::string secret;
     std::string secret_file;
     std::size_t sessions_max = 10;
-    std::int64_t price_wei = 0;
-    std::int64_t price_units = 1;
+    SellOptions sell;
+    LedgerOptions ledger;
     std::string key_file;
     std::string password_file;
     std::string store = "512M";
@@ -30,10 +31,29 @@ Task<void> drain(Session& session, orchestrator::Orchestrator& role, int seconds
     return role.drain(session.clock.now() + std::chrono::seconds(seconds));
 }
 
-Task<Result<bool>> until_cancelled(Clock& clock) {
-    for (;;) {
-        co_await sleep_for(clock, std::chrono::hours(24));
+// What a paid node needs: a ledger, and prices.
+struct Earnings {
+    std::unique_ptr<ledger_sqlite::LedgerFile> ledger;  // null: nothing is paid
+    orchestrator::CashierSettings settings;
+    std::optional<pay::PriceTable> prices{};
+};
+
+Result<Earnings> open_earnings(
+    Session& session, const OrchestratorOptions& options, const std::optional<crypto::PrivateKey>& key,
+    const std::string& service_uri
+) {
+    Earnings out;
+    FG_TRY(settings, cashier_settings(options.sell));
+    FG_TRY(prices, price_table(options.sell, session.clock.now()));
+    out.settings = std::move(settings);
+    out.prices = std::move(prices);
+    if (options.ledger.ledger != kNoLedger && !key) {
+        return fail(Errc::kInvalidArgument, "who is paid needs a key: name its file with --key", "key");
     }
+    const Recipient recipient{key ? key->address() : crypto::Address{}, service_uri};
+    FG_TRY(ledger, open_ledger(options.ledger, recipient, session.clock, session.random));
+    out.ledger = std::move(ledger);
+    return out;
 }
 
 Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
@@ -69,14 +89,26 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     settings.service_uri =
         options.service_uri.empty() ? local_uri(*listen, server.port()) : options.service_uri;
     settings.secret = *secret;
-    settings.price = {options.price_wei, options.price_units};
+    settings.price = {options.sell.price_wei, options.sell.price_units};
+    auto money = open_earnings(session, options, key, settings.service_uri);
+    if (!money) {
+        co_await server.stop(Duration::zero());
+        co_return fail(std::move(money.error()));
+    }
+    settings.cashier = money->settings;
     settings.sessions.sessions_max = options.sessions_max;
     settings.store_bytes_max = static_cast<std::size_t>(*store);
-    role = orchestrator::make_orchestrator(
-        {session.loop.executor(), session.clock, session.random, session.log, key ? &*key : nullptr,
-         session.tracer},
-        settings
-    );
+    orchestrator::Ports ports{
+        session.loop.executor(), session.clock, session.random, session.log, key ? &*key : nullptr, {},
+        session.tracer
+    };
+    if (money->ledger) {
+        auto& ledger = *money->ledger;
+        ports.payments.emplace(
+            session.pool, ledger.ledger(), ledger.chain(), ledger.winning_tickets(), std::move(*money->prices)
+        );
+    }
+    role = orchestrator::make_orchestrator(std::move(ports), settings);
     wire::OrchestratorServerSettings wire_settings;
     wire_settings.service_uri = settings.service_uri;
     routes = std::make_unique<wire::OrchestratorServer>(
@@ -102,8 +134,8 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     // Results that are being fetched have as long as the jobs had.
     const auto grace =
         std::max(std::chrono::seconds(1), std::chrono::seconds(options.operation.drain_seconds));
-    (void
-    )co_await with_cleanup<bool>(until_cancelled(session.clock), Shut::down(server, metrics, *role, grace));
+    (void)co_await with_cleanup<bool>(role->serve(), Shut::down(server, metrics, *role, grace));
+    log_books(session.log, "orchestrator.balance", role->books());
     co_return kExitOk;
 }
 
@@ -119,13 +151,9 @@ void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& r
     command->add_option("--secret-file", options->secret_file, "file whose first line is the secret");
     command->add_option("--max-sessions", options->sessions_max, "streams served at once")
         ->capture_default_str();
-    command->add_option("--price-per-unit", options->price_wei, "wei per --pixels-per-unit pixels")
-        ->check(CLI::NonNegativeNumber)
-        ->capture_default_str();
-    command->add_option("--pixels-per-unit", options->price_units, "pixels that the price is for")
-        ->check(CLI::PositiveNumber)
-        ->capture_default_str();
-    command->add_option("--key", options->key_file, "key file that signs results (see 'framegrid key')");
+    add_sell_options(*command, options->sell);
+    add_ledger_options(*command, options->ledger);
+    command->add_option("--key", options->key_file, "key file that signs results and is paid (see 'framegrid key')");
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
     command->add_option("--store", options->store, "memory for inputs and results that peers fetch")
         ->capture_default_str();

@@ -180,6 +180,16 @@ void add_up_command(CLI::App& app, const CommonOptions& common, Run& run) {
         "--data", options->data, "directory of jobs and files; default: $XDG_DATA_HOME/framegrid/up"
     );
     add_store_option(*command, options->network.store);
+    command
+        ->add_option(
+            "--ledger", options->network.ledger,
+            "sqlite: jobs are paid with play money, in a file of the data directory; sqlite:FILE; none"
+        )
+        ->envname("FRAMEGRID_UP_LEDGER")
+        ->capture_default_str();
+    command->add_option("--price-per-unit", options->network.price_wei, "of the orchestrators, wei")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     command->add_option("--log-dir", options->log_dir, "where each process's log goes");
     command->add_flag("--no-restart", options->no_restart, "leave a process that ends by itself down");
     command->add_option(

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include <framegrid/account/spend.hpp>
 #include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/base/at_exit.hpp>
 #include <framegrid/base/counted.hpp>
@@ -11,6 +12,7 @@
 #include <framegrid/gateway/stream_sessions.hpp>
 #include <framegrid/job/document.hpp>
 #include <framegrid/pay/units.hpp>
+#include <framegrid/workflow/plan.hpp>
 
 namespace framegrid::gateway {
 
@@ -94,7 +96,8 @@ class Role final : public Gateway {
           settings_(std::move(settings)),
           pool_(settings_.pool),
           discovery_(ports_, settings_.discovery, pool_, changed_),
-          sessions_(settings_.streams_max, settings_.stream_idle_max) {
+          sessions_(settings_.streams_max, settings_.stream_idle_max),
+          spending_(ports_.clock) {
         if (ports_.payments) {
             payments_.emplace(*ports_.payments, ports_.clock, ports_.log, settings_.payments);
         }
@@ -111,6 +114,9 @@ class Role final : public Gateway {
         pool_.set_price_max(price_max);
         discovery_.read_list();
     }
+    void limit_spending(std::function<account::Limits(const std::string& owner)> limits_of) override {
+        limits_of_ = std::move(limits_of);
+    }
     Task<void> end_stream(std::string manifest_id) override;
     std::vector<market::PoolEntryView> pool() const override { return pool_.view(ports_.clock.now()); }
     std::vector<market::OfferedModel> models() const override { return pool_.models(); }
@@ -122,6 +128,8 @@ class Role final : public Gateway {
   private:
     market::Demand demand_of(const JobRequest& request) const;
     Deadline attempt_deadline(const api::Work& work, Deadline deadline) const;
+    // Reserves what the job may cost, and counts what it did.
+    Task<Result<JobResult>> run_within_limits(JobRequest request, Deadline deadline);
     Task<Result<JobResult>> attempt_all(JobRequest request, Deadline deadline);
     Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id);
     Error refuse(const JobRequest& request, const Progress& progress, Error error);
@@ -164,6 +172,8 @@ class Role final : public Gateway {
     Discovery discovery_;
     StreamSessions sessions_;
     std::optional<Payments> payments_;  // absent: off-chain
+    account::SpendMeter spending_;
+    std::function<account::Limits(const std::string& owner)> limits_of_;
     std::set<std::string> asking_;      // terms that are being asked for
     Notifier terms_changed_;
     TaskGroup* tasks_ = nullptr;                  // while serve() runs
@@ -266,7 +276,7 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
     request.work.trace = span.context();
     const std::string pipeline = api::pipeline_of(request.work);
     const TimePoint began = ports_.clock.now();
-    auto result = co_await attempt_all(std::move(request), deadline);
+    auto result = co_await run_within_limits(std::move(request), deadline);
     stats_.jobs.add(pipeline, result_of(result), ports_.clock.now() - began);
     ++(result ? stats_.jobs_done : stats_.jobs_failed);
     if (result) {
@@ -274,6 +284,26 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
     } else {
         span.fail(result.error());
     }
+    co_return result;
+}
+
+Task<Result<JobResult>> Role::run_within_limits(JobRequest request, Deadline deadline) {
+    if (!payments_ || !limits_of_ || request.owner.empty()) {
+        co_return co_await attempt_all(std::move(request), deadline);
+    }
+    const account::Permit permit{request.owner, request.owner, {}, limits_of_(request.owner)};
+    if (!permit.limits.wei_per_day && !permit.limits.wei_total) {
+        co_return co_await attempt_all(std::move(request), deadline);
+    }
+    const auto price = pool_.price_for(demand_of(request), ports_.clock.now());
+    const Wei most(price ? expected_fee(request, *price).ceil_wei() : 0);
+    FG_CO_CHECK(spending_.reserve(permit, most));
+    Wei cost = 0;
+    const AtExit settle([&] { spending_.settle(permit.subject, most, cost); });
+    // So that what is held back suffices.
+    request.price_max = pay::PriceCeilings::lower(request.price_max, price);
+    auto result = co_await attempt_all(std::move(request), deadline);
+    cost = result ? result->cost.value_or(0) : Wei(0);
     co_return result;
 }
 
@@ -735,6 +765,14 @@ Stats Role::stats() const {
 }
 
 }  // namespace
+
+std::optional<std::int64_t> cost_of(const JobResult& result, Pixels units) {
+    if (!result.cost) {
+        return workflow::wei_for(units, result.price);
+    }
+    const bool countable = *result.cost <= std::numeric_limits<std::int64_t>::max();
+    return countable ? std::optional(static_cast<std::int64_t>(*result.cost)) : std::nullopt;
+}
 
 std::unique_ptr<Gateway> make_gateway(Ports ports, Settings settings) {
     return std::make_unique<Role>(std::move(ports), std::move(settings));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <framegrid/account/limits.hpp>
 #include <framegrid/api/orchestrator.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/base/wei.hpp>
@@ -72,7 +73,8 @@ struct JobRequest {
     std::int64_t seq = 0;
     job::Capabilities needs;
     std::optional<Price> price_max;
-    Pixels units{};  // what AI work is paid by
+    Pixels units{};      // what AI work is paid by
+    std::string owner{};  // who asks for it: its limits of money apply; empty: nobody's
     api::Work work;
     // Told of renditions as they are done, each at most once; a failed attempt's are kept by the later ones.
     // Not called after run() has returned.
@@ -93,6 +95,9 @@ struct JobResult {
     std::int64_t units = 0;     // that it was counted as
     std::optional<Wei> cost{};  // what was paid for it, rounded up; absent: off-chain
 };
+
+// In whole wei: what was paid, or `units` at the price where nothing is. nullopt: more than can be counted.
+std::optional<std::int64_t> cost_of(const JobResult& result, Pixels units);
 
 // What the network says about a kind of job now.
 struct Offer {
@@ -132,6 +137,10 @@ class Gateway {
     virtual market::Explanation explain(const JobRequest& request) const = 0;
     // The operator has changed the list of orchestrators or the price limit: works for what comes next.
     virtual void reconfigure(std::optional<Price> price_max) = 0;
+    // What each owner may spend, asked before each job; for what is paid. Counted since this process began.
+    virtual void limit_spending(std::function<account::Limits(const std::string& owner)> limits_of) {
+        (void)limits_of;
+    }
     // The stream is over: its sessions are ended at the orchestrators.
     virtual Task<void> end_stream(std::string manifest_id) = 0;
     virtual std::vector<market::PoolEntryView> pool() const = 0;

@@ -74,6 +74,7 @@ Task<Result<AiJob>> Work::prepare(std::string owner, job::Document document, Dea
                 Price{*document.max_price_wei, std::max<std::int64_t>(out.units.value, 1)};
         }
     } else {
+        out.units = {1};
         out.request.manifest_id = std::string(job::kEcho);
         out.request.work.kind = api::AiWork{document.pipeline, {}, {}};
         out.request.work.input_content_type = "application/octet-stream";
@@ -106,6 +107,7 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
             tell("candidates", json::serialize(candidates_json(why)), {});
         };
     }
+    job->request.owner = record.owner;
     auto result = co_await ports_.gateway.run(std::move(job->request), deadline);
     if (!result) {
         co_return fail(std::move(result.error()));
@@ -171,7 +173,7 @@ Task<Result<std::string>> Work::keep(job::Record record, JobResult result, Pixel
         {"attempts", result.attempts},
         {"units", units.value},
         {"price", price_json(result.price)},
-        {"wei", cost_text(units, result.price)}
+        {"wei", result.cost ? result.cost->str() : cost_text(units, result.price)}
     };
     if (const auto& ai = result.output.ai) {
         run["model"] = valid_utf8(ai->model_id);

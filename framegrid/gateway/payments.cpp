@@ -157,7 +157,7 @@ Result<pay::TicketBatch> Payments::plan(
 Task<Result<JobPayment>> Payments::buy(
     Purpose purpose, std::function<pay::Money(const Price&)> fee_of, Deadline deadline
 ) {
-    if (!funds_) {
+    if (!funds_ || funds_->deposit.is_zero()) {
         FG_CO_CHECK(co_await ask_funds(deadline));
     }
     auto* const entry = find(purpose.terms_key);

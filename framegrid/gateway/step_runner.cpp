@@ -192,6 +192,7 @@ Task<Result<StepResult>> StepRunner::run_ai(
     job->request.work.priority = static_cast<api::Priority>(start.priority);
     job->request.work.trace = owner.trace;
     job->request.price_max = price_limit(start);
+    job->request.owner = owner.owner;
     job->request.progress = events.progress;
     job->request.attempt = events.node;
     job->request.refused = events.refused;
@@ -204,8 +205,7 @@ Task<Result<StepResult>> StepRunner::run_ai(
     out.attempts = done->attempts;
     out.model_digest = done->output.ai ? valid_utf8(done->output.ai->model_digest) : "";
     out.wei = std::min(
-        workflow::wei_for(workflow::payable_units(start.work), done->price).value_or(start.wei_max),
-        start.wei_max
+        cost_of(*done, workflow::payable_units(start.work)).value_or(start.wei_max), start.wei_max
     );
     for (auto& artifact : done->output.artifacts) {
         const auto name = file_name(start, out.files.size(), type_of(artifact));
@@ -227,7 +227,8 @@ Task<Result<StepResult>> StepRunner::run_transcode(
     }
     VideoTranscode transcode(ports_, settings_, std::move(events));
     auto done = co_await transcode.run(
-        std::move(*video), start.work.parameters.text("profiles"), price_limit(start), owner.trace, deadline
+        owner.owner, owner.trace, std::move(*video), start.work.parameters.text("profiles"), price_limit(start),
+        deadline
     );
     if (!done) {
         co_return fail(std::move(done.error()));

@@ -14,13 +14,15 @@ constexpr std::size_t kManifestBytes = 8;
 }  // namespace
 
 Task<Result<TranscodedVideo>> VideoTranscode::run(
-    Blob video, std::string profiles, Price price_max, TraceContext trace, Deadline deadline
+    std::string owner, TraceContext trace, Blob video, std::string profiles, Price price_max,
+    Deadline deadline
 ) {
     FG_CO_TRY(ladder, workflow::read_profiles(profiles));
     profiles_ = std::move(ladder);
     deadline_ = deadline;
     price_max_ = price_max;
     trace_ = std::move(trace);
+    owner_ = std::move(owner);
     manifest_id_ = ports_.random.hex(kManifestBytes);
     api::MediaOperation split{"split", std::string(kSplitParameters), {}};
     split.files.push_back({"video", std::move(video)});
@@ -81,6 +83,7 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
     request.seq = static_cast<std::int64_t>(index);
     request.needs = job::transcode_needs(profiles_, *codec, false);
     request.price_max = price_max_;
+    request.owner = owner_;
     request.work.kind = std::move(work);
     request.work.input = std::move(segments_[index]);
     request.work.input_content_type = "video/mp2t";
@@ -97,7 +100,7 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
         pixels.value += artifact.pixels.value;
         renditions_[i][index] = std::move(artifact.bytes);
     }
-    out_.wei += workflow::wei_for(pixels, done->price).value_or(0);
+    out_.wei += cost_of(*done, pixels).value_or(0);
     out_.orchestrator = std::move(done->orchestrator);
     ++done_;
     if (events_.progress) {

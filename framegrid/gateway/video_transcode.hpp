@@ -23,7 +23,8 @@ class VideoTranscode {
 
     // `profiles`: preset names or a JSON array, checked before. Progress is told in segments.
     Task<Result<TranscodedVideo>> run(
-        Blob video, std::string profiles, Price price_max, TraceContext trace, Deadline deadline
+        std::string owner, TraceContext trace, Blob video, std::string profiles, Price price_max,
+        Deadline deadline
     );
 
   private:
@@ -38,6 +39,7 @@ class VideoTranscode {
     Deadline deadline_{};
     Price price_max_{};
     TraceContext trace_;
+    std::string owner_;
     std::string manifest_id_;
     std::vector<media::VideoProfile> profiles_;
     std::vector<Blob> segments_;

@@ -81,7 +81,8 @@ Task<Result<pay::SenderFunds>> Cashier::funds_of(crypto::Address sender, Deadlin
         co_return found->second.funds;
     }
     auto funds = co_await ask_funds(sender, deadline);
-    if (funds) {
+    // Who has nothing yet may have something in a moment.
+    if (funds && !funds->deposit.is_zero()) {
         remember(sender, *funds, now);
     }
     co_return funds;

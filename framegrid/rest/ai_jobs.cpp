@@ -33,6 +33,10 @@ json::object describe(const gateway::JobResult& result, Pixels units) {
     out["orchestrator"] = valid_utf8(result.orchestrator);
     out["attempts"] = result.attempts;
     out["units"] = units.value;
+    if (result.cost) {
+        out["price"] = json::object{{"wei", std::to_string(result.price.wei)}, {"units", result.price.units}};
+        out["wei"] = result.cost->str();
+    }
     if (const auto& run = result.output.ai) {
         out["model_id"] = valid_utf8(run->model_id);
         out["model_digest"] = valid_utf8(run->model_digest);
@@ -186,6 +190,8 @@ Task<Answer> AiJobs::post(Call& call, const job::PipelineSpec& spec) {
                                                                   : gateway::draw_seed(random_);
     const Pixels units = job::payable_units(spec, request->parameters, request->size);
     gateway::JobRequest job = make_job(spec, *std::move(request), seed);
+    job.units = units;
+    job.owner = call.owner;
     if (auto urgency = read_urgency(call.headers(), job); !urgency) {
         co_return error_answer(urgency.error());
     }
@@ -214,6 +220,9 @@ Task<Answer> AiJobs::post(Call& call, const job::PipelineSpec& spec) {
     auto out = answer(call, std::move(result->output.artifacts), std::move(described), seed);
     out.headers.add("x-framegrid-attempts", std::to_string(result->attempts));
     out.headers.add("x-framegrid-orchestrator", result->orchestrator);
+    if (result->cost) {
+        out.headers.add("x-framegrid-wei", result->cost->str());
+    }
     co_return as_event(call, std::move(out));
 }
 

@@ -106,7 +106,7 @@ Task<Answer> LiveIngest::push(Call& call) {
         co_return job_error(std::move(push.error()));
     }
     RenditionStream stream(call, push->profiles(), target->seq, random_.hex(kBoundaryBytes));
-    Job job{*target, *headers, *source, std::move(*segment), *push, call.trace, nullptr};
+    Job job{*target, *headers, *source, std::move(*segment), *push, call.trace, nullptr, call.owner};
     if (headers->wants_renditions && push->profiles().size() > 1) {
         job.stream = &stream;
     }
@@ -122,6 +122,9 @@ Task<Answer> LiveIngest::push(Call& call) {
     fields.add("x-framegrid-attempts", std::to_string(done->attempts));
     if (!done->orchestrator.empty()) {
         fields.add("x-framegrid-orchestrator", done->orchestrator);
+    }
+    if (done->cost) {
+        fields.add("x-framegrid-wei", done->cost->str());
     }
     co_return answer;
 }
@@ -248,6 +251,7 @@ Task<Result<LiveIngest::Done>> LiveIngest::renditions_of(Job& job) {
         auto request = job_of(push, job.target, job.headers, job.source);
         request.work.input = std::move(job.segment);
         request.work.trace = job.trace;
+        request.owner = job.owner;
         if (job.stream != nullptr) {
             request.early = [stream = job.stream](std::size_t index, const api::Artifact& artifact) {
                 stream->put(index, artifact.bytes);
@@ -263,6 +267,7 @@ Task<Result<LiveIngest::Done>> LiveIngest::renditions_of(Job& job) {
         }
         done.orchestrator = std::move(result->orchestrator);
         done.attempts = result->attempts;
+        done.cost = result->cost;
         for (auto& artifact : result->output.artifacts) {
             renditions.push_back(std::move(artifact.bytes));
         }

@@ -34,6 +34,7 @@ class LiveIngest {
         std::vector<RenditionPart> parts;
         std::string orchestrator;
         int attempts = 0;
+        std::optional<Wei> cost{};
     };
     // One push; the references live in push().
     struct Job {
@@ -44,6 +45,7 @@ class LiveIngest {
         Push& push;
         TraceContext trace;
         RenditionStream* stream = nullptr;  // null: renditions are not sent before all are there
+        std::string owner{};
     };
     Task<Result<api::ProbeResult>> look_into(Blob segment);
     Task<Result<Done>> run_and_stream(Call& call, Job job);

@@ -450,6 +450,7 @@ Task<Answer> Rest::Impl::echo(Call& call) {
     call.bytes_in = body->size();
     gateway::JobRequest job;
     job.manifest_id = "echo";
+    job.owner = call.owner;
     job.work.kind = api::AiWork{"echo", {}, {}};
     job.work.input = std::move(*body);
     job.work.input_content_type = "application/octet-stream";
@@ -460,6 +461,9 @@ Task<Answer> Rest::Impl::echo(Call& call) {
     }
     Answer answer;
     answer.headers.add("content-type", "application/octet-stream");
+    if (result->cost) {
+        answer.headers.add("x-framegrid-wei", result->cost->str());
+    }
     if (!result->output.artifacts.empty()) {
         answer.body.push_back(std::move(result->output.artifacts.front().bytes));
     }

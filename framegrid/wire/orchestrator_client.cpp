@@ -91,7 +91,7 @@ struct WireOrchestrator::EarlyDownloads {
 };
 
 WireOrchestrator::WireOrchestrator(ClientPorts ports, const std::string& service_uri)
-    : ports_(ports), base_(http::parse_url(service_uri)) {}
+    : ports_(ports), signer_(ports.key), base_(http::parse_url(service_uri)) {}
 
 Task<Result<std::string>> WireOrchestrator::call(std::string method, std::string request, Deadline deadline) {
     if (!base_) {
@@ -162,13 +162,13 @@ Task<Result<api::JobOutput>> WireOrchestrator::run(api::Job job, Deadline deadli
 
 http::Request WireOrchestrator::job_request(
     const api::Job& job, const crypto::Hash32& hash, std::string_view path, std::string content_type
-) const {
+) {
     http::Request request;
     request.method = "POST";
     request.url = url_below(*base_, path);
     request.headers = {
         {"content-type", std::move(content_type)},
-        {std::string(kSegmentHeader), encode_segment_header(job, hash, ports_.key)},
+        {std::string(kSegmentHeader), signer_.encode(job, hash)},
         {std::string(kPaymentHeader),
          job.payment ? encode_payment(*job.payment) : encode_payment_header(ports_.key)},
     };

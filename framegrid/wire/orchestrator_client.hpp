@@ -12,6 +12,7 @@
 #include <framegrid/runtime/offload.hpp>
 #include <framegrid/runtime/random.hpp>
 #include <framegrid/wire/early_renditions.hpp>
+#include <framegrid/wire/segment_header.hpp>
 
 namespace framegrid::wire {
 
@@ -61,9 +62,10 @@ class WireOrchestrator final : public api::Orchestrator {
     );
     http::Request job_request(
         const api::Job& job, const crypto::Hash32& hash, std::string_view path, std::string content_type
-    ) const;
+    );
 
     ClientPorts ports_;
+    SegmentSigner signer_;
     Result<http::Url> base_;
 };
 

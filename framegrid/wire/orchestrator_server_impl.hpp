@@ -55,7 +55,7 @@ class OrchestratorServer::Impl {
     Task<void> serve_refresh_payment(http::Exchange& exchange);
     // Before the body is read. False: it was refused and answered.
     Task<bool> take_payment(http::Exchange& exchange, api::Job& head);
-    Checked<SegmentHeader> read_headers(const http::Exchange& exchange) const;
+    Checked<SegmentHeader> read_headers(const http::Exchange& exchange);
     Task<Checked<Blob>> read_media(http::Exchange& exchange, crypto::Hash32 hash);
     Task<Checked<Blob>> read_body(http::Exchange& exchange) const;
     Task<std::string> transcode_answer(api::Job job);
@@ -84,6 +84,7 @@ class OrchestratorServer::Impl {
     ServerPorts ports_;
     OrchestratorServerSettings settings_;
     GrpcServer grpc_;
+    SegmentVerifier verifier_;
     bool signs_;  // off-chain nothing is signed, so nothing needs hashing
     std::uint64_t next_file_ = 0;
     OrchestratorServerStats stats_;

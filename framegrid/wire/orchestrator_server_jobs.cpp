@@ -70,7 +70,7 @@ std::vector<crypto::Hash32> hash_all(const std::vector<api::Artifact>& artifacts
 }  // namespace
 
 // The headers' part of the checks of section 3.3, in its order.
-Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchange& exchange) const {
+Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchange& exchange) {
     const auto& headers = exchange.head.headers;
     auto payment = decode_payment(headers.get(kPaymentHeader).value_or(""));
     if (!payment) {
@@ -82,7 +82,7 @@ Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchan
     if (!header) {
         return refusal(403, header.error().message, header.error().code);
     }
-    if (const auto verified = verify_segment(*header, sender); !verified) {
+    if (const auto verified = verifier_.verify(*header, sender); !verified) {
         return refusal(403, verified.error().message, Errc::kForbidden);
     }
     if (!header->has_token) {

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 
 #include <framegrid/api/orchestrator.hpp>
 #include <framegrid/crypto/keys.hpp>
@@ -30,6 +32,27 @@ Result<SegmentHeader> decode_segment_header(std::string_view text);
 
 // Larger segments are hashed by the pool: that takes longer than going there and back.
 inline constexpr std::size_t kHashInPlaceMax = 64 * 1024;
+
+// Signatures of jobs without media are the same for every job of a model: made once, and checked once.
+class SegmentSigner {
+  public:
+    // Null: off-chain, nothing is signed. The key outlives it.
+    explicit SegmentSigner(const crypto::PrivateKey* key) : key_(key) {}
+    // encode_segment_header() with the key.
+    std::string encode(const api::Job& job, const crypto::Hash32& hash);
+
+  private:
+    const crypto::PrivateKey* key_;
+    std::unordered_map<std::string, crypto::Signature> known_;  // by message
+};
+class SegmentVerifier {
+  public:
+    // verify_segment().
+    Result<void> verify(const SegmentHeader& header, const std::optional<crypto::Address>& sender);
+
+  private:
+    std::unordered_set<std::string> known_;  // sender, message, signature
+};
 
 // An empty Payment off-chain, else one that names the sender at price 0.
 std::string encode_payment_header(const crypto::PrivateKey* key);

@@ -397,6 +397,33 @@ TEST_F(PaymentsTest, WinningTicketsAreRedeemedOnceTheirParamsHaveExpired) {
     ASSERT_TRUE(run()) << "with new params";
 }
 
+TEST_F(PaymentsTest, AnOwnerSpendsNoMoreThanItMay) {
+    Node& one = node("one");
+    role().limit_spending([](const std::string&) {
+        account::Limits limits;
+        limits.wei_total = Wei(3 * kPrice);
+        return limits;
+    });
+    const auto mine = [] {
+        auto job = echo();
+        job.owner = "ann";
+        return job;
+    };
+    one.mute = true;
+    EXPECT_FALSE(get(role().run(mine(), later(1s)), 5s)) << "what is not answered is not counted";
+    one.mute = false;
+    advance(70s);
+    for (int i = 0; i < 3; ++i) {
+        const auto result = run(mine());
+        ASSERT_TRUE(result) << result.error().message;
+    }
+    const auto refused = run(mine());
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::kForbidden);
+    EXPECT_EQ(refused.error().field, "wei_total");
+    EXPECT_TRUE(run()) << "nobody's limit";
+}
+
 TEST_F(PaymentsTest, ManyTicketsOutliveTheirParams) {
     Node& one = node("one", kTicketEv);
     for (int i = 0; i < 1'000; ++i) {

@@ -104,14 +104,14 @@ class Network:
     SECRET = "test-secret"
 
     def __init__(self, orchestrators=1, workers=1, capacity=2, ai_capacity=1, preset="ultrafast", gateway_args=(),
-                 worker_args=(), extra_orchestrators=(), log_level="info", drain_seconds=1, env=None, orchestrator_args=()):
+                 worker_args=(), extra_orchestrators=(), log_level="info", drain_seconds=1, env=None, orchestrator_args=None):
         self.common = ["--log-level", log_level]
         self.env = {"FRAMEGRID_SECRET": self.SECRET, **(env or {})}
         self.data = tempfile.TemporaryDirectory(prefix="framegrid-data-")
         self.capacity, self.ai_capacity, self.preset = capacity, ai_capacity, preset
         self.drain = ["--drain-seconds", str(drain_seconds)]
         self.worker_args = [*worker_args, *self.drain]
-        self.orchestrator_args = list(orchestrator_args)
+        self.orchestrator_args = orchestrator_args or (lambda i: ())  # of each, by its number
         self.orchestrators, self.workers, self.uris = [], [], []
         for i in range(orchestrators):
             self.orchestrators.append(self._orchestrator("127.0.0.1:0", i))
@@ -128,7 +128,7 @@ class Network:
         self.url = self.gateway.line("ready ").split()[1]
 
     def _orchestrator(self, listen, i, args=()):
-        return Process([*self.common, "orchestrator", "--listen", listen, *self.drain, *self.orchestrator_args, *args],
+        return Process([*self.common, "orchestrator", "--listen", listen, *self.drain, *self.orchestrator_args(i), *args],
                        self.env, f"orchestrator-{i}")
 
     def _gateway(self, listen):

@@ -95,7 +95,7 @@ class TraceTest(unittest.TestCase):
         cls.addClassCleanup(cls.collector.close)
         cls.network = harness.Network(log_level="debug", env={
             "OTEL_EXPORTER_OTLP_ENDPOINT": cls.collector.url, "OTEL_EXPORTER_OTLP_HEADERS": "x-team=a%20b"},
-            orchestrator_args=["--admin-listen", "127.0.0.1:0"], worker_args=["--admin-listen", "127.0.0.1:0"])
+            orchestrator_args=lambda _: ["--admin-listen", "127.0.0.1:0"], worker_args=["--admin-listen", "127.0.0.1:0"])
         cls.enterClassContext(cls.network)
         cls.network.wait_usable()
 

@@ -1,0 +1,200 @@
+"""Jobs that are paid: gateways and orchestrators with keys and a ledger file, and senders that pay badly."""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import harness
+from test_commands import framegrid
+
+PAYER = pathlib.Path(os.environ.get("PAYER", harness.BINARY.parent / "tests/e2e/network/payer"))
+ROUND_MS = 12_000  # 300 blocks: params live for 1.6 s
+PRICE = 1  # wei a pixel; an echo is one
+TICKET_EV = 1_000_000
+SEGMENT_WEI = 426 * 240 * 60 * PRICE
+PROFILES = [{"name": "240p", "width": 426, "height": 240, "bitrate": 400_000, "fps": 30}]
+
+
+class Books:
+    """Keys, a ledger and who has what in it."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="framegrid-pay-")
+        self.path = pathlib.Path(self.folder.name)
+        self.password = self.path / "password"
+        self.password.write_text("correct horse\n")
+        self.ledger = self.path / "ledger.db"
+
+    def key(self, name):
+        file = self.path / f"{name}.json"
+        if not file.exists():
+            framegrid("key", "new", str(file), "--password-file", str(self.password))
+        return file
+
+    def address(self, name):
+        return "0x" + json.loads(self.key(name).read_text())["address"]
+
+    def args(self, name):
+        return ["--ledger", f"sqlite:{self.ledger}", "--ledger-round-ms", str(ROUND_MS), "--key", str(self.key(name)),
+                "--key-password-file", str(self.password)]
+
+    def seller(self, i):
+        return [*self.args(f"orchestrator-{i}"), "--price-per-unit", str(PRICE), "--ticket-ev", str(TICKET_EV),
+                "--max-face-value", str(TICKET_EV * 2)]
+
+    def query(self, text):
+        with sqlite3.connect(self.ledger, timeout=10) as database:
+            return database.execute(text).fetchall()
+
+    def fund(self, name, deposit=10**18, reserve=10**17):
+        framegrid("account", "fund", self.address(name), "--ledger", f"sqlite:{self.ledger}", "--deposit",
+                  str(deposit), "--reserve", str(reserve))
+
+
+def network(books, **options):
+    return harness.Network(gateway_args=books.args("gateway"), orchestrator_args=books.seller, **options)
+
+
+def fields(log, event):
+    """Of every line of this event."""
+    return [dict(re.findall(r'(\w+)=("[^"]*"|\S+)', line)) for line in log.splitlines() if f" {event} " in line]
+
+
+def balances(log, event):
+    return sorted((line["for"], line["wei"]) for line in fields(log, event))
+
+
+def echo(net, body=b"x"):
+    return net.request("POST", "/echo", body)
+
+
+class PaymentsTest(unittest.TestCase):
+    def setUp(self):
+        self.books = Books()
+        self.addCleanup(self.books.folder.cleanup)
+
+    def test_jobs_are_paid_and_the_books_agree(self):
+        books = self.books
+        with network(books, orchestrators=2, workers=2) as net:
+            books.fund("gateway")
+            net.wait_usable()
+            spent = 0
+            for _ in range(50):
+                status, headers, body = echo(net)
+                self.assertEqual(status, 200, body)
+                spent += int(headers["x-framegrid-wei"])
+            self.assertEqual(spent, 50 * PRICE)
+            data = harness.segment(2, "426x240")
+            for seq in range(8):
+                status, headers, body = net.push("show", seq, data, PROFILES)
+                self.assertEqual(status, 200, body)
+            metrics = net.request("GET", "/metrics")[2].decode()
+            fees = float(re.search(r"^framegrid_gateway_fees_wei_total (\S+)", metrics, re.M).group(1))
+            self.assertEqual(fees, spent + 8 * SEGMENT_WEI)
+            time.sleep(7)  # what was won is redeemed once its params have expired
+            net.gateway.kill(signal.SIGTERM)
+            net.gateway.popen.wait(10)
+            for process in net.orchestrators:
+                process.kill(signal.SIGTERM)
+                process.popen.wait(10)
+            ours = balances(net.gateway.log_text(), "gateway.balance")
+            logs = [process.log_text() for process in net.orchestrators]
+            theirs = sorted(sum((balances(log, "orchestrator.balance") for log in logs), []))
+            self.assertTrue(ours)
+            self.assertEqual(ours, theirs)
+            redeemed = sum(int(line["wei"]) for log in logs for line in fields(log, "orchestrator.ticket_redeemed"))
+            kept = sum(int(line["wei"]) for log in logs for line in fields(log, "orchestrator.ticket_kept"))
+            self.assertGreater(redeemed, 0)
+            self.assertEqual(redeemed, kept)
+            rows = {address.hex(): row for address, *row in self.books.query(
+                "SELECT address, deposit, reserve, earned FROM accounts")}
+            deposit, reserve, _ = rows[books.address("gateway")[2:].lower()]
+            self.assertEqual(10**18 + 10**17 - int(deposit) - int(reserve), redeemed)
+            self.assertEqual(sum(int(row[2]) for row in rows.values()), redeemed)
+
+    def test_a_killed_orchestrator_loses_no_winning_ticket(self):
+        books = self.books
+        with network(books, orchestrators=1, workers=1) as net:
+            books.fund("gateway")
+            net.wait_usable()
+            stop = threading.Event()
+            answered = []
+
+            data = harness.segment(2, "426x240")
+
+            def load(stream):
+                seq = 0
+                while not stop.is_set():
+                    answered.append(net.push(stream, seq, data, PROFILES)[0])
+                    seq += 1
+
+            threads = [threading.Thread(target=load, args=(f"stream{i}",)) for i in range(3)]
+            for thread in threads:
+                thread.start()
+            kept = set()
+            for _ in range(3):
+                time.sleep(1)
+                victim = net.orchestrators[0]
+                victim.kill()
+                victim.popen.wait(5)
+                kept |= {line["hash"] for line in fields(victim.log_text(), "orchestrator.ticket_kept")}
+                victim.stop()
+                net.orchestrators[0] = net._orchestrator(net.uris[0].split("//")[1], 0)
+                net.orchestrators[0].line("ready ")
+            net.wait_usable()
+            before = answered.count(200)
+            self.assertTrue(wait(lambda: answered.count(200) > before + 5))
+            stop.set()
+            for thread in threads:
+                thread.join()
+            self.assertTrue(kept)
+            stored = {row[0].hex() for row in books.query("SELECT hash FROM tickets")}
+            self.assertLessEqual(kept, stored)
+            hashes = [row[0].hex() for row in books.query("SELECT hash FROM redemptions")]
+            self.assertEqual(len(hashes), len(set(hashes)))
+
+    def test_bad_payments_are_refused_with_their_reason(self):
+        books = self.books
+        with network(books, orchestrators=1, workers=0) as net:
+            books.fund("payer")
+            done = subprocess.run([PAYER, net.uris[0], books.key("payer"), books.password], capture_output=True,
+                                  text=True, timeout=60)
+            said = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+            expected = {
+                "unpaid": "Insufficient balance|no price", "free": "expects", "good": "done",
+                "replayed": "already seen", "cheaper": "recipientRand", "dearer face value": "recipientRand",
+                "win probability": "recipientRand", "wrong recipient": "invalid ticket recipient",
+                "forged": "invalid ticket signature", "too many": "601|too long", "expired": "expired",
+                "good again": "done",
+            }
+            self.assertEqual(set(said), set(expected), done.stderr)
+            for name, text in expected.items():
+                self.assertRegex(said[name], text, name)
+
+    def test_without_a_deposit_nothing_is_bought(self):
+        with network(self.books, orchestrators=1, workers=0) as net:
+            self.assertTrue(wait(lambda: net.status()["orchestrators"][0]["known"]))
+            status, _, body = echo(net)
+            self.assertEqual(status, 503, body)
+            self.assertIn(b"insufficient sender reserve", body)
+
+
+def wait(condition, timeout=20):
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+if __name__ == "__main__":
+    unittest.main()
