@@ -35,6 +35,7 @@ void add_all_commands(CLI::App& app, const CommonOptions& common, Run& run) {
     add_keys_command(app, common, run);
     add_workflow_command(app, common, run);
     add_config_command(app, common, run);
+    add_doctor_command(app, common, run);
     add_demo_command(app, common, run);
     add_executor_command(app, common, run);
 }

@@ -38,7 +38,19 @@ void add_all_commands(CLI::App& app, const CommonOptions& common, Run& run);
 inline constexpr const char* kRequired = "required";
 Result<void> parse_arguments(CLI::App& app, const std::vector<std::string>& arguments);
 
+// The whole command line once more, to be asked about its options.
+struct ScratchCli {
+    CommonOptions common;
+    Run run;
+    CLI::App app;
+    ScratchCli() {
+        add_common_options(app, common);
+        add_all_commands(app, common, run);
+    }
+};
+
 void add_config_command(CLI::App& app, const CommonOptions& common, Run& run);
+void add_doctor_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_worker_command(CLI::App& app, const CommonOptions& common, Run& run);

@@ -1,5 +1,5 @@
 // `framegrid config`: whether a configuration file is right, and what a role would run with.
-#include <framegrid/app/commands.hpp>
+#include <framegrid/app/config.hpp>
 
 #include <algorithm>
 #include <cstdio>
@@ -10,6 +10,7 @@
 #include <boost/json.hpp>
 #include <toml++/toml.hpp>
 
+#include <framegrid/app/commands.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/workflow/problem.hpp>
@@ -25,17 +26,6 @@ using workflow::Problem;
 struct ConfigOptions {
     std::string file;
     std::string role = "gateway";
-};
-
-// The whole command line, to be asked about its options.
-struct ScratchCli {
-    CommonOptions common;
-    Run run;
-    CLI::App app;
-    ScratchCli() {
-        add_common_options(app, common);
-        add_all_commands(app, common, run);
-    }
 };
 
 Place place_of(const toml::source_position& at) {
@@ -105,27 +95,12 @@ void check_values(const std::string& file, const toml::table& table, workflow::P
     }
 }
 
-std::vector<Problem> problems_of(const std::string& file) {
-    workflow::Problems problems;
-    try {
-        const auto table = toml::parse_file(file);
-        ScratchCli scratch;
-        check_table(table, scratch.app, "", problems);
-        if (!problems.has_errors()) {
-            check_values(file, table, problems);
-        }
-    } catch (const toml::parse_error& error) {
-        problems.add(place_of(error.source().begin), "", std::string(error.description()));
-    }
-    return problems.sorted();
-}
-
 int check(const CommonOptions& common, const ConfigOptions& options) {
     if (!std::filesystem::exists(options.file)) {
         print_error(common, make_error(Errc::kNotFound, "there is no file " + options.file, "FILE"));
         return kExitFailed;
     }
-    const auto problems = problems_of(options.file);
+    const auto problems = config_problems(options.file);
     if (common.json) {
         json::array listed;
         for (const auto& problem : problems) {
@@ -263,6 +238,21 @@ int show(const CommonOptions& common, const ConfigOptions& options) {
 }
 
 }  // namespace
+
+std::vector<Problem> config_problems(const std::string& file) {
+    workflow::Problems problems;
+    try {
+        const auto table = toml::parse_file(file);
+        ScratchCli scratch;
+        check_table(table, scratch.app, "", problems);
+        if (!problems.has_errors()) {
+            check_values(file, table, problems);
+        }
+    } catch (const toml::parse_error& error) {
+        problems.add(place_of(error.source().begin), "", std::string(error.description()));
+    }
+    return problems.sorted();
+}
 
 void add_config_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<ConfigOptions>();
