@@ -1,0 +1,12 @@
+#include <framegrid/pay/signer.hpp>
+
+namespace framegrid::pay {
+
+Task<Result<Payment>> KeySigner::sign(TicketBatch batch, Price price, Deadline) {
+    if (batch.count <= 1) {
+        co_return pay::sign(batch, price, key_);
+    }
+    co_return co_await offload(pool_, [&] { return pay::sign(batch, price, key_); });
+}
+
+}  // namespace framegrid::pay
