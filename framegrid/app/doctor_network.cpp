@@ -86,6 +86,7 @@ class NetworkCheck {
     static http::ClientSettings peer_settings() {
         http::ClientSettings out;
         out.cleartext_http2 = true;
+        out.connect_time_max = std::chrono::seconds(10);  // the deadline of each question is sooner
         return out;
     }
     Deadline soon() const { return Deadline::after(session_.clock, kAskTimeMax); }
@@ -199,8 +200,8 @@ class NetworkCheck {
             );
         } else if (error.code == Errc::kDeadline) {
             findings_.fault(
-                check + "-silent", who + " takes connections but does not answer in 3 s",
-                "look at that node's log; restart it"
+                check + "-silent", who + " does not answer in 3 s",
+                "look at that node's log, and whether a firewall drops what is sent to it"
             );
         } else if (error.code == Errc::kUnavailable) {
             findings_.fault(
@@ -223,6 +224,14 @@ class NetworkCheck {
         }
         wire::WireOrchestrator peer({peers_, session_.clock, session_.pool, session_.random, nullptr}, *uri);
         const auto pong = co_await peer.ping(Bytes{1}, soon());
+        if (!pong && pong.error().code == Errc::kUnavailable) {
+            const auto page = co_await get(*uri + "/healthz");
+            if (page) {
+                auto error = make_error(Errc::kProtocol, "it speaks HTTP and is no orchestrator");
+                tell_unreachable("peer", *uri, error);
+                co_return true;
+            }
+        }
         if (!pong) {
             tell_unreachable("peer", *uri, pong.error());
             co_return true;

@@ -27,7 +27,7 @@ def doctor(*arguments, env=None, files_max=None):
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("FRAMEGRID_", "AWS_"))}
     done = subprocess.run([str(harness.BINARY), "doctor", "--json", *map(str, arguments)], capture_output=True, text=True,
                           timeout=30, check=False, env={**clean, **(env or {})}, preexec_fn=limit)
-    findings = json.loads(done.stdout)["findings"] if done.stdout.startswith("{") else []
+    findings = json.loads(done.stdout).get("findings", []) if done.stdout.startswith("{") else []
     return done.returncode, {one["check"]: one for one in findings}, done.stdout + done.stderr
 
 
@@ -115,6 +115,7 @@ class DoctorTest(unittest.TestCase):
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
         server.peer = cls.peer
         threading.Thread(target=server.serve_forever, daemon=True).start()
+        cls.addClassCleanup(server.server_close)
         cls.addClassCleanup(server.shutdown)
         cls.http = f"http://127.0.0.1:{server.server_address[1]}"
         cls.silent = cls.enterClassContext(contextlib.closing(socket.create_server(("127.0.0.1", 0))))

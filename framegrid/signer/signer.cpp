@@ -1,0 +1,140 @@
+#include <framegrid/signer/signer.hpp>
+
+#include <algorithm>
+
+#include <framegrid/crypto/segment_signature.hpp>
+#include <framegrid/pay/prices.hpp>
+#include <framegrid/pay/purse.hpp>
+
+namespace framegrid::signer {
+
+namespace {
+
+constexpr std::size_t kStateIdBytes = 16;
+
+std::unexpected<Error> over(std::string message, std::string field) {
+    return fail(Errc::kForbidden, std::move(message), std::move(field));
+}
+
+Result<void> check_ceilings(const Caller& caller, const std::optional<Price>& own, const Price& price) {
+    const auto ceiling = pay::PriceCeilings::lower(caller.price_max, own);
+    if (const auto good = pay::check_price(price, ceiling, std::nullopt); !good) {
+        return over(good.error().message, kPriceField);
+    }
+    return {};
+}
+
+}  // namespace
+
+Signer::Signer(Ports ports, Settings settings)
+    : ports_(ports), settings_(std::move(settings)), address_(ports.key.address()) {}
+
+crypto::Signature Signer::sign_info_request() const {
+    return ports_.key.sign_message(crypto::info_request_message(address_));
+}
+
+Result<void> Signer::check_batch(const pay::TicketBatch& batch) const {
+    if (batch.sender != address_) {
+        return fail(Errc::kInvalidArgument, "the tickets are of another sender", "sender");
+    }
+    if (batch.count == 0 || batch.count > settings_.tickets_max) {
+        return over("1 to " + std::to_string(settings_.tickets_max) + " tickets are signed at once", "count");
+    }
+    if (batch.first_nonce == 0 || batch.first_nonce > settings_.nonces_max ||
+        batch.count > settings_.nonces_max - batch.first_nonce + 1) {
+        return fail(
+            Errc::kUnavailable, "these ticket params are used up: ask the orchestrator for new ones",
+            kStaleParams
+        );
+    }
+    const auto ev = pay::expected_value(batch.params);
+    if (ev.sign() <= 0 || ev >= pay::Money::wei(batch.params.face_value)) {
+        return fail(
+            Errc::kInvalidArgument, "a ticket is worth something, and less than its face value", kStaleParams
+        );
+    }
+    if (ev > pay::Money::wei(settings_.ticket_ev_max)) {
+        return over("a ticket is worth more than " + settings_.ticket_ev_max.str() + " wei", "ticket_ev");
+    }
+    if (ev * batch.count > pay::Money::wei(settings_.payment_ev_max)) {
+        return over(
+            "the tickets are worth more than " + settings_.payment_ev_max.str() + " wei", "payment_ev"
+        );
+    }
+    if (settings_.face_value_max > 0 && batch.params.face_value > settings_.face_value_max) {
+        return over("a ticket's face value is over " + settings_.face_value_max.str() + " wei", "face_value");
+    }
+    return {};
+}
+
+Task<Result<pay::Payment>> Signer::sign_tickets(Caller caller, pay::TicketBatch batch, Price price) {
+    FG_CO_CHECK(check_ceilings(caller, std::nullopt, price));
+    FG_CO_CHECK(check_batch(batch));
+    FG_CO_CHECK(co_await ports_.spending.spend(
+        caller.id, pay::expected_value(batch.params) * batch.count, caller.wei_per_day_max
+    ));
+    auto sign = [this, &batch, &price] { return pay::sign(batch, price, ports_.key); };
+    co_return co_await offload(ports_.pool, std::move(sign));
+}
+
+Result<LiveState> Signer::state_of(const Caller& caller, const LiveRequest& request) const {
+    const auto session = pay::Sender::session_id(request.params);
+    const auto orchestrator = crypto::checksum_address(request.params.recipient);
+    if (request.state.empty()) {
+        LiveState first;
+        first.id = ports_.random.hex(kStateIdBytes);
+        first.session = session;
+        first.orchestrator = orchestrator;
+        first.app = request.app;
+        first.caller = caller.id;
+        first.price_at_start = request.price;
+        first.type = request.type;
+        return first;
+    }
+    if (!crypto::verify_message(address_, as_bytes(request.state), request.state_signature)) {
+        return fail(Errc::kInvalidArgument, "the state's signature is not this signer's", "state");
+    }
+    FG_TRY(state, read_live_state(request.state));
+    if (state.orchestrator != orchestrator || state.caller != caller.id || state.type != request.type ||
+        state.app != request.app) {
+        return fail(
+            Errc::kInvalidArgument, "the state is of another orchestrator, caller, type or app", "state"
+        );
+    }
+    if (state.session != session) {  // new params: their nonces begin again
+        state.session = session;
+        state.nonce = 0;
+    }
+    return state;
+}
+
+Task<Result<LivePayment>> Signer::pay_live(Caller caller, LiveRequest request) {
+    FG_CO_TRY(state, state_of(caller, request));
+    FG_CO_CHECK(check_ceilings(caller, request.price_max, request.price));
+    if (!pay::check_price(request.price, std::nullopt, state.price_at_start)) {
+        co_return over("the price has more than doubled since the session began", kPriceField);
+    }
+    const auto now = ports_.clock.unix_ms();
+    const auto units =
+        request.units > 0 ? request.units : live_units(request.type, state.updated_unix_ms, now);
+    const auto fee = pay::Money::of_units(units, request.price);
+    const auto ev = pay::expected_value(request.params);
+    if (state.balance >= fee && state.sequence > 0) {
+        co_return fail(Errc::kUnavailable, "what was paid is enough for now", kNoTicketsField);
+    }
+    const auto needed = pay::tickets_needed(state.balance, fee, ev);
+    pay::TicketBatch batch{address_, request.params, state.nonce + 1, 0};
+    batch.count =
+        needed > settings_.tickets_max ? settings_.tickets_max + 1 : static_cast<std::uint32_t>(needed);
+    FG_CO_TRY(payment, co_await sign_tickets(std::move(caller), batch, request.price));
+    state.nonce += batch.count;
+    state.balance += ev * batch.count;
+    state.balance -= fee;
+    state.updated_unix_ms = now;
+    ++state.sequence;
+    LivePayment out{std::move(payment), write_live_state(state), {}};
+    out.state_signature = ports_.key.sign_message(as_bytes(out.state));
+    co_return out;
+}
+
+}  // namespace framegrid::signer

@@ -1,0 +1,87 @@
+// The side that holds the key: signs tickets for gateways that have none, within each caller's limits.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <framegrid/crypto/keys.hpp>
+#include <framegrid/pay/sender.hpp>
+#include <framegrid/runtime/offload.hpp>
+#include <framegrid/signer/live_state.hpp>
+#include <framegrid/signer/spend_book.hpp>
+
+namespace framegrid::signer {
+
+// What one caller may do.
+struct Caller {
+    std::string id;                        // in the journal and in logs
+    std::optional<Price> price_max{};      // per unit, whatever it is
+    std::optional<Wei> wei_per_day_max{};  // of tickets' expected value
+};
+
+struct Settings {
+    Wei ticket_ev_max = 3'000'000'000'000;
+    Wei payment_ev_max = 20'000'000'000'000;
+    Wei face_value_max = 0;           // of a ticket; 0: any. What may be lost to bad luck at once
+    std::uint32_t tickets_max = 100;  // of one call
+    std::uint32_t nonces_max = 600;   // of one recipientRand
+};
+
+// What a call of the network's contract asks for (protocol section 5.12).
+struct LiveRequest {
+    std::string state;  // of the call before; empty: the first
+    Bytes state_signature;
+    pay::TicketParams params;  // of the orchestrator's info
+    Price price;               // of the same
+    std::optional<Price> price_max{};
+    std::string manifest_id;
+    std::string app;
+    std::int64_t units = 0;  // 0: by type and time
+    LiveType type = LiveType::kLive;
+};
+struct LivePayment {
+    pay::Payment payment;
+    std::string state;
+    crypto::Signature state_signature{};
+};
+
+// Fields of errors that callers act upon.
+inline constexpr const char* kStaleParams = "ticket_params";  // with kUnavailable: ask for new ones
+inline constexpr const char* kPriceField = "price";           // above a ceiling
+inline constexpr const char* kNoTicketsField = "no_tickets";  // the credit is enough for now
+
+// One executor. What the references name outlives it.
+class Signer {
+  public:
+    struct Ports {
+        const crypto::PrivateKey& key;
+        WorkPool& pool;
+        Clock& clock;
+        Random& random;
+        SpendBook& spending;
+    };
+    Signer(Ports ports, Settings settings);
+
+    const crypto::Address& address() const { return address_; }
+    // Over K(checksummed address): shows orchestrators who asks.
+    crypto::Signature sign_info_request() const;
+    // Every ticket of the batch. kForbidden, kInvalidArgument: over a limit, or not of this signer; nothing
+    // is signed or counted then.
+    Task<Result<pay::Payment>> sign_tickets(Caller caller, pay::TicketBatch batch, Price price);
+    // As many tickets as the time since the last call costs. The caller brings the state of its session back,
+    // which is signed: the signer remembers none.
+    Task<Result<LivePayment>> pay_live(Caller caller, LiveRequest request);
+    // Shows that the segment is of the payer.
+    const crypto::PrivateKey& key() const { return ports_.key; }
+
+  private:
+    Result<void> check_batch(const pay::TicketBatch& batch) const;
+    Result<LiveState> state_of(const Caller& caller, const LiveRequest& request) const;
+
+    Ports ports_;
+    const Settings settings_;
+    const crypto::Address address_;
+};
+
+}  // namespace framegrid::signer

@@ -1,0 +1,241 @@
+#include <framegrid/signer/signer.hpp>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <framegrid/crypto/segment_signature.hpp>
+#include <framegrid/runtime/manual_clock.hpp>
+#include <framegrid/runtime/seeded_random.hpp>
+
+#include <gtest/gtest.h>
+
+namespace framegrid::signer {
+namespace {
+
+using namespace std::chrono_literals;
+
+class SignAtOnce final : public WorkPool {
+  public:
+    void post(std::move_only_function<void()> work) override { work(); }
+};
+
+class KeptText final : public SpendJournal {
+  public:
+    Task<Result<void>> keep(std::string next) override {
+        if (broken) {
+            co_return fail(Errc::kIo, "the disk is full");
+        }
+        text = std::move(next);
+        ++writes;
+        co_return Result<void>{};
+    }
+    std::string text;
+    int writes = 0;
+    bool broken = false;
+};
+
+class SignerTest : public testing::Test {
+  protected:
+    SignerTest() { restart(); }
+    void restart() {
+        signer_.reset();
+        book_.emplace(*SpendBook::make(clock_, journal_, journal_.text));
+        signer_.emplace(Signer::Ports{key_, pool_, clock_, random_, *book_}, settings_);
+    }
+    template <class T>
+    Result<T> run(Task<Result<T>> task) {
+        std::optional<Result<T>> out;
+        boost::asio::co_spawn(loop_, std::move(task), [&out](std::exception_ptr, Result<T> result) {
+            out.emplace(std::move(result));
+        });
+        loop_.restart();
+        loop_.run();
+        return std::move(*out);
+    }
+    // Tickets of 1,000 wei that are worth about 10 each.
+    static pay::TicketParams params(std::uint8_t session = 1) {
+        pay::TicketParams out;
+        out.recipient.fill(7);
+        out.face_value = 1'000;
+        out.win_prob = pay::win_prob_for(10, 1'000);
+        out.recipient_rand_hash.fill(session);
+        out.expiration_block = 100;
+        return out;
+    }
+    pay::TicketBatch batch(std::uint32_t first, std::uint32_t count) const {
+        return {key_.address(), params(), first, count};
+    }
+    Result<pay::Payment> sign(std::uint32_t first, std::uint32_t count, Price price = {1, 1}) {
+        return run(signer_->sign_tickets(caller_, batch(first, count), price));
+    }
+
+    boost::asio::io_context loop_;
+    ManualClock clock_;
+    SeededRandom random_{1};
+    SignAtOnce pool_;
+    KeptText journal_;
+    crypto::PrivateKey key_ = crypto::PrivateKey::generate(random_);
+    Settings settings_;
+    Caller caller_{"gateway-1", Price{5, 1}, Wei(1'000)};
+    std::optional<SpendBook> book_;
+    std::optional<Signer> signer_;
+};
+
+TEST_F(SignerTest, EveryTicketIsSigned) {
+    const auto payment = sign(3, 2);
+    ASSERT_TRUE(payment) << payment.error().message;
+    ASSERT_EQ(payment->tickets.size(), 2U);
+    for (const auto& ticket : payment->tickets) {
+        const auto hash = pay::ticket_hash(params(), key_.address(), ticket.nonce);
+        EXPECT_TRUE(crypto::verify_message(key_.address(), hash, ticket.signature));
+    }
+    EXPECT_EQ(payment->tickets[0].nonce, 3U);
+    EXPECT_EQ(payment->expected_price, (Price{1, 1}));
+    EXPECT_TRUE(crypto::verify_message(
+        key_.address(), crypto::info_request_message(key_.address()), signer_->sign_info_request()
+    ));
+}
+
+TEST_F(SignerTest, LimitsOfWhatIsSigned) {
+    EXPECT_EQ(sign(1, 1, {6, 1}).error().field, kPriceField);
+    EXPECT_EQ(sign(1, 0).error().field, "count");
+    EXPECT_EQ(sign(1, 101).error().field, "count");
+    EXPECT_EQ(sign(0, 1).error().field, kStaleParams);
+    EXPECT_EQ(sign(600, 2).error().field, kStaleParams);
+    EXPECT_EQ(sign(UINT32_MAX, 1).error().field, kStaleParams);
+    auto other = batch(1, 1);
+    other.sender.fill(1);
+    EXPECT_EQ(run(signer_->sign_tickets(caller_, other, {1, 1})).error().field, "sender");
+    settings_.face_value_max = 999;
+    restart();
+    EXPECT_EQ(sign(1, 1).error().field, "face_value");
+    settings_.face_value_max = 0;
+    settings_.payment_ev_max = 25;
+    restart();
+    EXPECT_EQ(sign(1, 3).error().field, "payment_ev");
+    settings_.ticket_ev_max = 9;
+    restart();
+    EXPECT_EQ(sign(1, 1).error().field, "ticket_ev");
+    EXPECT_EQ(book_->spent_today("gateway-1"), 0);
+}
+
+TEST_F(SignerTest, ADaysMoneyOutlivesARestart) {
+    for (std::uint32_t i = 0; i < 5; ++i) {
+        ASSERT_TRUE(sign(1 + 10 * i, 10)) << i;
+    }
+    const auto spent = book_->spent_today("gateway-1");
+    EXPECT_GE(spent, 500);
+    EXPECT_LE(spent, 505);
+    restart();
+    EXPECT_GE(book_->spent_today("gateway-1"), spent) << "never less than before";
+    EXPECT_LE(book_->spent_today("gateway-1"), spent + 10);
+    EXPECT_EQ(sign(1, 60).error().field, "spend_limit");
+    ASSERT_TRUE(sign(1, 40));
+    EXPECT_FALSE(sign(1, 40));
+    Caller other = caller_;
+    other.id = "gateway-2";
+    EXPECT_TRUE(run(signer_->sign_tickets(other, batch(1, 40), {1, 1})));
+    clock_.advance(24h);
+    EXPECT_TRUE(sign(1, 90)) << "a new day";
+}
+
+TEST_F(SignerTest, FewSignaturesWaitForTheDisk) {
+    caller_.wei_per_day_max = Wei(100'000);
+    for (std::uint32_t i = 0; i < 90; ++i) {
+        ASSERT_TRUE(sign(1 + i, 1));  // 990 wei at most; a hundredth of 100,000 is kept ahead
+    }
+    EXPECT_EQ(journal_.writes, 1);
+    caller_.wei_per_day_max = std::nullopt;
+    EXPECT_TRUE(sign(1, 1));
+}
+
+TEST_F(SignerTest, NothingIsSignedThatIsNotOnTheDisk) {
+    journal_.broken = true;
+    EXPECT_EQ(sign(1, 1).error().code, Errc::kIo);
+    EXPECT_EQ(book_->spent_today("gateway-1"), 0);
+    journal_.broken = false;
+    EXPECT_TRUE(sign(1, 1));
+}
+
+TEST_F(SignerTest, DamagedBooksAreNotGuessed) {
+    for (const auto* bad :
+         {"x", "{}", R"({"day":99999999,"wei":{"a":1}})", R"({"day":99999999,"wei":{"a":"-1"}})"}) {
+        EXPECT_FALSE(SpendBook::make(clock_, journal_, bad)) << bad;
+    }
+    // A clock that was set back: the later day goes on.
+    auto book = *SpendBook::make(clock_, journal_, R"({"day":99999999,"wei":{"gateway-1":"990"}})");
+    EXPECT_FALSE(run(book.spend("gateway-1", pay::Money::wei(20), Wei(1'000))));
+}
+
+TEST_F(SignerTest, LiveSessionsArePaidByTime) {
+    caller_.wei_per_day_max = std::nullopt;
+    clock_.advance(1s);
+    LiveRequest request;
+    request.params = params();
+    request.price = {2, 1};
+    request.type = LiveType::kLive;
+    const auto first = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(first) << first.error().message;
+    const auto tickets = static_cast<std::uint32_t>(first->payment.tickets.size());
+    EXPECT_GE(tickets, 2U) << "10 s in advance at 2 wei";
+    EXPECT_LE(tickets, 3U);
+    request.state = first->state;
+    request.state_signature = Bytes(first->state_signature.begin(), first->state_signature.end());
+    clock_.advance(30s);
+    const auto second = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(second) << second.error().message;
+    EXPECT_EQ(second->payment.tickets.front().nonce, tickets + 1);
+    const auto state = *read_live_state(second->state);
+    EXPECT_EQ(state.sequence, 2U);
+    EXPECT_EQ(state.orchestrator, crypto::checksum_address(params().recipient));
+
+    auto dearer = request;
+    dearer.price = {5, 1};
+    EXPECT_EQ(run(signer_->pay_live(caller_, dearer)).error().field, kPriceField) << "more than doubled";
+    auto forged = request;
+    forged.state.back() = ' ';
+    EXPECT_EQ(run(signer_->pay_live(caller_, forged)).error().field, "state");
+    auto stolen = caller_;
+    stolen.id = "gateway-2";
+    EXPECT_EQ(run(signer_->pay_live(stolen, request)).error().field, "state");
+    request.params = params(2);
+    const auto renewed = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(renewed);
+    EXPECT_EQ(renewed->payment.tickets.front().nonce, 1U) << "new params, new nonces";
+}
+
+TEST_F(SignerTest, NothingIsDueWhileTheCreditLasts) {
+    LiveRequest request;
+    request.params = params();
+    request.price = {1, 1};
+    request.units = 1;  // one wei; a ticket is worth ten
+    clock_.advance(1s);
+    const auto first = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(first) << first.error().message;
+    request.state = first->state;
+    request.state_signature = Bytes(first->state_signature.begin(), first->state_signature.end());
+    EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kNoTicketsField);
+}
+
+TEST(LiveState, IsReadAsItIsWritten) {
+    LiveState state;
+    state.session = "ab";
+    state.balance = *pay::Money::parse("-3/4");
+    state.price_at_start = {3, 4};
+    state.type = LiveType::kLiveVideo;
+    state.nonce = 600;
+    const auto back = read_live_state(write_live_state(state));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->balance, state.balance);
+    EXPECT_EQ(back->price_at_start, state.price_at_start);
+    EXPECT_EQ(back->nonce, 600U);
+    EXPECT_FALSE(read_live_state("{}"));
+    EXPECT_FALSE(read_live_state("[]"));
+    EXPECT_EQ(live_units(LiveType::kLiveVideo, 0, 5), std::int64_t{1280} * 720 * 30 * 60);
+    EXPECT_EQ(live_units(LiveType::kLive, 1'000, 2'001), 2);
+    EXPECT_EQ(live_units(LiveType::kFixed, 1'000, 999'000), 1);
+    EXPECT_EQ(live_units(LiveType::kLive, 5'000, 1'000), 0) << "a clock that was set back";
+}
+
+}  // namespace
+}  // namespace framegrid::signer
