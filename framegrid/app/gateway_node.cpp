@@ -272,7 +272,9 @@ Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
 void limit_owners(gateway::Gateway& role, GatewayJobs& jobs, rest::Authenticator* authenticator) {
     if (authenticator != nullptr) {
         jobs.limit_owners(owner_limits(*authenticator));
-        role.limit_spending([authenticator](const std::string& owner) { return authenticator->limits_of(owner); });
+        role.limit_spending([authenticator](const std::string& owner) {
+            return authenticator->limits_of(owner);
+        });
     }
 }
 
@@ -297,17 +299,15 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         co_return fail(!listen ? listen.error() : !source ? source.error() : rest_settings.error());
     }
     FG_CO_CHECK(prepare(session, options, *listen));
-    auto money = open_wallet(session, options);
-    if (!money) {
-        co_return fail(std::move(money.error()));
-    }
+    FG_CO_TRY(money, open_wallet(session, options));
     http::Client client(session.loop.executor(), session.clock, client_settings(), session.log);
-    wire::WireDirectory directory(
-        {client, session.clock, session.pool, session.random, (*money)->key_or_null()}
+    wire::WireDirectory directory({client, session.clock, session.pool, session.random, money->key_or_null()}
     );
-    gateway::Ports ports{session.loop.executor(), session.clock, session.random,    session.log,
-                         directory,               *source->any,  (*money)->ports(), session.tracer};
-    const auto role = gateway::make_gateway(std::move(ports), (*money)->settings);
+    gateway::Ports ports{
+        session.loop.executor(), session.clock, session.random, session.log, directory, *source->any,
+        money->ports(),          session.tracer
+    };
+    const auto role = gateway::make_gateway(std::move(ports), money->settings);
     auto media = GatewayMedia::make(session, rest_settings->jobs_max);
     if (!media) {
         co_return fail(std::move(media.error()));
@@ -331,7 +331,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
          [&serving, &media, &jobs, &money, &session](MetricsWriter& out) {
              session.dump(out);
              sandbox::dump(out, (*media)->probe_stats());
-             (*money)->dump(out);
+             money->dump(out);
              (*jobs)->dump(out);
              if (serving != nullptr) {
                  http::dump(out, serving->stats());

@@ -56,6 +56,32 @@ Result<Earnings> open_earnings(
     return out;
 }
 
+Result<std::optional<crypto::PrivateKey>> key_of(const OrchestratorOptions& options) {
+    std::optional<crypto::PrivateKey> key;
+    if (!options.key_file.empty()) {
+        FG_TRY(loaded, load_key(options.key_file, options.password_file));
+        key.emplace(std::move(loaded));
+    }
+    return key;
+}
+
+orchestrator::Ports ports_of(
+    Session& session, const std::optional<crypto::PrivateKey>& key, Earnings& earnings
+) {
+    orchestrator::Ports ports{session.loop.executor(), session.clock,
+                              session.random,          session.log,
+                              key ? &*key : nullptr,   {},
+                              session.tracer};
+    if (earnings.ledger) {
+        auto& ledger = *earnings.ledger;
+        ports.payments.emplace(
+            session.pool, ledger.ledger(), ledger.chain(), ledger.winning_tickets(),
+            std::move(*earnings.prices)
+        );
+    }
+    return ports;
+}
+
 Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     auto secret = resolve_secret(options.secret, options.secret_file);
     auto listen = server_settings(options.listen);
@@ -64,14 +90,7 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
         co_return fail(!secret ? secret.error() : !listen ? listen.error() : store.error());
     }
     FG_CO_CHECK(session.trace_to(options.operation.otlp_endpoint));
-    std::optional<crypto::PrivateKey> key;
-    if (!options.key_file.empty()) {
-        auto loaded = load_key(options.key_file, options.password_file);
-        if (!loaded) {
-            co_return fail(std::move(loaded.error()));
-        }
-        key.emplace(std::move(*loaded));
-    }
+    FG_CO_TRY(key, key_of(options));
     listen->ping_period =
         std::chrono::seconds(2);  // a silent worker is gone, and its tasks go to others at once
     // The service URI holds the port, which is known only after listening; requests wait for the role until
@@ -98,17 +117,7 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     settings.cashier = money->settings;
     settings.sessions.sessions_max = options.sessions_max;
     settings.store_bytes_max = static_cast<std::size_t>(*store);
-    orchestrator::Ports ports{
-        session.loop.executor(), session.clock, session.random, session.log, key ? &*key : nullptr, {},
-        session.tracer
-    };
-    if (money->ledger) {
-        auto& ledger = *money->ledger;
-        ports.payments.emplace(
-            session.pool, ledger.ledger(), ledger.chain(), ledger.winning_tickets(), std::move(*money->prices)
-        );
-    }
-    role = orchestrator::make_orchestrator(std::move(ports), settings);
+    role = orchestrator::make_orchestrator(ports_of(session, key, *money), settings);
     wire::OrchestratorServerSettings wire_settings;
     wire_settings.service_uri = settings.service_uri;
     routes = std::make_unique<wire::OrchestratorServer>(
@@ -153,7 +162,9 @@ void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& r
         ->capture_default_str();
     add_sell_options(*command, options->sell);
     add_ledger_options(*command, options->ledger);
-    command->add_option("--key", options->key_file, "key file that signs results and is paid (see 'framegrid key')");
+    command->add_option(
+        "--key", options->key_file, "key file that signs results and is paid (see 'framegrid key')"
+    );
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
     command->add_option("--store", options->store, "memory for inputs and results that peers fetch")
         ->capture_default_str();

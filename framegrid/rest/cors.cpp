@@ -13,7 +13,8 @@ constexpr std::string_view kRequestHeaders =
     "livepeer-transcode-configuration, x-framegrid-priority, tus-resumable, upload-length, upload-offset, "
     "upload-metadata, upload-checksum";
 constexpr std::string_view kAnswerHeaders =
-    "x-request-id, x-trace-id, x-seed, x-framegrid-run, x-framegrid-attempts, x-framegrid-orchestrator, x-framegrid-wei, "
+    "x-request-id, x-trace-id, x-seed, x-framegrid-run, x-framegrid-attempts, x-framegrid-orchestrator, "
+    "x-framegrid-wei, "
     "location, retry-after, ratelimit, ratelimit-policy, www-authenticate, idempotent-replayed, "
     "preference-applied, content-disposition, content-length, content-range, accept-ranges, etag, "
     "tus-resumable, tus-version, tus-extension, tus-max-size, tus-checksum-algorithm, upload-offset, "
