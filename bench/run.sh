@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Runs the benchmarks, or the ones named: selection tickets startup overhead memory first_byte throughput chaos sim model_cycles
-#   listeners overload worker_overhead swap generation (which is skipped without FRAMEGRID_REFERENCE_PYTHON, see bench/generation.py)
+# Runs the benchmarks, or the ones named: selection tickets receipts startup overhead memory first_byte throughput chaos sim
+#   model_cycles listeners overload worker_overhead swap generation (which is skipped without FRAMEGRID_REFERENCE_PYTHON, see bench/generation.py)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export FRAMEGRID="${FRAMEGRID:-$PWD/build/release/framegrid}"
 names=("$@")
-[[ ${#names[@]} -gt 0 ]] || names=(selection tickets startup overhead memory first_byte throughput chaos sim model_cycles worker_overhead swap)
+[[ ${#names[@]} -gt 0 ]] || names=(selection tickets receipts startup overhead memory first_byte throughput chaos sim model_cycles listeners overload worker_overhead swap)
 failed=0
 for name in "${names[@]}"; do
   case "$name" in
@@ -15,6 +15,9 @@ for name in "${names[@]}"; do
     tickets)
       line=$(build/release/bench/ticket_crediting) && echo "{\"bench\":\"tickets\",${line#\{}" &&
         python3 -c 'import json,sys; sys.exit(json.loads(sys.argv[1])["ratio"] < 0.9)' "$line" ;;
+    receipts)
+      line=$(build/release/bench/receipts) && echo "{\"bench\":\"receipts\",${line#\{}" &&
+        python3 -c 'import json,sys; sys.exit(json.loads(sys.argv[1])["cpu_seconds"] > 10)' "$line" ;;
     model_cycles) build/release/bench/model_cycles models ;;
     worker_overhead) build/release/bench/worker_overhead "$FRAMEGRID" models ;;
     swap) build/release/bench/swap ;;

@@ -62,6 +62,7 @@ void add_upscale_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_generate_commands(CLI::App& app, const CommonOptions& common, Run& run);
 void add_models_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_key_command(CLI::App& app, const CommonOptions& common, Run& run);
+void add_account_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_workflow_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_run_command(CLI::App& app, const CommonOptions& common, Run& run);

@@ -1,6 +1,7 @@
 #include <framegrid/app/stores.hpp>
 
 #include <framegrid/app/gateway_jobs.hpp>
+#include <framegrid/sqlite/database.hpp>
 #include <framegrid/store_postgres/postgres_artifacts.hpp>
 #include <framegrid/store_postgres/postgres_jobs.hpp>
 #include <framegrid/store_postgres/postgres_keys.hpp>

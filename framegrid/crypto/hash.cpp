@@ -31,6 +31,12 @@ const EVP_MD* keccak_algorithm() {
     return algorithm;
 }
 
+const EVP_MD* sha256_algorithm() {
+    static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+    FG_ASSERT(algorithm != nullptr);
+    return algorithm;
+}
+
 struct MacDelete {
     void operator()(EVP_MAC_CTX* context) const { EVP_MAC_CTX_free(context); }
 };
@@ -78,7 +84,7 @@ Hash32 keccak256(BytesView data) {
 }
 
 Hash32 sha256(BytesView data) {
-    return digest(EVP_sha256(), data);
+    return digest(sha256_algorithm(), data);
 }
 
 void Digest::Free::operator()(void* context) const {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <map>
 #include <string_view>
@@ -138,9 +139,11 @@ void live_and_die(
     }
     std::this_thread::sleep_for(life);
     kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
+    int status = 0;
+    waitpid(child, &status, 0);
     reader.join();
     close(ends[0]);
+    ASSERT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) << "it ended by itself: " << status;
 }
 
 void check(Bench& bench, const Record& record, std::uint64_t deaths) {

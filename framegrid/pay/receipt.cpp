@@ -1,0 +1,215 @@
+#include <framegrid/pay/receipt.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <limits>
+#include <numeric>
+#include <system_error>
+
+namespace framegrid::pay {
+
+namespace {
+
+__extension__ using Wide = unsigned __int128;
+
+constexpr std::size_t kWorkBytesMax = 128;
+constexpr std::size_t kAmountBytesMax = 4'096;
+
+void append(std::string& out, Wide number) {
+    constexpr Wide kSmallMax = std::numeric_limits<std::uint64_t>::max();
+    if (number <= kSmallMax) {
+        out += std::to_string(static_cast<std::uint64_t>(number));
+        return;
+    }
+    std::string digits;
+    for (; number != 0; number /= 10) {
+        digits.push_back(static_cast<char>('0' + static_cast<int>(number % 10)));
+    }
+    out.append(digits.rbegin(), digits.rend());
+}
+
+// Units times price in lowest terms, as Money::text().
+std::string amount_text(const Receipt& receipt) {
+    const auto denominator = static_cast<std::uint64_t>(receipt.price.units);
+    const Wide numerator = static_cast<Wide>(receipt.units) * static_cast<Wide>(receipt.price.wei);
+    const std::uint64_t common = std::gcd(denominator, static_cast<std::uint64_t>(numerator % denominator));
+    std::string out;
+    append(out, numerator / common);
+    if (denominator != common) {
+        out += '/';
+        append(out, denominator / common);
+    }
+    return out;
+}
+
+bool is_plain(char c) {
+    return c >= ' ' && c <= '~' && c != '"' && c != '\\';
+}
+
+// Reads a line from left to right. After the first thing that is not as expected it reads nothing more.
+class Scan {
+  public:
+    explicit Scan(std::string_view text) : rest_(text) {}
+
+    Scan& literal(std::string_view expected) {
+        good_ = good_ && rest_.starts_with(expected);
+        rest_.remove_prefix(good_ ? expected.size() : 0);
+        return *this;
+    }
+    template <class Array>
+    Scan& bytes(Array& out) {
+        good_ = good_ && rest_.size() >= out.size() * 2;
+        for (std::size_t i = 0; good_ && i < out.size(); ++i) {
+            const int high = digit(rest_[2 * i]);
+            const int low = digit(rest_[2 * i + 1]);
+            good_ = high >= 0 && low >= 0;
+            out[i] = static_cast<std::uint8_t>(high * 16 + low);
+        }
+        rest_.remove_prefix(good_ ? out.size() * 2 : 0);
+        return *this;
+    }
+    // Not negative, without leading zeros.
+    template <class Int>
+    Scan& number(Int& out) {
+        const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), out);
+        const auto size = static_cast<std::size_t>(end - rest_.data());
+        good_ = good_ && error == std::errc() && rest_[0] != '-' && (size == 1 || rest_[0] != '0');
+        rest_.remove_prefix(good_ ? size : 0);
+        return *this;
+    }
+    // Up to the next quote.
+    Scan& text(std::string_view& out, std::size_t size_max) {
+        const auto size = std::min(rest_.find('"'), rest_.size());
+        good_ = good_ && size <= size_max;
+        out = rest_.substr(0, good_ ? size : 0);
+        rest_.remove_prefix(out.size());
+        return *this;
+    }
+    bool at_end() const { return good_ && rest_.empty(); }
+
+  private:
+    static int digit(char c) {
+        if (c >= '0' && c <= '9') {
+            return c - '0';
+        }
+        return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+    }
+    std::string_view rest_;
+    bool good_ = true;
+};
+
+std::unexpected<Error> malformed(const char* what) {
+    return fail(Errc::kInvalidArgument, std::string("this is no ") + what);
+}
+
+constexpr std::string_view kClosingStart = R"({"close":")";
+
+}  // namespace
+
+Money Receipt::amount() const {
+    return Money::of_units(units, price);
+}
+
+Result<void> check_work(std::string_view work) {
+    if (work.empty() || work.size() > kWorkBytesMax || !std::ranges::all_of(work, is_plain)) {
+        return fail(Errc::kInvalidArgument, "a receipt's work is named by 1 to 128 plain characters", "work");
+    }
+    return {};
+}
+
+std::string to_line(const Receipt& receipt) {
+    std::string out;
+    out.reserve(640);
+    out += R"({"id":")" + crypto::hex(receipt.id);
+    out += R"(","at_ms":)" + std::to_string(receipt.unix_ms);
+    out += R"(,"payer":"0x)" + crypto::hex(receipt.payer);
+    out += R"(","payee":"0x)" + crypto::hex(receipt.payee);
+    out += R"(","work":")" + receipt.work;
+    out += R"(","price":")" + std::to_string(receipt.price.wei) + '/' + std::to_string(receipt.price.units);
+    out += R"(","units":)" + std::to_string(receipt.units);
+    out += R"(,"amount":")" + amount_text(receipt);
+    out += R"(","model":")" + crypto::hex(receipt.model);
+    out += R"(","input":")" + crypto::hex(receipt.input);
+    out += R"(","output":")" + crypto::hex(receipt.output);
+    out += R"("})";
+    return out;
+}
+
+Result<Receipt> parse_receipt(std::string_view line) {
+    Receipt out;
+    std::string_view work;
+    std::string_view amount;
+    Scan scan(line);
+    scan.literal(R"({"id":")").bytes(out.id).literal(R"(","at_ms":)").number(out.unix_ms);
+    scan.literal(R"(,"payer":"0x)").bytes(out.payer).literal(R"(","payee":"0x)").bytes(out.payee);
+    scan.literal(R"(","work":")").text(work, kWorkBytesMax);
+    scan.literal(R"(","price":")").number(out.price.wei).literal("/").number(out.price.units);
+    scan.literal(R"(","units":)").number(out.units).literal(R"(,"amount":")").text(amount, kAmountBytesMax);
+    scan.literal(R"(","model":")").bytes(out.model).literal(R"(","input":")").bytes(out.input);
+    scan.literal(R"(","output":")").bytes(out.output).literal(R"("})");
+    if (!scan.at_end() || out.price.units == 0) {
+        return malformed("receipt");
+    }
+    FG_CHECK(check_work(work));
+    out.work = work;
+    if (amount != amount_text(out)) {
+        return fail(Errc::kInvalidArgument, "the amount is not what units and price make", "amount");
+    }
+    return out;
+}
+
+std::string closing_text(const Closing& closing) {
+    std::string out(kClosingStart);
+    out += closing.hour;
+    out += R"(","party":"0x)" + crypto::hex(closing.party);
+    out += R"(","receipts":)" + std::to_string(closing.receipts);
+    out += R"(,"amount":")" + closing.amount.text();
+    out += R"(","previous":")" + crypto::hex(closing.previous);
+    out += R"(","root":")" + crypto::hex(closing.root);
+    out += '"';
+    return out;
+}
+
+std::string to_line(const Closing& closing) {
+    return closing_text(closing) + R"(,"signature":"0x)" + crypto::hex(closing.signature) + R"("})";
+}
+
+Result<Closing> parse_closing(std::string_view line) {
+    Closing out;
+    std::string_view hour;
+    std::string_view amount;
+    Scan scan(line);
+    constexpr std::size_t kHourBytes = 13;
+    scan.literal(kClosingStart).text(hour, kHourBytes).literal(R"(","party":"0x)").bytes(out.party);
+    scan.literal(R"(","receipts":)").number(out.receipts);
+    scan.literal(R"(,"amount":")").text(amount, kAmountBytesMax);
+    scan.literal(R"(","previous":")").bytes(out.previous).literal(R"(","root":")").bytes(out.root);
+    scan.literal(R"(","signature":"0x)").bytes(out.signature).literal(R"("})");
+    if (!scan.at_end() || hour.size() != kHourBytes || !std::ranges::all_of(hour, is_plain)) {
+        return malformed("closing line");
+    }
+    out.hour = hour;
+    FG_TRY(sum, Money::parse(amount));
+    out.amount = sum;
+    if (out.amount.text() != amount) {
+        return malformed("closing line");
+    }
+    return out;
+}
+
+bool is_closing(std::string_view line) {
+    return line.starts_with(kClosingStart);
+}
+
+std::string hour_of(std::int64_t unix_ms) {
+    using namespace std::chrono;
+    const sys_time<milliseconds> time{milliseconds(unix_ms)};
+    const auto day = floor<days>(time);
+    const year_month_day date(day);
+    const auto two = [](std::int64_t number) { return (number < 10 ? "0" : "") + std::to_string(number); };
+    return std::to_string(static_cast<int>(date.year())) + '-' + two(static_cast<unsigned>(date.month())) +
+           '-' + two(static_cast<unsigned>(date.day())) + 'T' + two(duration_cast<hours>(time - day).count());
+}
+
+}  // namespace framegrid::pay

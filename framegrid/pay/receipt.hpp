@@ -1,0 +1,76 @@
+// Receipts: what a job was, what it cost and who paid whom, so that a third party can check it later without
+// either of them. A receipt is a line of JSON in one exact form; the lines of an hour are closed by a line
+// with the Merkle root over them, signed by whose book it is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <framegrid/base/ids.hpp>
+#include <framegrid/base/result.hpp>
+#include <framegrid/crypto/hash.hpp>
+#include <framegrid/crypto/keys.hpp>
+#include <framegrid/pay/money.hpp>
+#include <framegrid/runtime/task.hpp>
+
+namespace framegrid::pay {
+
+// Digests that there are none of are zero.
+struct Receipt {
+    crypto::Hash32 id{};       // of the job: the same in both parties' books
+    std::int64_t unix_ms = 0;  // when it was settled
+    crypto::Address payer{};
+    crypto::Address payee{};
+    std::string work{};       // "transcoding", or pipeline and model; see check_work()
+    Price price;              // neither number below 0
+    std::int64_t units = 0;   // not below 0
+    crypto::Hash32 model{};   // digest over the model's files
+    crypto::Hash32 input{};   // SHA-256
+    crypto::Hash32 output{};  // SHA-256; of several results: of their digests
+    friend bool operator==(const Receipt&, const Receipt&) = default;
+
+    // Exact: units x price.
+    Money amount() const;
+};
+
+// 1 to 128 printable ASCII characters without quotes and backslashes: its text needs no escapes.
+Result<void> check_work(std::string_view work);
+
+// {"id":...,"at_ms":...,"payer":...,"payee":...,"work":...,"price":"5/2","units":...,"amount":"15/2",
+// "model":...,"input":...,"output":...} without spaces or a line's end. The fields are as the struct says.
+std::string to_line(const Receipt& receipt);
+// Accepts exactly what to_line() makes. kInvalidArgument.
+Result<Receipt> parse_receipt(std::string_view line);
+
+// What closes an hour.
+struct Closing {
+    std::string hour{};       // "2026-11-27T06", UTC: when its first receipt was written
+    crypto::Address party{};  // whose book it is, who signs
+    std::uint64_t receipts = 0;
+    Money amount{};             // of all of them
+    crypto::Hash32 previous{};  // SHA-256 of the closing line before this one, zero for the first
+    crypto::Hash32 root{};      // Merkle root over the lines
+    crypto::Signature signature{};
+};
+
+// The personal message (EIP-191) that the party signs: the line up to its root.
+std::string closing_text(const Closing& closing);
+std::string to_line(const Closing& closing);
+// Accepts exactly what to_line() makes; does not check the signature. kInvalidArgument.
+Result<Closing> parse_closing(std::string_view line);
+bool is_closing(std::string_view line);
+
+// "2026-11-27T06". unix_ms >= 0.
+std::string hour_of(std::int64_t unix_ms);
+
+// Port: where a party keeps its receipts.
+class Receipts {
+  public:
+    virtual ~Receipts() = default;
+    // Survives the death of the process when done. kInvalidArgument: no receipt; kIo: it could not be kept,
+    // and the caller goes on without it.
+    virtual Task<Result<void>> add(Receipt receipt) = 0;
+};
+
+}  // namespace framegrid::pay

@@ -1,0 +1,241 @@
+#include <framegrid/receipts_fs/receipt_files.hpp>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace framegrid::receipts_fs {
+
+namespace {
+
+constexpr std::int64_t kHourMs = 3'600'000;
+constexpr const char* kSuffix = ".jsonl";
+// Of a file that is read: longer than any that is written.
+constexpr std::size_t kFileBytesMax = std::size_t{2} << 30U;
+
+std::string name_of(std::int64_t hour) {
+    return pay::hour_of(hour * kHourMs);
+}
+
+// "2026-11-27T06" by its form: the book says the rest.
+bool is_hour_name(const std::string& name) {
+    constexpr std::string_view kForm = "dddd-dd-ddTdd";
+    return name.size() == kForm.size() && std::ranges::equal(name, kForm, [](char c, char form) {
+               return form == 'd' ? c >= '0' && c <= '9' : c == form;
+           });
+}
+
+// Names of hours, oldest first.
+Result<std::vector<std::string>> hours_in(const host::Path& directory) {
+    std::vector<std::string> out;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
+         at.increment(error)) {
+        const host::Path& file = at->path();
+        if (file.extension() == kSuffix && is_hour_name(file.stem().string())) {
+            out.push_back(file.stem().string());
+        }
+    }
+    if (error) {
+        return fail(host::system_error("cannot read " + directory.string(), error.value()));
+    }
+    std::ranges::sort(out);
+    return out;
+}
+
+host::Path path_of(const host::Path& directory, const std::string& name) {
+    return directory / (name + kSuffix);
+}
+
+Result<pay::Hour> read(const host::Path& file, const std::function<void(const pay::Receipt&)>& each) {
+    FG_TRY(text, host::read_file(file, kFileBytesMax));
+    auto hour = pay::read_hour(as_text(text), each);
+    if (!hour) {
+        return fail(std::move(hour.error()).with_context(file.string()));
+    }
+    return hour;
+}
+
+// The hour that a name stands for: names sort like hours, so a search finds it.
+std::int64_t hour_named(const std::string& name) {
+    std::int64_t low = 0;
+    std::int64_t high = std::int64_t{24} * 366 * 8'030;  // the year 9999 and some
+    while (low < high) {
+        const std::int64_t middle = low + (high - low) / 2;
+        const std::string there = name_of(middle);
+        if (there.size() < name.size() || (there.size() == name.size() && there < name)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ReceiptFiles>> ReceiptFiles::open(
+    ReceiptFilesSettings settings, const crypto::PrivateKey& key, Clock& clock, WorkPool& pool
+) {
+    FG_CHECK(host::make_dirs(settings.directory, 0700));
+    std::unique_ptr<ReceiptFiles> out(new ReceiptFiles(std::move(settings), key, clock, pool));
+    FG_CHECK(out->recover());
+    FG_CHECK(out->close_before(clock.unix_ms() / kHourMs));
+    return out;
+}
+
+Result<void> ReceiptFiles::recover() {
+    const std::string where = settings_.directory.string();
+    directory_ = host::UniqueFd(::open(where.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory_) {
+        return fail(host::system_error("cannot open " + where, errno));
+    }
+    if (flock(directory_.get(), LOCK_EX | LOCK_NB) != 0) {
+        return fail(Errc::kIo, "the receipts in " + where + " are being written by another process");
+    }
+    FG_TRY(names, hours_in(settings_.directory));
+    if (names.empty()) {
+        return {};
+    }
+    const auto keep_end = [this](const std::string& name, const pay::Hour& hour) {
+        last_hour_ = hour_named(name);
+        previous_ = hour.digest;
+    };
+    Open last;
+    FG_TRY(file, host::read_file(path_of(settings_.directory, names.back()), kFileBytesMax));
+    const auto sum = [&last](const pay::Receipt& receipt) { last.sum.add(receipt, pay::to_line(receipt)); };
+    auto hour = pay::read_hour(as_text(file), sum);
+    if (!hour) {
+        return fail(
+            Errc::kIo, path_of(where, names.back()).string() + " is damaged: " + hour.error().message
+        );
+    }
+    if (hour->closing && hour->torn == 0) {
+        keep_end(names.back(), *hour);
+        return {};
+    }
+    if (names.size() > 1) {
+        const auto& before = names[names.size() - 2];
+        FG_TRY(closed, read(path_of(settings_.directory, before), [](const pay::Receipt&) {}));
+        keep_end(before, closed);
+    }
+    last.hour = hour_named(names.back());
+    last.bytes = file.size() - hour->torn;
+    last.file = host::UniqueFd(
+        ::open(path_of(settings_.directory, names.back()).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)
+    );
+    if (!last.file || ftruncate(last.file.get(), static_cast<off_t>(last.bytes)) != 0) {
+        return fail(host::system_error("cannot mend " + names.back(), errno));
+    }
+    open_ = std::move(last);
+    return {};
+}
+
+Result<void> ReceiptFiles::begin(std::int64_t hour) {
+    // A clock that was set back does not open what is closed.
+    hour = std::max(hour, last_hour_ + 1);
+    const host::Path path = path_of(settings_.directory, name_of(hour));
+    Open next;
+    next.hour = hour;
+    next.file =
+        host::UniqueFd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!next.file) {
+        return fail(host::system_error("cannot make " + path.string(), errno));
+    }
+    FG_CHECK(host::sync_directory(settings_.directory, "cannot keep " + path.string()));
+    open_ = std::move(next);
+    return {};
+}
+
+Result<void> ReceiptFiles::write(Open& open, const std::string& line) {
+    auto written = host::write_all(open.file.get(), as_bytes(line + '\n'), "cannot keep a receipt");
+    if (!written) {
+        // A part of a line would spoil the next one. If this fails, too, a restart cuts it off.
+        (void)!ftruncate(open.file.get(), static_cast<off_t>(open.bytes));
+        return written;
+    }
+    open.bytes += line.size() + 1;
+    return {};
+}
+
+Result<void> ReceiptFiles::append(const pay::Receipt& receipt, std::int64_t hour) {
+    const std::scoped_lock lock(mutex_);
+    FG_CHECK(close_before(hour));
+    if (!open_) {
+        FG_CHECK(begin(hour));
+    }
+    const std::string line = pay::to_line(receipt);
+    if (open_->bytes + line.size() > settings_.hour_bytes_max) {
+        return fail(Errc::kCapacity, "this hour's file of receipts is full");
+    }
+    FG_CHECK(write(*open_, line));
+    open_->sum.add(receipt, line);
+    return {};
+}
+
+Result<void> ReceiptFiles::close_before(std::int64_t hour) {
+    if (!open_ || open_->hour >= hour) {
+        return {};
+    }
+    const auto line = pay::to_line(open_->sum.close(name_of(open_->hour), previous_, key_));
+    FG_CHECK(write(*open_, line));
+    if (fsync(open_->file.get()) != 0) {
+        return fail(host::system_error("cannot keep receipts", errno));
+    }
+    last_hour_ = open_->hour;
+    previous_ = crypto::sha256(as_bytes(line));
+    open_.reset();
+    return {};
+}
+
+Task<Result<void>> ReceiptFiles::add(pay::Receipt receipt) {
+    FG_CO_CHECK(pay::check_work(receipt.work));
+    if (receipt.unix_ms < 0 || receipt.units < 0 || receipt.price.wei < 0 || receipt.price.units <= 0) {
+        co_return fail(Errc::kInvalidArgument, "a receipt's numbers are not negative");
+    }
+    const std::int64_t hour = clock_.unix_ms() / kHourMs;
+    co_return co_await offload(pool_, [&] { return append(receipt, hour); });
+}
+
+Task<Result<void>> ReceiptFiles::close_past() {
+    const std::int64_t hour = clock_.unix_ms() / kHourMs;
+    co_return co_await offload(pool_, [&] {
+        const std::scoped_lock lock(mutex_);
+        return close_before(hour);
+    });
+}
+
+Result<BookReport> check_book(
+    const host::Path& directory, const std::function<void(const pay::Receipt&)>& each
+) {
+    FG_TRY(names, hours_in(directory));
+    if (names.empty()) {
+        return fail(Errc::kNotFound, "there are no receipts in " + directory.string());
+    }
+    pay::BookCheck check;
+    BookReport out;
+    for (const auto& name : names) {
+        const host::Path file = path_of(directory, name);
+        FG_TRY(hour, read(file, each));
+        if (!hour.closing && name == names.back()) {
+            out.open_receipts = hour.receipts;
+            break;
+        }
+        if (auto added = check.add(hour, name); !added) {
+            return fail(std::move(added.error()).with_context(file.string()));
+        }
+    }
+    out.party = check.party();
+    out.hours = check.hours();
+    out.receipts = check.receipts();
+    out.amount = check.amount();
+    return out;
+}
+
+}  // namespace framegrid::receipts_fs

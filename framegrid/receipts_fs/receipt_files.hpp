@@ -1,0 +1,82 @@
+// A party's receipts in a directory: a file for each hour, only ever appended to, closed by a signed line.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include <framegrid/crypto/keys.hpp>
+#include <framegrid/host/files.hpp>
+#include <framegrid/pay/receipt.hpp>
+#include <framegrid/pay/receipt_book.hpp>
+#include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/offload.hpp>
+
+namespace framegrid::receipts_fs {
+
+struct ReceiptFilesSettings {
+    host::Path directory{};
+    std::uint64_t hour_bytes_max = std::uint64_t{1} << 30U;  // further receipts of the hour get kCapacity
+};
+
+// Receipts are written in the hour of their writing. On one executor; files are written on the pool.
+class ReceiptFiles final : public pay::Receipts {
+  public:
+    // Blocking: takes the directory for this process, mends what a crash has left, closes hours that are
+    // over. kIo tells what to do. The others outlive it.
+    static Result<std::unique_ptr<ReceiptFiles>> open(
+        ReceiptFilesSettings settings, const crypto::PrivateKey& key, Clock& clock, WorkPool& pool
+    );
+
+    Task<Result<void>> add(pay::Receipt receipt) override;
+    // Closes the hour if it is over: for an hour after which nothing comes. Cheap when there is nothing to
+    // do.
+    Task<Result<void>> close_past();
+
+  private:
+    // The file of one hour.
+    struct Open {
+        std::int64_t hour = 0;  // since 1970
+        host::UniqueFd file;
+        std::uint64_t bytes = 0;
+        pay::HourSum sum;
+    };
+    ReceiptFiles(ReceiptFilesSettings settings, const crypto::PrivateKey& key, Clock& clock, WorkPool& pool)
+        : settings_(std::move(settings)), key_(key), clock_(clock), pool_(pool) {}
+
+    // On any thread.
+    Result<void> recover();
+    Result<void> append(const pay::Receipt& receipt, std::int64_t hour);
+    Result<void> close_before(std::int64_t hour);
+    Result<void> write(Open& open, const std::string& line);
+    Result<void> begin(std::int64_t hour);
+
+    ReceiptFilesSettings settings_;
+    const crypto::PrivateKey& key_;
+    Clock& clock_;
+    WorkPool& pool_;
+    host::UniqueFd directory_;  // locked
+    std::mutex mutex_;          // guards the rest
+    std::optional<Open> open_;
+    std::int64_t last_hour_ = -1;  // that was closed
+    crypto::Hash32 previous_{};
+};
+
+// What a directory of receipts holds. The last hour may still be open: its receipts are not signed yet.
+struct BookReport {
+    std::optional<crypto::Address> party{};
+    std::uint64_t hours = 0;
+    std::uint64_t receipts = 0;
+    pay::Money amount{};
+    std::uint64_t open_receipts = 0;
+};
+// Blocking: checks every receipt, root and signature of a book, and that no hour is missing in between.
+// `each` sees every receipt, open ones included. kInvalidArgument names file, line and fault; kNotFound, kIo.
+Result<BookReport> check_book(
+    const host::Path& directory, const std::function<void(const pay::Receipt&)>& each
+);
+
+}  // namespace framegrid::receipts_fs
