@@ -14,8 +14,8 @@ from common import harness, report
 from test_jobs import submit
 
 LISTENERS = int(os.environ.get("LISTENERS", "10000"))
-JOBS = 100
-STEPS = 40
+JOBS = 50
+STEPS = 10
 DOCUMENT = {"pipeline": "text-to-image", "parameters": {"prompt": "a red circle", "num_inference_steps": STEPS}}
 
 

@@ -11,11 +11,12 @@ import urllib.parse
 
 from common import harness, percentile, report
 
-SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "15"))
+SECONDS = float(os.environ.get("OVERLOAD_SECONDS", "10"))
+ROUNDS = 3
 QUEUE = 100
 CONNECTIONS = 32
 BODY = json.dumps({"pipeline": "text-to-image",
-                   "parameters": {"prompt": "a red circle", "num_inference_steps": 8}}).encode()
+                   "parameters": {"prompt": "a red circle", "num_inference_steps": 2}}).encode()
 
 
 def ended(network):
@@ -39,14 +40,17 @@ async def offer(address, rate, seconds):
 
     async def sender():
         nonlocal unexplained
-        reader, writer = await asyncio.open_connection(*address)
+        writer = None
         while (at := await due.get()) is not None:
+            if writer is None:  # one that says nothing for long would be closed
+                reader, writer = await asyncio.open_connection(*address)
             status, head = await post(reader, writer)
             statuses[status] = statuses.get(status, 0) + 1
             if status == 429:
                 refusals.append((time.monotonic() - at) * 1000)
                 unexplained += b"retry-after" not in head.lower()
-        writer.close()
+        if writer is not None:
+            writer.close()
 
     senders = [asyncio.create_task(sender()) for _ in range(CONNECTIONS)]
     began = time.monotonic()
@@ -69,26 +73,33 @@ def done_per_s(network, address, rate, seconds):
 
 
 def main():
+    peak, goodput, answers, refusals, unexplained = 0.0, 0.0, {}, [], 0
     with harness.Network(1, 1, capacity=1, ai_capacity=2, log_level="warn",
                          gateway_args=["--jobs-queued", str(QUEUE), "--jobs-running", "4"]) as network:
         network.wait_usable()
         parts = urllib.parse.urlsplit(network.url)
         address = (parts.hostname, parts.port)
-        done_per_s(network, address, 40, 3)  # models are loaded, the queue fills
-        # A rate just above what gets done keeps the queue from running dry: that is the peak.
-        guess, *_ = done_per_s(network, address, 40, SECONDS / 2)
-        peak, *_ = done_per_s(network, address, 1.5 * guess, SECONDS)
-        pid = network.gateway.pid
-        goodput, statuses, refusals, unexplained = done_per_s(network, address, 10 * peak, SECONDS)
-        alive = network.gateway.pid == pid and network.gateway.popen.poll() is None
-    share = goodput / peak
-    p99 = percentile(refusals, 0.99) if refusals else 0.0
+        done_per_s(network, address, 40, 5)  # models are loaded, the queue is full
+        guess, *_ = done_per_s(network, address, 40, SECONDS)
+        for _ in range(ROUNDS):
+            # A rate just above what gets done keeps the queue from running dry: that is the peak. In turns, because
+            # machines have other work as well.
+            calm, *_ = done_per_s(network, address, max(1.5 * guess, 1), SECONDS)
+            stormy, statuses, late, silent = done_per_s(network, address, 10 * max(calm, 1), SECONDS)
+            peak, goodput, unexplained = peak + calm / ROUNDS, goodput + stormy / ROUNDS, unexplained + silent
+            refusals += late
+            for status, count in statuses.items():
+                answers[status] = answers.get(status, 0) + count
+        alive = network.gateway.popen.poll() is None
+    if not peak or not refusals:
+        raise SystemExit("the machine is too busy to measure: nothing got done, or nothing was refused")
+    share, p99 = goodput / peak, percentile(refusals, 0.99)
     return report("overload", {"peak_per_s": round(peak, 1), "offered_per_s": round(10 * peak),
-                               "goodput_per_s": round(goodput, 1), "share": round(share, 3), "answers": statuses,
-                               "refusal_p50_ms": round(percentile(refusals, 0.5), 2) if refusals else 0,
-                               "refusal_p99_ms": round(p99, 2), "without_retry_after": unexplained},
+                               "goodput_per_s": round(goodput, 1), "share": round(share, 3), "answers": answers,
+                               "refusal_p50_ms": round(percentile(refusals, 0.5), 2), "refusal_p99_ms": round(p99, 2),
+                               "without_retry_after": unexplained},
                   "goodput >= 90% of peak, refusals p99 < 50 ms, no crash",
-                  share >= 0.9 and 0 < p99 < 50 and alive and not unexplained)
+                  share >= 0.9 and p99 < 50 and alive and not unexplained)
 
 
 if __name__ == "__main__":
