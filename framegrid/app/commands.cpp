@@ -1,5 +1,7 @@
 #include <framegrid/app/commands.hpp>
 
+#include <framegrid/app/signer.hpp>
+
 namespace framegrid::app {
 
 void add_common_options(CLI::App& app, CommonOptions& common) {
@@ -37,6 +39,7 @@ void add_all_commands(CLI::App& app, const CommonOptions& common, Run& run) {
     add_workflow_command(app, common, run);
     add_config_command(app, common, run);
     add_doctor_command(app, common, run);
+    add_signer_command(app, common, run);
     add_demo_command(app, common, run);
     add_executor_command(app, common, run);
 }

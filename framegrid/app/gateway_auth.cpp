@@ -1,5 +1,6 @@
 #include <framegrid/app/gateway_auth.hpp>
 
+#include <framegrid/app/loopback.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/host/files.hpp>
 #include <framegrid/rest/jwt_auth.hpp>
@@ -13,10 +14,6 @@ namespace {
 
 constexpr const char* kAdminListen = "127.0.0.1:9936";
 constexpr std::size_t kKeySetBytesMax = 1 << 20;
-
-bool is_loopback(const std::string& address) {
-    return address.starts_with("127.") || address == "::1" || address == "localhost";
-}
 
 std::unexpected<Error> missing(const std::string& option, const std::string& what) {
     return fail(Errc::kInvalidArgument, what + ": add --" + option, option);

@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 
+#include <framegrid/crypto/wipe.hpp>
 #include <framegrid/host/files.hpp>
 
 namespace framegrid::app {
@@ -29,6 +30,7 @@ Result<std::string> password(const std::string& password_file) {
 Result<std::string> read_secret_file(const std::string& file) {
     FG_TRY(content, host::read_file(file, kKeyBytesMax));
     std::string text(as_text(content));
+    crypto::wipe(content);
     text.resize(std::min(text.find_first_of("\r\n"), text.size()));
     if (text.empty()) {
         return fail(Errc::kInvalidArgument, file + " has an empty first line: it must hold the secret");
@@ -40,6 +42,7 @@ Result<crypto::PrivateKey> load_key(const std::string& file, const std::string& 
     FG_TRY(secret, password(password_file));
     FG_TRY(content, host::read_file(file, kKeyBytesMax));
     auto key = crypto::read_keystore(as_text(content), secret);
+    crypto::wipe(secret);
     if (!key) {
         return fail(std::move(key.error()).with_context(file));
     }

@@ -1,0 +1,193 @@
+#include <framegrid/wire/signer_messages.hpp>
+
+#include <boost/json.hpp>
+
+#include <framegrid/wire/livepeer.pb.h>
+
+#include <framegrid/crypto/hash.hpp>
+#include <framegrid/wire/payment_header.hpp>
+
+namespace framegrid::wire {
+
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kNameBytesMax = 1'024;
+
+std::unexpected<Error> bad_field(std::string what, std::string field) {
+    return fail(Errc::kInvalidArgument, std::move(what), std::move(field));
+}
+
+// A member of an object: its text, or nothing; anything else is wrong.
+Result<std::string> text_in(const json::object& object, const char* name, std::size_t bytes_max) {
+    const auto* value = object.if_contains(name);
+    if (value == nullptr || value->is_null()) {
+        return std::string();
+    }
+    if (!value->is_string() || value->get_string().size() > bytes_max) {
+        return bad_field(std::string(name) + " is not a text, or too long", name);
+    }
+    return std::string(value->get_string());
+}
+
+Result<std::int64_t> number_in(const json::object& object, const char* name) {
+    const auto* value = object.if_contains(name);
+    if (value == nullptr || value->is_null()) {
+        return 0;
+    }
+    if (!value->is_int64() || value->get_int64() < 0) {
+        return bad_field(std::string(name) + " is not a whole number from 0 on", name);
+    }
+    return value->get_int64();
+}
+
+Result<Bytes> bytes_in(const json::object& object, const char* name) {
+    FG_TRY(text, text_in(object, name, 1 << 20));
+    auto bytes = crypto::parse_base64(text);
+    if (!bytes) {
+        return bad_field(std::string(name) + " is not base64", name);
+    }
+    return bytes;
+}
+
+Result<json::object> object_of(std::string_view text) {
+    boost::system::error_code bad;
+    auto root = json::parse(text, bad);
+    if (bad || !root.is_object()) {
+        return bad_field("the body is a JSON object", "body");
+    }
+    return std::move(root.get_object());
+}
+
+// {"price","currency","unit"}: what the caller pays at most for one unit of its type.
+Result<std::optional<Price>> price_max_of(const json::object& object, signer::LiveType type) {
+    const auto* value = object.if_contains("maxPrice");
+    if (value == nullptr || value->is_null()) {
+        return std::optional<Price>{};
+    }
+    if (!value->is_object()) {
+        return bad_field("maxPrice is an object", "maxPrice");
+    }
+    const auto& most = value->get_object();
+    FG_TRY(currency, text_in(most, "currency", kNameBytesMax));
+    FG_TRY(unit, text_in(most, "unit", kNameBytesMax));
+    FG_TRY(wei, number_in(most, "price"));
+    const std::string_view own = type == signer::LiveType::kLive    ? "seconds"
+                                 : type == signer::LiveType::kFixed ? "fixed"
+                                                                    : "720p-pixel-seconds";
+    if (!unit.empty() && unit != own) {
+        return bad_field("prices of this type are for " + std::string(own), "maxPrice.unit");
+    }
+    if (!currency.empty() && currency != "wei" && currency != "WEI") {
+        return bad_field("this signer knows prices in wei", "maxPrice.currency");
+    }
+    return std::optional(Price{wei, 1});
+}
+
+Result<void> read_info(const Bytes& bytes, signer::LiveRequest& out) {
+    net::OrchestratorInfo info;
+    if (bytes.empty() || !info.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        return bad_field("orchestrator is not an OrchestratorInfo", "orchestrator");
+    }
+    if (!info.has_ticket_params() || !info.has_price_info()) {
+        return bad_field("the orchestrator names no ticket params or no price", "orchestrator");
+    }
+    FG_TRY(params, from_proto(info.ticket_params()));
+    out.params = std::move(params);
+    out.price = {info.price_info().priceperunit(), info.price_info().pixelsperunit()};
+    if (out.price.wei < 0 || out.price.units <= 0) {
+        return bad_field("the orchestrator's price is none", "orchestrator");
+    }
+    return {};
+}
+
+Result<void> read_state(const json::object& object, signer::LiveRequest& out) {
+    const auto* value = object.if_contains("state");
+    if (value == nullptr || value->is_null()) {
+        return {};
+    }
+    if (!value->is_object()) {
+        return bad_field("state is an object", "state");
+    }
+    FG_TRY(state, bytes_in(value->get_object(), "State"));
+    FG_TRY(signature, bytes_in(value->get_object(), "Sig"));
+    out.state = as_text(state);
+    out.state_signature = std::move(signature);
+    return {};
+}
+
+}  // namespace
+
+Result<signer::LiveRequest> parse_live_request(std::string_view text) {
+    FG_TRY(object, object_of(text));
+    signer::LiveRequest out;
+    FG_TRY(type, text_in(object, "type", kNameBytesMax));
+    const auto known = signer::parse_live_type(type.empty() ? "lv2v" : type);
+    if (!known) {
+        return bad_field("type is live, lv2v or fixed", "type");
+    }
+    out.type = *known;
+    FG_TRY(info, bytes_in(object, "orchestrator"));
+    FG_CHECK(read_info(info, out));
+    FG_CHECK(read_state(object, out));
+    FG_TRY(manifest, text_in(object, "ManifestID", kNameBytesMax));
+    FG_TRY(app, text_in(object, "app", kNameBytesMax));
+    FG_TRY(units, number_in(object, "inPixels"));
+    FG_TRY(most, price_max_of(object, out.type));
+    out.manifest_id = std::move(manifest);
+    out.app = std::move(app);
+    out.units = units;
+    out.price_max = most;
+    return out;
+}
+
+std::string write_live_payment(const signer::LivePayment& payment, const std::string& segment_header) {
+    return json::serialize(json::object{
+        {"payment", encode_payment(payment.payment)},
+        {"segCreds", segment_header},
+        {"state",
+         json::object{
+             {"State", crypto::base64(as_bytes(payment.state))},
+             {"Sig", crypto::base64(payment.state_signature)}
+         }}
+    });
+}
+
+Result<TicketsRequest> parse_tickets_request(std::string_view text) {
+    FG_TRY(object, object_of(text));
+    FG_TRY(bytes, bytes_in(object, "ticket_params"));
+    net::TicketParams message;
+    if (bytes.empty() || !message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        return bad_field("ticket_params is not a TicketParams", "ticket_params");
+    }
+    TicketsRequest out;
+    FG_TRY(params, from_proto(message));
+    FG_TRY(first, number_in(object, "first_nonce"));
+    FG_TRY(count, number_in(object, "count"));
+    const auto* price = object.if_contains("price");
+    if (price == nullptr || !price->is_object()) {
+        return bad_field("price is an object", "price");
+    }
+    FG_TRY(wei, number_in(price->get_object(), "wei"));
+    FG_TRY(units, number_in(price->get_object(), "units"));
+    if (first > UINT32_MAX || count > UINT32_MAX || units == 0) {
+        return bad_field("a number is out of its range", units == 0 ? "price" : "count");
+    }
+    out.batch.params = std::move(params);
+    out.batch.first_nonce = static_cast<std::uint32_t>(first);
+    out.batch.count = static_cast<std::uint32_t>(count);
+    out.price = {wei, units};
+    return out;
+}
+
+std::string write_tickets_request(const TicketsRequest& request) {
+    return json::serialize(json::object{
+        {"ticket_params", crypto::base64(as_bytes(to_proto(request.batch.params).SerializeAsString()))},
+        {"first_nonce", request.batch.first_nonce},
+        {"count", request.batch.count},
+        {"price", json::object{{"wei", request.price.wei}, {"units", request.price.units}}}
+    });
+}
+
+}  // namespace framegrid::wire

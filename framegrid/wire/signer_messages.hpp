@@ -1,0 +1,26 @@
+// JSON of the remote signer's calls (protocol section 5.12), and of ours for single batches of tickets.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <framegrid/base/result.hpp>
+#include <framegrid/signer/signer.hpp>
+
+namespace framegrid::wire {
+
+// {"orchestrator": base64 of an OrchestratorInfo, "state": {"State","Sig"}, "ManifestID", "app", "inPixels",
+// "type", "maxPrice": {"price","currency","unit"}}. kInvalidArgument names the field.
+Result<signer::LiveRequest> parse_live_request(std::string_view json);
+// {"payment": header, "segCreds": header, "state": {"State","Sig"}}.
+std::string write_live_payment(const signer::LivePayment& payment, const std::string& segment_header);
+
+// {"ticket_params": base64 of TicketParams, "first_nonce", "count", "price": {"wei","units"}}.
+struct TicketsRequest {
+    pay::TicketBatch batch;  // without its sender
+    Price price;
+};
+Result<TicketsRequest> parse_tickets_request(std::string_view json);
+std::string write_tickets_request(const TicketsRequest& request);
+
+}  // namespace framegrid::wire
