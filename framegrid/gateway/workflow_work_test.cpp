@@ -88,7 +88,7 @@ class FakeNetwork final : public Gateway {
     }
     std::vector<market::PoolEntryView> pool() const override { return {}; }
     std::vector<market::OfferedModel> models() const override { return {}; }
-    Stats stats() const override { return {}; }
+    Stats stats() const override { return Stats(); }
 
     Duration time = 1s;
     Price price{2, 1};

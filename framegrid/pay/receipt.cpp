@@ -204,7 +204,7 @@ bool is_closing(std::string_view line) {
 
 std::string hour_of(std::int64_t unix_ms) {
     using namespace std::chrono;
-    const sys_time<milliseconds> time{milliseconds(unix_ms)};
+    const sys_time<std::chrono::milliseconds> time{std::chrono::milliseconds(unix_ms)};
     const auto day = floor<days>(time);
     const year_month_day date(day);
     const auto two = [](std::int64_t number) { return (number < 10 ? "0" : "") + std::to_string(number); };
