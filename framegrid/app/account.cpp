@@ -21,9 +21,9 @@ namespace {
 namespace json = boost::json;
 using ledger_sqlite::LedgerFile;
 
-constexpr const char* kSqlite = "sqlite:";
-constexpr std::int64_t kDayMs = 86'400'000;
-constexpr std::chrono::seconds kPatience{30};
+constexpr const char* kLedgerPrefix = "sqlite:";
+constexpr std::int64_t kUsageDayMs = 86'400'000;
+constexpr std::chrono::seconds kLedgerPatience{30};
 
 struct AccountOptions {
     std::string ledger;
@@ -91,7 +91,7 @@ void print_list(const CommonOptions& common, json::array rows, std::initializer_
     }
 }
 
-struct Call {
+struct AccountCall {
     Session& session;
     LedgerFile& file;
     const AccountOptions& options;
@@ -99,13 +99,13 @@ struct Call {
     Deadline deadline;
 };
 
-Task<Result<int>> show(Call call) {
+Task<Result<int>> show(AccountCall call) {
     FG_CO_TRY(account, co_await call.file.account(call.address));
     print(call.session.common, describe(account));
     co_return kExitOk;
 }
 
-Task<Result<int>> list(Call call) {
+Task<Result<int>> list(AccountCall call) {
     FG_CO_TRY(accounts, co_await call.file.accounts());
     json::array rows;
     for (const auto& account : accounts) {
@@ -117,7 +117,7 @@ Task<Result<int>> list(Call call) {
     co_return kExitOk;
 }
 
-Task<Result<int>> fund(Call call) {
+Task<Result<int>> fund(AccountCall call) {
     FG_CO_TRY(deposit, account::parse_wei(call.options.deposit, "deposit"));
     FG_CO_TRY(reserve, account::parse_wei(call.options.reserve, "reserve"));
     if (deposit.is_zero() && reserve.is_zero()) {
@@ -129,7 +129,7 @@ Task<Result<int>> fund(Call call) {
     co_return co_await show(call);
 }
 
-Task<Result<int>> unlock(Call call) {
+Task<Result<int>> unlock(AccountCall call) {
     FG_CO_TRY(round, co_await call.file.ledger().unlock(call.address, call.deadline));
     const auto state = call.file.chain().state();
     std::fprintf(
@@ -139,26 +139,26 @@ Task<Result<int>> unlock(Call call) {
     co_return co_await show(call);
 }
 
-Task<Result<int>> lock(Call call) {
+Task<Result<int>> lock(AccountCall call) {
     FG_CO_CHECK(co_await call.file.ledger().cancel_unlock(call.address, call.deadline));
     co_return co_await show(call);
 }
 
-Task<Result<int>> withdraw(Call call) {
+Task<Result<int>> withdraw(AccountCall call) {
     FG_CO_TRY(amount, co_await call.file.ledger().withdraw(call.address, call.deadline));
     print(call.session.common, {{"withdrawn", amount.str()}});
     co_return kExitOk;
 }
 
-Task<Result<int>> collect(Call call) {
+Task<Result<int>> collect(AccountCall call) {
     FG_CO_TRY(amount, co_await call.file.collect(call.address));
     print(call.session.common, {{"collected", amount.str()}});
     co_return kExitOk;
 }
 
-Task<Result<int>> usage(Call call) {
+Task<Result<int>> usage(AccountCall call) {
     const std::int64_t now = call.session.clock.unix_ms();
-    const std::int64_t from = call.options.days == 0 ? 0 : now - call.options.days * kDayMs;
+    const std::int64_t from = call.options.days == 0 ? 0 : now - call.options.days * kUsageDayMs;
     FG_CO_TRY(
         payments, co_await call.file.usage(call.address, from, std::numeric_limits<std::int64_t>::max())
     );
@@ -178,7 +178,7 @@ Task<Result<int>> usage(Call call) {
     co_return kExitOk;
 }
 
-Task<Result<int>> check(Call call) {
+Task<Result<int>> check(AccountCall call) {
     FG_CO_TRY(totals, co_await call.file.check());
     print(
         call.session.common, {{"object", "ledger_totals"},
@@ -193,9 +193,9 @@ Task<Result<int>> check(Call call) {
     co_return kExitOk;
 }
 
-using Action = Task<Result<int>> (*)(Call);
+using AccountAction = Task<Result<int>> (*)(AccountCall);
 
-Task<Result<int>> with_ledger(Session& session, Action action, AccountOptions options) {
+Task<Result<int>> with_ledger(Session& session, AccountAction action, AccountOptions options) {
     pay::Address address{};
     if (!options.address.empty()) {
         auto parsed = crypto::parse_address(options.address);
@@ -204,9 +204,10 @@ Task<Result<int>> with_ledger(Session& session, Action action, AccountOptions op
         }
         address = *parsed;
     }
-    const bool named = options.ledger.starts_with(kSqlite);
-    const host::Path path =
-        host::expand_home(named ? options.ledger.substr(std::string_view(kSqlite).size()) : options.ledger);
+    const bool named = options.ledger.starts_with(kLedgerPrefix);
+    const host::Path path = host::expand_home(
+        named ? options.ledger.substr(std::string_view(kLedgerPrefix).size()) : options.ledger
+    );
     // Made with the first money only: a wrong name would make another file.
     if (action != &fund && !std::filesystem::exists(path)) {
         co_return fail(Errc::kNotFound, "there is no ledger in " + path.string(), "ledger");
@@ -215,7 +216,9 @@ Task<Result<int>> with_ledger(Session& session, Action action, AccountOptions op
     if (!file) {
         co_return fail(std::move(file.error()));
     }
-    co_return co_await action({session, **file, options, address, Deadline::after(session.clock, kPatience)});
+    co_return co_await action(
+        {session, **file, options, address, Deadline::after(session.clock, kLedgerPatience)}
+    );
 }
 
 }  // namespace
@@ -234,7 +237,7 @@ void add_account_command(CLI::App& app, const CommonOptions& common, Run& run) {
         "  framegrid account reconcile gateway/receipts orchestrator/receipts"
     );
     enum class Names : std::uint8_t { kNobody, kAnybody, kOne };
-    const auto add = [&](const char* name, const char* what, Action action, Names names) {
+    const auto add = [&](const char* name, const char* what, AccountAction action, Names names) {
         auto* sub = command->add_subcommand(name, what);
         sub->add_option("--ledger", options->ledger, "sqlite:PATH; processes that use it may be running")
             ->envname("FRAMEGRID_LEDGER")

@@ -102,13 +102,13 @@ Result<int> reconcile(const CommonOptions& common, const BookOptions& options) {
     return differences.empty() ? kExitOk : kExitFailed;
 }
 
-using Action = Result<int> (*)(const CommonOptions&, const BookOptions&);
+using BookAction = Result<int> (*)(const CommonOptions&, const BookOptions&);
 
 }  // namespace
 
 void add_account_book_commands(CLI::App& account, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<BookOptions>();
-    const auto add = [&](const char* name, const char* what, Action action) {
+    const auto add = [&](const char* name, const char* what, BookAction action) {
         auto* sub = account.add_subcommand(name, what);
         sub->callback([options, &common, &run, action] {
             run = [options, &common, action] {
