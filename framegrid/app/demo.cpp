@@ -443,7 +443,10 @@ void add_demo_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option("--x264-preset", options->preset, "effort of the encoders")->capture_default_str();
     command->add_option("--ledger", options->ledger, "sqlite: jobs are paid with play money; none")
         ->capture_default_str();
-    command->footer("Examples:\n  framegrid demo\n  framegrid demo --ledger sqlite\n  framegrid demo holiday.mp4 -o /tmp/demo");
+    command->footer(
+        "Examples:\n  framegrid demo\n  framegrid demo --ledger sqlite\n  framegrid demo holiday.mp4 -o "
+        "/tmp/demo"
+    );
     command->callback([options, &common, &run] {
         run = [options, &common] {
             Session session(common, "demo");

@@ -238,6 +238,14 @@ Result<std::unique_ptr<Wallet>> open_wallet(Session& session, const GatewayOptio
     return out;
 }
 
+gateway::Ports role_ports(
+    Session& session, api::OrchestratorDirectory& directory, gateway::OrchestratorSource& source,
+    Wallet& wallet
+) {
+    return {session.loop.executor(), session.clock, session.random, session.log, directory, source,
+            wallet.ports()};
+}
+
 http::ClientSettings client_settings() {
     http::ClientSettings out;
     out.ping_period = std::chrono::seconds(2);
@@ -262,7 +270,9 @@ Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
 void limit_owners(gateway::Gateway& role, GatewayJobs& jobs, rest::Authenticator* authenticator) {
     if (authenticator != nullptr) {
         jobs.limit_owners(owner_limits(*authenticator));
-        role.limit_spending([authenticator](const std::string& owner) { return authenticator->limits_of(owner); });
+        role.limit_spending([authenticator](const std::string& owner) {
+            return authenticator->limits_of(owner);
+        });
     }
 }
 
@@ -289,9 +299,8 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     wire::WireDirectory directory(
         {client, session.clock, session.pool, session.random, (*money)->key_or_null()}
     );
-    gateway::Ports ports{session.loop.executor(), session.clock, session.random, session.log,
-                         directory,               *source->any,  (*money)->ports()};
-    const auto role = gateway::make_gateway(std::move(ports), (*money)->settings);
+    const auto role =
+        gateway::make_gateway(role_ports(session, directory, *source->any, **money), (*money)->settings);
     auto media = GatewayMedia::make(session, rest_settings->jobs_max);
     if (!media) {
         co_return fail(std::move(media.error()));

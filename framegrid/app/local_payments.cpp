@@ -77,7 +77,11 @@ std::vector<std::string> LocalPayments::arguments(const std::string& name) const
     const auto node = std::ranges::find(nodes_, name, &Node::name);
     FG_ASSERT(node != nodes_.end());
     std::vector<std::string> out{
-        "--ledger", ledger_options_.ledger, "--key", node->key_file.string(), "--key-password-file",
+        "--ledger",
+        ledger_options_.ledger,
+        "--key",
+        node->key_file.string(),
+        "--key-password-file",
         password_file().string()
     };
     if (node != nodes_.begin()) {

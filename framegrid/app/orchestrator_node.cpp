@@ -133,7 +133,9 @@ void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& r
         ->capture_default_str();
     add_sell_options(*command, options->sell);
     add_ledger_options(*command, options->ledger);
-    command->add_option("--key", options->key_file, "key file that signs results and is paid (see 'framegrid key')");
+    command->add_option(
+        "--key", options->key_file, "key file that signs results and is paid (see 'framegrid key')"
+    );
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
     command->add_option("--store", options->store, "memory for inputs and results that peers fetch")
         ->capture_default_str();

@@ -58,7 +58,8 @@ void add_ledger_options(CLI::App& command, LedgerOptions& options) {
     command
         .add_option(
             "--ledger", options.ledger,
-            "where deposits are and tickets are paid: none (nothing is paid), or sqlite:FILE, which nodes of one "
+            "where deposits are and tickets are paid: none (nothing is paid), or sqlite:FILE, which nodes of "
+            "one "
             "machine share"
         )
         ->envname("FRAMEGRID_LEDGER")

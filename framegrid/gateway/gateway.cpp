@@ -169,7 +169,7 @@ class Role final : public Gateway {
     std::optional<Payments> payments_;  // absent: off-chain
     account::SpendMeter spending_;
     std::function<account::Limits(const std::string& owner)> limits_of_;
-    std::set<std::string> asking_;      // terms that are being asked for
+    std::set<std::string> asking_;  // terms that are being asked for
     Notifier terms_changed_;
     TaskGroup* tasks_ = nullptr;                  // while serve() runs
     std::map<std::string, std::string> digests_;  // of models, by the manifest of their jobs

@@ -70,7 +70,7 @@ struct JobRequest {
     std::int64_t seq = 0;
     job::Capabilities needs;
     std::optional<Price> price_max;
-    Pixels units{};      // what AI work is paid by
+    Pixels units{};       // what AI work is paid by
     std::string owner{};  // who asks for it: its limits of money apply; empty: nobody's
     api::Work work;
     // Told of renditions as they are done, each at most once; a failed attempt's are kept by the later ones.

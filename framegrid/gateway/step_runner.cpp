@@ -203,9 +203,8 @@ Task<Result<StepResult>> StepRunner::run_ai(
     out.orchestrator = std::move(done->orchestrator);
     out.attempts = done->attempts;
     out.model_digest = done->output.ai ? valid_utf8(done->output.ai->model_digest) : "";
-    out.wei = std::min(
-        cost_of(*done, workflow::payable_units(start.work)).value_or(start.wei_max), start.wei_max
-    );
+    out.wei =
+        std::min(cost_of(*done, workflow::payable_units(start.work)).value_or(start.wei_max), start.wei_max);
     for (auto& artifact : done->output.artifacts) {
         const auto name = file_name(start, out.files.size(), type_of(artifact));
         auto kept = co_await keep_media(owner, name, std::move(artifact.bytes), deadline);

@@ -12,7 +12,8 @@ constexpr std::string_view kRequestHeaders =
     "if-none-match, traceparent, x-request-id, content-duration, content-resolution, "
     "livepeer-transcode-configuration, x-framegrid-priority";
 constexpr std::string_view kAnswerHeaders =
-    "x-request-id, x-trace-id, x-seed, x-framegrid-run, x-framegrid-attempts, x-framegrid-orchestrator, x-framegrid-wei, "
+    "x-request-id, x-trace-id, x-seed, x-framegrid-run, x-framegrid-attempts, x-framegrid-orchestrator, "
+    "x-framegrid-wei, "
     "location, retry-after, ratelimit, ratelimit-policy, www-authenticate, idempotent-replayed, "
     "preference-applied, content-disposition, content-length, content-range, accept-ranges, etag";
 

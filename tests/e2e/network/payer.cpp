@@ -36,9 +36,9 @@ class Payer {
 
     Task<Result<int>> run() {
         (void)co_await attempt("unpaid", nullptr);
-        (void)co_await attempt("free", std::make_shared<const pay::Payment>(
-            pay::Payment{key_.address(), {}, {}, Price{0, 1}}
-        ));
+        (void)co_await attempt(
+            "free", std::make_shared<const pay::Payment>(pay::Payment{key_.address(), {}, {}, Price{0, 1}})
+        );
         auto info = co_await orchestrator_.get_info({}, soon());
         if (!info || !info->ticket_params) {
             std::printf("info: %s\n", info ? "no ticket params" : info.error().message.c_str());
@@ -50,9 +50,14 @@ class Payer {
         (void)co_await attempt("good", good);
         (void)co_await attempt("replayed", good);
         (void)co_await attempt("cheaper", changed(2, [](pay::Payment& p) { p.expected_price->units *= 2; }));
-        (void)co_await attempt("dearer face value", changed(3, [](pay::Payment& p) { p.params->face_value += 1; }));
-        (void)co_await attempt("win probability", changed(4, [](pay::Payment& p) { p.params->win_prob -= 1; }));
-        (void)co_await attempt("wrong recipient", changed(5, [](pay::Payment& p) { p.params->recipient[0] ^= 1; }));
+        (void)co_await attempt("dearer face value", changed(3, [](pay::Payment& p) {
+                                   p.params->face_value += 1;
+                               }));
+        (void
+        )co_await attempt("win probability", changed(4, [](pay::Payment& p) { p.params->win_prob -= 1; }));
+        (void)co_await attempt("wrong recipient", changed(5, [](pay::Payment& p) {
+                                   p.params->recipient[0] ^= 1;
+                               }));
         (void)co_await attempt("forged", changed(6, [](pay::Payment& p) { p.tickets[0].signature[5] ^= 1; }));
         (void)co_await attempt("too many", tickets(7, kTooMany));
         co_await sleep_for(clock_, kExpiry);
@@ -89,7 +94,10 @@ class Payer {
         if (result) {
             std::printf("%s: done\n", name);
         } else {
-            std::printf("%s: %s %s\n", name, std::string(to_string(result.error().code)).c_str(), result.error().message.c_str());
+            std::printf(
+                "%s: %s %s\n", name, std::string(to_string(result.error().code)).c_str(),
+                result.error().message.c_str()
+            );
         }
         std::fflush(stdout);
         co_return result.has_value();
