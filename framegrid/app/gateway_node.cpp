@@ -241,6 +241,14 @@ Result<std::unique_ptr<Wallet>> open_wallet(Session& session, const GatewayOptio
     return out;
 }
 
+gateway::Ports role_ports(
+    Session& session, api::OrchestratorDirectory& directory, gateway::OrchestratorSource& source,
+    Wallet& wallet
+) {
+    return {session.loop.executor(), session.clock, session.random, session.log, directory, source,
+            wallet.ports(), session.tracer};
+}
+
 http::ClientSettings client_settings() {
     http::ClientSettings out;
     out.ping_period = std::chrono::seconds(2);
@@ -303,11 +311,9 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     http::Client client(session.loop.executor(), session.clock, client_settings(), session.log);
     wire::WireDirectory directory({client, session.clock, session.pool, session.random, money->key_or_null()}
     );
-    gateway::Ports ports{
-        session.loop.executor(), session.clock, session.random, session.log, directory, *source->any,
-        money->ports(),          session.tracer
-    };
-    const auto role = gateway::make_gateway(std::move(ports), money->settings);
+    const auto role = gateway::make_gateway(
+        role_ports(session, directory, *source->any, *money), money->settings
+    );
     auto media = GatewayMedia::make(session, rest_settings->jobs_max);
     if (!media) {
         co_return fail(std::move(media.error()));
