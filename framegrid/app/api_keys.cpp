@@ -18,7 +18,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kNameBytesMax = 128;
+constexpr std::size_t kKeyNameBytesMax = 128;
 
 struct KeysOptions {
     std::string data;
@@ -58,7 +58,7 @@ Result<std::optional<std::int64_t>> parse_span_ms(const std::string& text, const
 Result<account::KeyRecord> wanted_key(const KeysOptions& options, std::int64_t now_unix_ms) {
     account::KeyRecord out;
     const bool bad = std::ranges::any_of(options.name, [](char c) { return c < ' ' || c == 0x7f; });
-    if (bad || options.name.size() > kNameBytesMax) {
+    if (bad || options.name.size() > kKeyNameBytesMax) {
         return fail(Errc::kInvalidArgument, "a name has at most 128 printable characters", "name");
     }
     out.name = options.name;

@@ -20,7 +20,7 @@ constexpr std::size_t kSecretBytes = 24;
 constexpr std::size_t kUrlSecretBytes = 32;
 constexpr Duration kFilesCheckTimeMax = std::chrono::seconds(5);
 constexpr std::size_t kNameBytes = 8;
-constexpr std::size_t kNameBytesMax = 64;
+constexpr std::size_t kIdFileBytesMax = 64;
 constexpr std::string_view kSecretPrefix = "whsec_";
 
 // One process at a time: two desks would take each other's jobs for left ones.
@@ -49,7 +49,7 @@ Result<std::string> gateway_name(const host::Path& directory, Random& random) {
         const auto fresh = "gateway-" + random.hex(kNameBytes) + "\n";
         FG_CHECK(host::write_file_atomic(file, as_bytes(fresh), host::Durability::kSynced, kOwnerOnly));
     }
-    FG_TRY(content, host::read_file(file, kNameBytesMax));
+    FG_TRY(content, host::read_file(file, kIdFileBytesMax));
     std::string name(as_text(content));
     name.resize(std::min(name.find_first_of("\r\n"), name.size()));
     if (name.empty()) {

@@ -28,7 +28,7 @@ void lock_in() {
     }
 }
 
-Result<std::unique_ptr<infer_onnx::ModelStore>> open_store(const std::vector<std::string>& folders) {
+Result<std::unique_ptr<infer_onnx::ModelStore>> open_stored(const std::vector<std::string>& folders) {
     infer_onnx::ModelStoreSettings settings;
     settings.directories.assign(folders.begin(), folders.end());
     settings.onnx.provider = "cpu";
@@ -37,7 +37,7 @@ Result<std::unique_ptr<infer_onnx::ModelStore>> open_store(const std::vector<std
 
 int optimize(const CommonOptions& common, const OptimizeOptions& options) {
     lock_in();
-    auto store = open_store(model_directories(options.directories));
+    auto store = open_stored(model_directories(options.directories));
     if (!store) {
         print_error(common, store.error());
         return kExitFailed;
@@ -71,7 +71,7 @@ int optimize(const CommonOptions& common, const OptimizeOptions& options) {
 
 void optimize_installed(const host::Path& root, const std::string& id) {
     lock_in();
-    auto store = open_store({root.string()});
+    auto store = open_stored({root.string()});
     const auto stored = store ? (*store)->store_graphs(id) : fail(std::move(store.error()));
     if (!stored) {
         std::fprintf(
