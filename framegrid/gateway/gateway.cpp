@@ -609,7 +609,10 @@ Task<Result<void>> Role::ask_terms(
         ports_.clock, soon, orchestrator->get_info(std::move(ask), soon)
     );
     if (!info) {
-        co_return fail(std::move(info.error()).with_context("ask for the price"));
+        Error why = std::move(info.error()).with_context("ask for the price");
+        // Its trouble, which another orchestrator may not have.
+        why.code = why.code == Errc::kInternal ? Errc::kUnavailable : why.code;
+        co_return fail(std::move(why));
     }
     payments_->learn(terms_key, *info);
     co_return Result<void>{};
@@ -776,23 +779,6 @@ std::optional<std::int64_t> cost_of(const JobResult& result, Pixels units) {
 
 std::unique_ptr<Gateway> make_gateway(Ports ports, Settings settings) {
     return std::make_unique<Role>(std::move(ports), std::move(settings));
-}
-
-void dump(MetricsWriter& out, const Stats& stats) {
-    out.counter("framegrid_gateway_jobs_total", stats.jobs_done, {{"result", "done"}});
-    out.counter("framegrid_gateway_jobs_total", stats.jobs_failed, {{"result", "failed"}});
-    out.counter("framegrid_gateway_jobs_total", stats.jobs_refused, {{"result", "refused"}});
-    out.counter("framegrid_gateway_retries_total", stats.retries);
-    out.counter("framegrid_gateway_renditions_early_total", stats.renditions_early);
-    out.counter("framegrid_gateway_results_rejected_total", stats.results_rejected);
-    out.gauge("framegrid_gateway_jobs_in_flight", static_cast<double>(stats.in_flight));
-    out.gauge("framegrid_gateway_streams", static_cast<double>(stats.streams));
-    market::dump(out, stats.pool);
-    if (stats.payments) {
-        dump(out, *stats.payments);
-    }
-    stats.jobs.dump(out, "framegrid_gateway_job_seconds", "pipeline");
-    stats.attempts.dump(out, "framegrid_gateway_attempt_seconds", "orchestrator");
 }
 
 }  // namespace framegrid::gateway

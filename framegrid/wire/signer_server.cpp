@@ -28,7 +28,7 @@ int signer_status(const Error& error) {
     if (error.field == signer::kNoTicketsField) {
         return kNothingDue;
     }
-    return http::status_of(error.code);
+    return error.code == Errc::kUnavailable ? 503 : http::status_of(error.code);
 }
 
 std::string_view bearer_of(const http::Headers& headers) {
