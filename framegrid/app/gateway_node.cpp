@@ -246,7 +246,7 @@ gateway::Ports role_ports(
     Wallet& wallet
 ) {
     return {session.loop.executor(), session.clock, session.random, session.log, directory, source,
-            wallet.ports(), session.tracer};
+            wallet.ports(),          session.tracer};
 }
 
 http::ClientSettings client_settings() {
@@ -311,9 +311,8 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     http::Client client(session.loop.executor(), session.clock, client_settings(), session.log);
     wire::WireDirectory directory({client, session.clock, session.pool, session.random, money->key_or_null()}
     );
-    const auto role = gateway::make_gateway(
-        role_ports(session, directory, *source->any, *money), money->settings
-    );
+    const auto role =
+        gateway::make_gateway(role_ports(session, directory, *source->any, *money), money->settings);
     auto media = GatewayMedia::make(session, rest_settings->jobs_max);
     if (!media) {
         co_return fail(std::move(media.error()));

@@ -4,6 +4,8 @@ import random
 
 import schemathesis
 
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+
 SMALL = {"num_inference_steps": 1, "n": 1}
 known = collections.defaultdict(lambda: collections.deque(maxlen=50))  # by the first part of the path
 choice = random.Random(1)
