@@ -399,6 +399,7 @@ Pixels payable_units(const PipelineSpec& spec, const Parameters& parameters, med
     const auto area_out = [&](std::int64_t width, std::int64_t height) {
         return parameters.integer("width").value_or(width) * parameters.integer("height").value_or(height);
     };
+    constexpr std::int64_t kVideoFrames = 25;  // the network's rule, whatever is made
     switch (spec.capability) {
         case Capability::kTextToImage:
             return {area_out(kDefaultSide, kDefaultSide) * images};
@@ -406,11 +407,12 @@ Pixels payable_units(const PipelineSpec& spec, const Parameters& parameters, med
         case Capability::kInpaint:
             return {area_in * images};
         case Capability::kImageToVideo:
-            return {area_out(1024, 576) * 25};  // the network's rule: 25 frames, whatever is made
+            return {area_out(1024, 576) * kVideoFrames};
         case Capability::kTextToVideo:
             return {area_out(kDefaultSide, kDefaultSide) * parameters.integer("num_frames").value_or(16)};
         default:
-            return {area_in};
+            // Nobody who counts opens a video: all are of one size.
+            return {area_in > 0 ? area_in : std::int64_t{1024} * 576 * kVideoFrames};
     }
 }
 

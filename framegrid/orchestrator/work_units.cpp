@@ -1,9 +1,11 @@
 #include <framegrid/orchestrator/work_units.hpp>
 
+#include <algorithm>
 #include <limits>
 
 #include <framegrid/job/input_files.hpp>
 #include <framegrid/job/pipelines.hpp>
+#include <framegrid/media/sniff.hpp>
 
 namespace framegrid::orchestrator {
 
@@ -20,7 +22,13 @@ Result<std::int64_t> ai_units(const api::AiWork& ai, const Blob& input) {
     FG_TRY(parameters, job::Parameters::from_json(*spec, ai.parameters.empty() ? "{}" : ai.parameters));
     media::Size size;
     if (!input.empty() && !spec->files.empty()) {
-        FG_TRY(found, job::check_file(spec->files.front(), input, kPixelsMax, "input"));
+        // Under which name the client gave it has not come along.
+        const bool is_picture = media::still_format(input.view()).has_value();
+        const auto kind = std::ranges::find(
+            spec->files, is_picture ? job::FileKind::kPicture : job::FileKind::kVideo, &job::FileSpec::kind
+        );
+        const auto& file = kind == spec->files.end() ? spec->files.front() : *kind;
+        FG_TRY(found, job::check_file(file, input, kPixelsMax, "input"));
         size = found;
     }
     return job::payable_units(*spec, parameters, size).value;
