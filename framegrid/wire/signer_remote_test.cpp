@@ -42,6 +42,16 @@ class RemoteSignerTest : public testing::Test {
               [this](http::Exchange& exchange) { return routes_.serve(exchange); }, Logger{}
           ),
           client_(loop_.get_executor(), clock_, {}, Logger{}) {}
+    // Nothing of the server may be left in the loop when it goes.
+    void TearDown() override {
+        boost::asio::co_spawn(loop_, both_end(), [this](std::exception_ptr) { loop_.stop(); });
+        loop_.restart();
+        loop_.run();
+    }
+    Task<void> both_end() {
+        co_await client_.stop();
+        co_await server_.stop(Duration::zero());
+    }
     static http::ServerSettings clear_text() {
         http::ServerSettings out;
         out.tls = false;
