@@ -90,7 +90,7 @@ inline constexpr std::size_t kMaskBytesMax = 256 * 1024;
 
 // What a job is paid by (AI API section 1.8): output pixels for what is generated, input pixels for what is
 // improved, times the number of pictures or frames. `input` is the size of the input picture, zero without
-// one.
+// one: a video that is improved counts as 25 pictures of 1024 x 576.
 Pixels payable_units(const PipelineSpec& spec, const Parameters& parameters, media::Size input);
 
 }  // namespace framegrid::job
