@@ -50,6 +50,12 @@ Error error_of(const http::Fetched& fetched) {
     return error;
 }
 
+// Worth another try: the gateway is away, busy, or being restarted.
+bool may_pass(const Result<http::Fetched>& fetched) {
+    return fetched ? fetched->status == 429 || fetched->status == 502 || fetched->status == 503
+                   : fetched.error().disposition == Disposition::kRetry;
+}
+
 // A file piece by piece.
 class FileBody final : public http::BodyReader {
   public:
@@ -96,10 +102,7 @@ Task<Result<http::Fetched>> JobsClient::fetch(http::Request request, Tries tries
     Duration pause = kPauseFirst;
     for (;;) {
         auto fetched = co_await session_.client.fetch(request, kAnswerBytesMax, deadline);
-        const bool later = fetched
-                               ? fetched->status == 429 || fetched->status == 502 || fetched->status == 503
-                               : fetched.error().disposition == Disposition::kRetry;
-        if (tries == Tries::kOne || !later || deadline.left(session_.clock) <= pause) {
+        if (tries == Tries::kOne || !may_pass(fetched) || deadline.left(session_.clock) <= pause) {
             if (fetched && fetched->status >= 400) {
                 co_return fail(error_of(*fetched));
             }
@@ -150,9 +153,18 @@ Task<Result<std::string>> JobsClient::upload(host::Path file, Deadline deadline)
     }
     request->headers.add("content-length", std::to_string(size));
     request->headers.add("content-type", "application/octet-stream");
-    FileBody body(file, session_.pool);
-    request->body_source = &body;
-    auto fetched = co_await session_.client.fetch(std::move(*request), kAnswerBytesMax, deadline);
+    Duration pause = kPauseFirst;
+    Result<http::Fetched> fetched = fail(Errc::kInternal, "not tried");
+    for (;;) {
+        FileBody body(file, session_.pool);
+        request->body_source = &body;
+        fetched = co_await session_.client.fetch(*request, kAnswerBytesMax, deadline);
+        if (!may_pass(fetched) || deadline.left(session_.clock) <= pause) {
+            break;
+        }
+        co_await sleep_for(session_.clock, pause);
+        pause = std::min(pause * 2, kPauseMax);
+    }
     if (!fetched || fetched->status >= 400) {
         auto error = fetched ? error_of(*fetched) : std::move(fetched.error());
         co_return fail(std::move(error).with_context("uploading " + file.string()));
@@ -200,9 +212,16 @@ Task<Result<bool>> JobsClient::read_events(std::string id, Told& told, std::stri
         co_return false;
     }
     if (response->head.status != 200) {
-        co_return response->head.status >= 500
-            ? Result<bool>(false)
-            : fail(http::errc_of(response->head.status), "the gateway does not tell of this job");
+        http::Fetched refusal;
+        refusal.status = response->head.status;
+        auto body = co_await with_deadline<Blob>(
+            session_.clock, deadline, http::read_all(*response->body, kAnswerBytesMax)
+        );
+        refusal.body = body ? std::move(*body) : Blob();
+        if (refusal.status >= 500 || may_pass(refusal)) {
+            co_return false;
+        }
+        co_return fail(error_of(refusal));
     }
     http::EventReader events(kEventBytesMax);
     for (;;) {

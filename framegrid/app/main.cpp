@@ -5,6 +5,7 @@
 #include <framegrid/app/commands.hpp>
 #include <framegrid/app/version.hpp>
 #include <framegrid/host/signals.hpp>
+#include <framegrid/wire/protobuf_log.hpp>
 
 int main(int argc, char** argv) {
     using namespace framegrid;
@@ -35,5 +36,6 @@ int main(int argc, char** argv) {
         return code == 0 ? app::kExitOk : app::kExitUsage;
     }
     host::ignore_broken_pipes();
+    wire::silence_protobuf();
     return run();
 }

@@ -128,6 +128,7 @@ class JobsCommandTest(unittest.TestCase):
             upscale = pathlib.Path(folder) / "upscale.json"
             upscale.write_text(json.dumps({"pipeline": "upscale"}))
             started = framegrid("jobs", "submit", upscale, "-i", f"image={picture}", *here)
+            self.assertEqual(started.returncode, 0, started.stderr)
             job_id = started.stdout.strip()
             got = framegrid("jobs", "get", job_id, "-o", f"{folder}/big", *here)
             self.assertEqual(got.returncode, 0, got.stderr)
