@@ -156,8 +156,7 @@ Task<Result<std::string>> JobsClient::upload(host::Path file, Deadline deadline)
     Duration pause = kPauseFirst;
     Result<http::Fetched> fetched = fail(Errc::kInternal, "not tried");
     for (;;) {
-        FileBody body(file, session_.pool);
-        request->body_source = &body;
+        request->body_source = std::make_shared<FileBody>(file, session_.pool);
         fetched = co_await session_.client.fetch(*request, kAnswerBytesMax, deadline);
         if (!may_pass(fetched) || deadline.left(session_.clock) <= pause) {
             break;

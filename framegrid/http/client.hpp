@@ -39,9 +39,9 @@ struct Request {
     Url url;
     Headers headers;
     Blob body;  // sent whole; content-length is set
-    // Streamed body instead of `body`; read until its end. Owned by the caller until the response's body has
-    // ended.
-    BodyReader* body_source = nullptr;
+    // Streamed body instead of `body`; read until its end. The client keeps it until its last read() has
+    // returned, which may be after the response: what it refers to must last that long.
+    std::shared_ptr<BodyReader> body_source = nullptr;
 };
 
 // A response whose body is still arriving. Destroying it cancels the rest (RST_STREAM, or closing HTTP/1.1).

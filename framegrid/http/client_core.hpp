@@ -28,8 +28,7 @@ class ClientConnection {
     virtual bool has_room() = 0;
     virtual bool is_busy() const = 0;
     virtual bool is_http2() const = 0;
-    // Starts in the same turn in which has_room() said yes. `request` outlives the call; its body_source the
-    // response.
+    // Starts in the same turn in which has_room() said yes. `request` outlives the call.
     virtual Task<Attempt> exchange(const Request& request) = 0;
     virtual void tick(TimePoint now) = 0;
     virtual void abort(const Error& why) = 0;

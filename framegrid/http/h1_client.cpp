@@ -105,7 +105,7 @@ Task<Result<Blob>> H1ClientBody::read_call(std::shared_ptr<H1Call> call) {
     co_return piece;
 }
 
-Task<void> pump_body(std::shared_ptr<H1Call> call, BodyReader* source) {
+Task<void> pump_body(std::shared_ptr<H1Call> call, std::shared_ptr<BodyReader> source) {
     call->source_used = true;
     for (;;) {
         Result<Blob> piece = co_await source->read();

@@ -40,7 +40,7 @@ class H2ClientBody final : public BodyReader {
     std::shared_ptr<H2ClientStream> stream_;
 };
 
-Task<void> pump_body(std::shared_ptr<H2ClientStream> stream, BodyReader* source) {
+Task<void> pump_body(std::shared_ptr<H2ClientStream> stream, std::shared_ptr<BodyReader> source) {
     stream->source_used = true;
     for (;;) {
         Result<Blob> piece = co_await source->read();

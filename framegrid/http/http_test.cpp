@@ -70,9 +70,9 @@ TEST_P(HttpTest, HandlersFaults) {
 
 TEST_P(HttpTest, StreamedBodyAndTrailers) {
     start();
-    Source source(100, 10'000);
+    const auto source = std::make_shared<Source>(100, 10'000);
     Request what = request("POST", "/echo");
-    what.body_source = &source;
+    what.body_source = source;
     const auto got = fetch(std::move(what));
     ASSERT_TRUE(got) << got.error().message;
     EXPECT_EQ(got->body.size(), 1'000'000u);
@@ -109,9 +109,9 @@ TEST_P(HttpTest, EarlyResponseWhileTheBodyIsSent) {
     };
     const auto talk = [](HttpTest& test) -> Task<void> {
         OneShot gate;
-        Gated source(gate);
+        const auto source = std::make_shared<Gated>(gate);
         Request what = test.request("POST", "/early");
-        what.body_source = &source;
+        what.body_source = source;
         Result<Response> response = co_await test.client().open(std::move(what), test.in(5s));
         EXPECT_TRUE(response);
         if (!response) {
@@ -122,6 +122,51 @@ TEST_P(HttpTest, EarlyResponseWhileTheBodyIsSent) {
         gate.fire();
         const Result<Blob> rest = co_await read_all(*response->body, 100);
         EXPECT_EQ(rest.value().text(), "11");
+    };
+    run(talk(*this));
+}
+
+// A read that a thread does cannot be cancelled: it returns when it is done, whoever has gone meanwhile.
+TEST_P(HttpTest, SourceLivesUntilItsLastReadReturns) {
+    start();
+    class Held final : public BodyReader {
+      public:
+        explicit Held(std::move_only_function<void()>& release) : release_(release) {}
+        Task<Result<Blob>> read() override {
+            if (std::exchange(sent_, true)) {
+                co_await boost::asio::async_initiate<const boost::asio::use_awaitable_t<>, void()>(
+                    [this](auto handler) { release_ = std::move(handler); }, boost::asio::use_awaitable
+                );
+            }
+            co_return Blob::copy_of("x");
+        }
+        const Headers& trailers() const override { return none_; }
+
+      private:
+        std::move_only_function<void()>& release_;
+        bool sent_ = false;
+        Headers none_;
+    };
+    const auto talk = [](HttpTest& test) -> Task<void> {
+        std::move_only_function<void()> release;
+        auto source = std::make_shared<Held>(release);
+        const std::weak_ptr<Held> left = source;
+        Request what = test.request("POST", "/early");
+        what.body_source = std::move(source);
+        Result<Response> response = co_await test.client().open(std::move(what), test.in(5s));
+        EXPECT_TRUE(response);
+        while (!release) {
+            co_await sleep_for(test.clock_, 1ms);
+        }
+        if (response) {
+            response->body.reset();
+        }
+        co_await sleep_for(test.clock_, 10ms);
+        EXPECT_FALSE(left.expired());
+        std::exchange(release, nullptr)();
+        while (!left.expired()) {
+            co_await sleep_for(test.clock_, 1ms);
+        }
     };
     run(talk(*this));
 }
@@ -151,13 +196,13 @@ TEST_P(HttpTest, SlowReaderHoldsTheSenderBack) {
 TEST_P(HttpTest, SlowHandlerHoldsTheClientBack) {
     start();
     const auto talk = [](HttpTest& test) -> Task<void> {
-        Source source(1000, 64 * 1024);
+        const auto source = std::make_shared<Source>(1000, 64 * 1024);
         Request what = test.request("POST", "/wait");
-        what.body_source = &source;
+        what.body_source = source;
         const Result<Response> response = co_await test.client().open(std::move(what), test.in(300ms));
         EXPECT_FALSE(response);
         EXPECT_EQ(response.error().code, Errc::kDeadline);
-        EXPECT_LT(source.produced, 24 * 16);
+        EXPECT_LT(source->produced, 24 * 16);
     };
     run(talk(*this));
     until([&] { return seen_.cancelled == 1; });
@@ -263,9 +308,9 @@ TEST_P(HttpTest, BodyTooLarge) {
     ASSERT_TRUE(declared) << declared.error().message;
     EXPECT_EQ(declared->status, 413);
     EXPECT_EQ(server_->stats().requests, 0u);
-    Source source(100, 10'000);
+    const auto source = std::make_shared<Source>(100, 10'000);
     Request what = request("POST", "/size");
-    what.body_source = &source;
+    what.body_source = source;
     const auto streamed = fetch(std::move(what));
     ASSERT_TRUE(streamed) << streamed.error().message;
     EXPECT_EQ(streamed->status, 413);
@@ -290,9 +335,9 @@ TEST_P(HttpTest, StalledBodyIsRefused) {
       private:
         bool sent_ = false;
         Headers none_;
-    } source;
+    };
     Request what = request("POST", "/size");
-    what.body_source = &source;
+    what.body_source = std::make_shared<Stalled>();
     const auto got = fetch(std::move(what), 5s);
     ASSERT_TRUE(got) << got.error().message;
     EXPECT_EQ(got->status, 408);

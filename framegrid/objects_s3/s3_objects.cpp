@@ -182,9 +182,8 @@ Task<Result<http::Fetched>> S3Objects::Store::send(Call call, Deadline deadline)
     Duration pause = settings_.pause;
     for (int tried = 1;; ++tried) {
         auto request = request_of(call);
-        Pieces body(call.payload.pieces);
         if (call.payload.bytes > 0) {
-            request.body_source = &body;
+            request.body_source = std::make_shared<Pieces>(call.payload.pieces);
         }
         auto fetched = co_await ports_.client.fetch(std::move(request), call.answer_bytes_max, deadline);
         const bool again =

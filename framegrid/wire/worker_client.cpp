@@ -142,12 +142,11 @@ Task<Result<void>> WireWorkerHost::send(ResultUpload upload, Deadline deadline) 
     if (!base_) {
         co_return fail(base_.error());
     }
-    PieceReader body(std::move(upload.pieces));
     http::Request request;
     request.method = "POST";
     request.url = url_below(*base_, upload.path);
     request.headers = std::move(upload.headers);
-    request.body_source = &body;
+    request.body_source = std::make_shared<PieceReader>(std::move(upload.pieces));
     FG_CO_TRY(answer, co_await ports_.client.fetch(std::move(request), kAnswerBytesMax, deadline));
     if (answer.status == 200) {
         co_return Result<void>{};
