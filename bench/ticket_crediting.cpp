@@ -64,7 +64,7 @@ struct Bench {
         const auto start = std::chrono::steady_clock::now();
         for (const auto& payment : payments) {
             const auto checked = till.check(payment);
-            const auto accepted = till.accept(order, payment, &*checked, market.funds, market.chain, {});
+            const auto accepted = till.accept(order, payment, *checked, market.funds, market.chain, {});
             FG_ASSERT(!accepted.error && accepted.credited.sign() > 0);
         }
         return micros_since(start) / kTicketsPerRound;

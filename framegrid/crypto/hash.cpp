@@ -171,22 +171,24 @@ Result<Bytes> parse_hex(std::string_view text) {
 
 std::string base64(BytesView data) {
     std::string text;
-    text.reserve((data.size() + 2) / 3 * 4);
-    std::size_t i = 0;
-    for (; i + 3 <= data.size(); i += 3) {
-        const std::uint32_t group = data[i] << 16 | data[i + 1] << 8 | data[i + 2];
-        text.push_back(kBase64Alphabet[group >> 18]);
-        text.push_back(kBase64Alphabet[group >> 12 & 63]);
-        text.push_back(kBase64Alphabet[group >> 6 & 63]);
-        text.push_back(kBase64Alphabet[group & 63]);
-    }
-    if (const std::size_t rest = data.size() - i; rest > 0) {
-        const std::uint32_t group = data[i] << 16 | (rest == 2 ? data[i + 1] << 8 : 0);
-        text.push_back(kBase64Alphabet[group >> 18]);
-        text.push_back(kBase64Alphabet[group >> 12 & 63]);
-        text.push_back(rest == 2 ? kBase64Alphabet[group >> 6 & 63] : '=');
-        text.push_back('=');
-    }
+    text.resize_and_overwrite((data.size() + 2) / 3 * 4, [&](char* out, std::size_t size) {
+        std::size_t i = 0;
+        for (; i + 3 <= data.size(); i += 3) {
+            const std::uint32_t group = data[i] << 16 | data[i + 1] << 8 | data[i + 2];
+            *out++ = kBase64Alphabet[group >> 18];
+            *out++ = kBase64Alphabet[group >> 12 & 63];
+            *out++ = kBase64Alphabet[group >> 6 & 63];
+            *out++ = kBase64Alphabet[group & 63];
+        }
+        if (const std::size_t rest = data.size() - i; rest > 0) {
+            const std::uint32_t group = data[i] << 16 | (rest == 2 ? data[i + 1] << 8 : 0);
+            *out++ = kBase64Alphabet[group >> 18];
+            *out++ = kBase64Alphabet[group >> 12 & 63];
+            *out++ = rest == 2 ? kBase64Alphabet[group >> 6 & 63] : '=';
+            *out++ = '=';
+        }
+        return size;
+    });
     return text;
 }
 
@@ -198,29 +200,26 @@ Result<Bytes> parse_base64(std::string_view text) {
     while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') {
         ++padding;
     }
-    const std::size_t digits = text.size() - padding;
-    Bytes bytes;
-    bytes.reserve(text.size() / 4 * 3);
-    std::uint32_t group = 0;
-    for (std::size_t i = 0; i < digits; ++i) {
-        const int value = kBase64Values[static_cast<std::uint8_t>(text[i])];
-        if (value < 0) {
-            return fail(Errc::kInvalidArgument, "base64 text has a character outside the alphabet");
-        }
-        group = group << 6 | static_cast<std::uint32_t>(value);
-        if (i % 4 == 3) {
-            bytes.push_back(static_cast<std::uint8_t>(group >> 16));
-            bytes.push_back(static_cast<std::uint8_t>(group >> 8));
-            bytes.push_back(static_cast<std::uint8_t>(group));
-            group = 0;
-        }
+    const auto value = [&](std::size_t i) -> std::int32_t {
+        return i < text.size() - padding ? kBase64Values[static_cast<std::uint8_t>(text[i])] : 0;
+    };
+    Bytes bytes(text.size() / 4 * 3);
+    auto out = bytes.begin();
+    std::int32_t bad = 0;
+    for (std::size_t i = 0; i < text.size(); i += 4) {
+        const std::int32_t a = value(i);
+        const std::int32_t b = value(i + 1);
+        const std::int32_t c = value(i + 2);
+        const std::int32_t d = value(i + 3);
+        bad |= a | b | c | d;  // negative ones stay negative
+        *out++ = static_cast<std::uint8_t>(a << 2 | b >> 4);
+        *out++ = static_cast<std::uint8_t>(b << 4 | c >> 2);
+        *out++ = static_cast<std::uint8_t>(c << 6 | d);
     }
-    if (padding == 1) {
-        bytes.push_back(static_cast<std::uint8_t>(group >> 10));
-        bytes.push_back(static_cast<std::uint8_t>(group >> 2));
-    } else if (padding == 2) {
-        bytes.push_back(static_cast<std::uint8_t>(group >> 4));
+    if (bad < 0) {
+        return fail(Errc::kInvalidArgument, "base64 text has a character outside the alphabet");
     }
+    bytes.resize(bytes.size() - padding);
     return bytes;
 }
 

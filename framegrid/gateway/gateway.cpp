@@ -142,6 +142,10 @@ class Role final : public Gateway {
         Deadline deadline
     );
     Purpose purpose_of(const JobRequest& request, market::Slot slot, const api::AuthToken& token) const;
+    // Without waiting for anybody; nullopt: not possible.
+    std::optional<JobPayment> pay_on_credit(
+        const JobRequest& request, market::Slot slot, const Purpose& purpose
+    );
     Task<Result<JobPayment>> pay_for(
         const JobRequest& request, market::Slot slot, const Purpose& purpose, Deadline deadline
     );
@@ -490,13 +494,17 @@ Task<Result<Attempted>> Role::attempt(
     JobPayment payment;
     Purpose purpose = purpose_of(request, slot, job.token);
     if (payments_) {
-        auto bought = co_await pay_for(request, slot, purpose, deadline);
-        if (!bought) {
-            progress.unpaid = bought.error().code == Errc::kForbidden;
-            span.fail(bought.error());
-            co_return fail(std::move(bought.error()));
+        if (auto credit = pay_on_credit(request, slot, purpose)) {
+            payment = *std::move(credit);
+        } else {
+            auto bought = co_await pay_for(request, slot, purpose, deadline);
+            if (!bought) {
+                progress.unpaid = bought.error().code == Errc::kForbidden;
+                span.fail(bought.error());
+                co_return fail(std::move(bought.error()));
+            }
+            payment = std::move(*bought);
         }
-        payment = std::move(*bought);
         job.sender = payments_->address();
         job.payment = payment.payment();
     }
@@ -568,6 +576,20 @@ Purpose Role::purpose_of(const JobRequest& request, market::Slot slot, const api
     return out;
 }
 
+std::optional<JobPayment> Role::pay_on_credit(
+    const JobRequest& request, market::Slot slot, const Purpose& purpose
+) {
+    if (!payments_->has_terms(purpose.terms_key)) {
+        return std::nullopt;
+    }
+    if (tasks_ != nullptr && payments_->wants_fresh_terms(purpose.terms_key)) {
+        tasks_->spawn(refresh_terms(purpose.terms_key, pool_.uri(slot), request.needs));
+    }
+    return payments_->buy_on_credit(purpose, [&request](const Price& price) {
+        return expected_fee(request, price);
+    });
+}
+
 Task<Result<JobPayment>> Role::pay_for(
     const JobRequest& request, market::Slot slot, const Purpose& purpose, Deadline deadline
 ) {
@@ -577,8 +599,6 @@ Task<Result<JobPayment>> Role::pay_for(
     if (!payments_->has_terms(purpose.terms_key)) {
         FG_CO_CHECK(co_await ask_terms(purpose.terms_key, uri, request.needs, deadline));
         asked = true;
-    } else if (tasks_ != nullptr && payments_->wants_fresh_terms(purpose.terms_key)) {
-        tasks_->spawn(refresh_terms(purpose.terms_key, uri, request.needs));
     }
     auto bought = co_await payments_->buy(purpose, fee_of, deadline);
     if (!bought && bought.error().code == Errc::kUnavailable && !asked) {

@@ -33,7 +33,7 @@ pay::Money JobPayment::answered(std::int64_t units) {
 
 void JobPayment::refused() {
     // Tickets are out of our hands; credit that nobody has used is not.
-    settle({}, purchase_.tickets == 0 ? pay::Outcome::kNotSent : pay::Outcome::kNoAnswer);
+    settle({}, !purchase_ || purchase_->tickets == 0 ? pay::Outcome::kNotSent : pay::Outcome::kNoAnswer);
 }
 
 void JobPayment::settle(const pay::Money& fee, pay::Outcome outcome) {
@@ -41,10 +41,10 @@ void JobPayment::settle(const pay::Money& fee, pay::Outcome outcome) {
     if (owner == nullptr) {
         return;
     }
-    owner->purse_.settle(purchase_, fee, outcome, owner->clock_.now());
+    owner->purse_.settle(*purchase_, fee, outcome, owner->clock_.now());
     owner->stats_.fees += fee;
     if (outcome == pay::Outcome::kNoAnswer) {
-        owner->stats_.lost += purchase_.total();
+        owner->stats_.lost += purchase_->total();
     }
 }
 
@@ -89,16 +89,20 @@ Task<Result<bool>> Payments::serve() {
 void Payments::learn(const std::string& terms_key, const api::OrchestratorInfo& info) {
     const TimePoint now = clock_.now();
     const Price price = info.price.value_or(Price{});
+    Terms terms{price, info.ticket_params, price};
+    terms.ticket_ev = terms.params ? pay::expected_value(*terms.params) : pay::Money();
     const auto found = terms_.find(terms_key);
     if (found == terms_.end()) {
         if (terms_.size() < settings_.terms_max) {
-            terms_.emplace(terms_key, Entry{{price, info.ticket_params, price}, now, false});
+            terms_.emplace(terms_key, Entry{std::move(terms), now, false});
         }
         return;
     }
     Entry& entry = found->second;
-    const Price start = entry.terms.price_at_start.wei == 0 ? price : entry.terms.price_at_start;
-    entry = {{price, info.ticket_params, start}, now, false};
+    if (entry.terms.price_at_start.wei != 0) {
+        terms.price_at_start = entry.terms.price_at_start;
+    }
+    entry = {std::move(terms), now, false};
 }
 
 Payments::Entry* Payments::find(const std::string& terms_key) {
@@ -142,7 +146,7 @@ Result<pay::TicketBatch> Payments::plan(
     const pay::BalanceKey key{terms.params->recipient, purpose.balance_id};
     FG_TRY(purchase, purse_.plan(key, *terms.params, fee, settings_.sender.tickets_per_payment_max, now));
     if (purchase.tickets == 0) {
-        out.purchase_ = std::move(purchase);
+        out.purchase_ = std::make_unique<const pay::Purchase>(std::move(purchase));
         return pay::TicketBatch{address(), *terms.params, 1, 0};
     }
     auto batch = sender_.take(*terms.params, purchase.tickets, *funds_, chain);
@@ -150,8 +154,46 @@ Result<pay::TicketBatch> Payments::plan(
         purse_.settle(purchase, {}, pay::Outcome::kNotSent, now);
         return fail(std::move(batch.error()));
     }
-    out.purchase_ = std::move(purchase);
+    out.purchase_ = std::make_unique<const pay::Purchase>(std::move(purchase));
     return batch;
+}
+
+Result<void> Payments::check_price(const Purpose& purpose, const Terms& terms) const {
+    const auto ceiling =
+        pay::PriceCeilings::lower(settings_.ceilings.ceiling(purpose.models), purpose.price_max);
+    return pay::check_price(terms.price, ceiling, terms.price_at_start);
+}
+
+std::shared_ptr<const pay::Payment> Payments::without_tickets(Terms& terms) const {
+    if (terms.on_credit == nullptr) {
+        terms.on_credit = std::make_shared<const pay::Payment>(pay::Payment{address(), {}, {}, terms.price});
+    }
+    return terms.on_credit;
+}
+
+std::optional<JobPayment> Payments::buy_on_credit(
+    const Purpose& purpose, const std::function<pay::Money(const Price&)>& fee_of
+) {
+    auto* const entry = find(purpose.terms_key);
+    if (entry == nullptr || entry->terms.price.wei == 0 || entry->terms.params == nullptr ||
+        !check_price(purpose, entry->terms)) {
+        return std::nullopt;
+    }
+    const TimePoint now = clock_.now();
+    auto purchase = purse_.plan_on_credit(
+        {entry->terms.params->recipient, purpose.balance_id}, entry->terms.ticket_ev,
+        fee_of(entry->terms.price), now
+    );
+    if (!purchase) {
+        return std::nullopt;
+    }
+    entry->used_at = now;
+    JobPayment out;
+    out.price_ = entry->terms.price;
+    out.purchase_ = std::make_unique<const pay::Purchase>(*std::move(purchase));
+    out.payment_ = without_tickets(entry->terms);
+    out.payments_ = this;
+    return out;
 }
 
 Task<Result<JobPayment>> Payments::buy(
@@ -165,15 +207,13 @@ Task<Result<JobPayment>> Payments::buy(
         co_return fail(Errc::kUnavailable, "the orchestrator has not said what it asks for");
     }
     entry->used_at = clock_.now();
-    const Terms terms = entry->terms;
+    Terms terms = entry->terms;
     JobPayment out;
     out.price_ = terms.price;
     if (terms.price.wei == 0) {
         co_return out;
     }
-    const auto ceiling =
-        pay::PriceCeilings::lower(settings_.ceilings.ceiling(purpose.models), purpose.price_max);
-    if (auto cheap = pay::check_price(terms.price, ceiling, terms.price_at_start); !cheap) {
+    if (auto cheap = check_price(purpose, terms); !cheap) {
         ++stats_.jobs_too_dear;
         co_return fail(std::move(cheap.error()));
     }
@@ -187,7 +227,7 @@ Task<Result<JobPayment>> Payments::buy(
     }
     out.payments_ = this;  // from here on it is settled, whatever happens
     if (batch->count == 0) {
-        out.payment_ = std::make_shared<const pay::Payment>(pay::Payment{address(), {}, {}, terms.price});
+        out.payment_ = without_tickets(terms);
         co_return out;
     }
     auto payment =
@@ -196,7 +236,7 @@ Task<Result<JobPayment>> Payments::buy(
         co_return fail(std::move(payment.error()).with_context("sign tickets"));
     }
     stats_.tickets_sent += batch->count;
-    stats_.tickets_sent_wei += out.purchase_.ticket_ev * batch->count;
+    stats_.tickets_sent_wei += out.purchase_->ticket_ev * batch->count;
     out.payment_ = std::make_shared<const pay::Payment>(std::move(*payment));
     co_return out;
 }

@@ -54,8 +54,10 @@ void dump(MetricsWriter& out, const PaymentStats& stats);
 // What one orchestrator asks for one stream, or for one model.
 struct Terms {
     Price price;
-    std::shared_ptr<const pay::TicketParams> params;  // null: free
-    Price price_at_start;                             // when it was asked first
+    std::shared_ptr<const pay::TicketParams> params;          // null: free
+    Price price_at_start;                                     // when it was asked first
+    pay::Money ticket_ev{};                                   // of the params
+    std::shared_ptr<const pay::Payment> on_credit = nullptr;  // what says this price and pays with credit
 };
 
 // Who is paid for what.
@@ -89,7 +91,7 @@ class JobPayment {
     void settle(const pay::Money& fee, pay::Outcome outcome);
 
     class Payments* payments_ = nullptr;  // null: nothing to settle
-    pay::Purchase purchase_;
+    std::unique_ptr<const pay::Purchase> purchase_;
     std::shared_ptr<const pay::Payment> payment_;
     Price price_;
     bool sent_ = false;
@@ -112,6 +114,11 @@ class Payments {
     // Whether it is time to ask again; true once for each set of params.
     bool wants_fresh_terms(const std::string& terms_key);
 
+    // Only if what is known and the credit that is there suffice: nothing is asked or signed then. nullopt:
+    // use buy().
+    std::optional<JobPayment> buy_on_credit(
+        const Purpose& purpose, const std::function<pay::Money(const Price&)>& fee_of
+    );
     // kForbidden: too dear, or our own money does not allow it; kUnavailable: ask the orchestrator for new
     // params. `fee_of` is asked for the fee to expect at a price.
     Task<Result<JobPayment>> buy(
@@ -133,6 +140,9 @@ class Payments {
     };
     Entry* find(const std::string& terms_key);
     Task<Result<void>> ask_funds(Deadline deadline);
+    Result<void> check_price(const Purpose& purpose, const Terms& terms) const;
+    // A payment of these terms that has no tickets.
+    std::shared_ptr<const pay::Payment> without_tickets(Terms& terms) const;
     Result<pay::TicketBatch> plan(
         const Purpose& purpose, const Terms& terms, const pay::Money& fee, JobPayment& out
     );

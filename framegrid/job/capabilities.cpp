@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <limits>
 #include <utility>
 
@@ -172,12 +171,17 @@ void add_output_needs(Capabilities& needs, const media::VideoProfile& profile) {
     }
 }
 
+// "Text to image" -> "text-to-image".
+char in_pipeline(char c) {
+    return c == ' ' ? '-' : c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
 }  // namespace
 
 std::optional<Capability> capability_of_pipeline(std::string_view pipeline) {
     for (const auto& [capability, name] : kNames) {
         if (capability >= kFirstPipeline && capability != Capability::kByoc &&
-            pipeline_of(capability) == pipeline) {
+            std::ranges::equal(name, pipeline, {}, in_pipeline)) {
             return capability;
         }
     }
@@ -186,9 +190,7 @@ std::optional<Capability> capability_of_pipeline(std::string_view pipeline) {
 
 std::string pipeline_of(Capability capability) {
     std::string text(name_of(capability));
-    for (char& c : text) {
-        c = c == ' ' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-    }
+    std::ranges::transform(text, text.begin(), in_pipeline);
     return text;
 }
 

@@ -51,8 +51,13 @@ class SqliteChain final : public pay::Chain {
         pay::ChainState out;
         out.l1_block = block_at(shared_.genesis, now.unix_ms);
         out.round = now.round;
-        out.round_block_hash = round_hash(shared_.genesis, now.round);
-        out.previous_block_hash = round_hash(shared_.genesis, now.round - 1);
+        if (now.round != round_) {
+            round_ = now.round;
+            hash_ = round_hash(shared_.genesis, now.round);
+            previous_hash_ = round_hash(shared_.genesis, now.round - 1);
+        }
+        out.round_block_hash = hash_;
+        out.previous_block_hash = previous_hash_;
         out.pool_size = shared_.pool_size;
         out.gas_price = shared_.settings.gas_price;
         return out;
@@ -69,6 +74,10 @@ class SqliteChain final : public pay::Chain {
 
   private:
     Shared& shared_;
+    // Every payment asks for them.
+    mutable std::int64_t round_ = -1;
+    mutable Hash32 hash_{};
+    mutable Hash32 previous_hash_{};
 };
 
 class SqliteLedger final : public pay::Ledger {

@@ -48,10 +48,6 @@ Price Cashier::price(const crypto::Address& sender, const std::vector<pay::Model
     return till_.prices().price(sender, models, ports_.clock.now());
 }
 
-bool Cashier::is_free(const pay::Order& order) {
-    return till_.prices().lowest_recent(order.key.peer, order.models, ports_.clock.now()).wei == 0;
-}
-
 void Cashier::remember(const crypto::Address& sender, const pay::SenderFunds& funds, TimePoint used_at) {
     const bool room = known_.size() < settings_.senders_max;
     if (room || known_.contains(sender)) {
@@ -109,35 +105,39 @@ Task<Result<pay::Quote>> Cashier::quote(pay::Order order, Deadline deadline) {
     co_return std::move(*quote);
 }
 
+Result<void> Cashier::can_sell() const {
+    if (unkept_.size() >= settings_.unkept_max) {
+        return fail(unpaid(make_error(Errc::kIo, "payments cannot be recorded now: use another node")));
+    }
+    return {};
+}
+
+Result<void> Cashier::take_without_tickets(const pay::Order& order, const pay::Payment* payment) {
+    FG_CHECK(can_sell());
+    auto agreed = till_.agree(order, payment, ports_.clock.now());
+    if (!agreed) {
+        return fail(unpaid(std::move(agreed.error())));
+    }
+    return {};
+}
+
 Task<Result<void>> Cashier::take(
     pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline
 ) {
-    const bool tickets = payment != nullptr && !payment->tickets.empty();
-    if (!tickets && is_free(order)) {
-        co_return Result<void>{};
-    }
+    FG_CO_CHECK(can_sell());
     const auto chain = ports_.chain.state();
     if (!chain) {
         co_return fail(unpaid(chain.error()));
     }
-    if (unkept_.size() >= settings_.unkept_max) {
-        co_return fail(unpaid(make_error(Errc::kIo, "payments cannot be recorded now: use another node")));
+    const auto checked = co_await offload(ports_.pool, [this, &payment] { return till_.check(*payment); });
+    if (!checked) {
+        co_return fail(unpaid(checked.error()));
     }
-    std::optional<pay::CheckedPayment> checked;
-    if (tickets) {
-        auto result = co_await offload(ports_.pool, [this, &payment] { return till_.check(*payment); });
-        if (!result) {
-            co_return fail(unpaid(std::move(result.error())));
-        }
-        checked = std::move(*result);
-    }
-    const pay::Payment paid = payment ? *payment : pay::Payment{order.key.peer, {}, {}, {}};
-    const auto funds = co_await funds_of(paid.sender, deadline);
+    const auto funds = co_await funds_of(payment->sender, deadline);
     if (!funds) {
         co_return fail(unpaid(funds.error()));
     }
-    auto accepted =
-        till_.accept(order, paid, checked ? &*checked : nullptr, *funds, *chain, ports_.clock.now());
+    auto accepted = till_.accept(order, *payment, *checked, *funds, *chain, ports_.clock.now());
     stats_.received += accepted.credited;
     if (!accepted.winners.empty()) {
         const auto kept = co_await keep(std::move(accepted.winners));
@@ -178,7 +178,10 @@ Task<Result<void>> Cashier::keep(std::vector<pay::WinningTicket> winners) {
 }
 
 Result<void> Cashier::check_paid(const pay::Order& order) {
-    FG_TRY(work, begin(order, 0));
+    auto enough = till_.check_paid(order, ports_.clock.now());
+    if (!enough) {
+        return fail(unpaid(std::move(enough.error())));
+    }
     return {};
 }
 

@@ -60,9 +60,8 @@ class PaidWork {
   public:
     PaidWork() = default;
     PaidWork(pay::Till& till, const Clock& clock, pay::Hold hold)
-        : till_(&till), clock_(&clock), hold_(std::move(hold)) {}
-    PaidWork(PaidWork&& other) noexcept
-        : till_(std::exchange(other.till_, nullptr)), clock_(other.clock_), hold_(std::move(other.hold_)) {}
+        : till_(&till), clock_(&clock), hold_(std::make_unique<const pay::Hold>(std::move(hold))) {}
+    PaidWork(PaidWork&&) noexcept = default;
     PaidWork& operator=(PaidWork&& other) noexcept {
         std::swap(till_, other.till_);
         std::swap(clock_, other.clock_);
@@ -70,19 +69,19 @@ class PaidWork {
         return *this;
     }
     ~PaidWork() {
-        if (till_ != nullptr) {
-            till_->abandon(hold_, clock_->now());
+        if (hold_) {
+            till_->abandon(*hold_, clock_->now());
         }
     }
     // Debits it. Returns what it cost. Once.
     pay::Money finish(std::int64_t units) {
-        return std::exchange(till_, nullptr)->finish(hold_, units, clock_->now());
+        return till_->finish(*std::exchange(hold_, nullptr), units, clock_->now());
     }
 
   private:
     pay::Till* till_ = nullptr;
     const Clock* clock_ = nullptr;
-    pay::Hold hold_;
+    std::unique_ptr<const pay::Hold> hold_;  // null: nothing to end
 };
 
 // On its orchestrator's executor.
@@ -99,9 +98,11 @@ class Cashier {
     Price price(const crypto::Address& sender, const std::vector<pay::ModelKey>& models);
     bool is_price_fixed(const pay::BalanceKey& key) const { return till_.balances().price(key).has_value(); }
 
-    // Takes a payment, null for none, for an order. Winning tickets are durable when this returns, whatever
+    // Takes a payment with tickets for an order. Winning tickets are durable when this returns, whatever
     // it returns. kForbidden (Disposition::kRetry): the order is not paid for.
     Task<Result<void>> take(pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline);
+    // The same for a payment without tickets, which needs nobody else, and check_paid().
+    Result<void> take_without_tickets(const pay::Order& order, const pay::Payment* payment);
     // Whether there is enough for the order to begin: kForbidden.
     Result<void> check_paid(const pay::Order& order);
     // The same for so many units, and holds their price back.
@@ -121,7 +122,7 @@ class Cashier {
     struct HashOf {
         std::size_t operator()(const crypto::Address& address) const;
     };
-    bool is_free(const pay::Order& order);
+    Result<void> can_sell() const;
     Deadline ledger_deadline() const { return Deadline::after(ports_.clock, settings_.ledger_time_max); }
     Task<Result<pay::SenderFunds>> funds_of(crypto::Address sender, Deadline deadline);
     Task<Result<pay::SenderFunds>> ask_funds(crypto::Address sender, Deadline deadline);

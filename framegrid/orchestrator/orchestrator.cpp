@@ -267,9 +267,17 @@ Result<void> Role::admit(const api::Job& head) {
 Task<Result<void>> Role::take(
     pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline
 ) {
-    auto taken = co_await cashier_->take(order, std::move(payment), deadline);
-    if (taken) {
-        taken = cashier_->check_paid(order);
+    if (!cashier_) {
+        co_return Result<void>{};
+    }
+    Result<void> taken;
+    if (payment != nullptr && !payment->tickets.empty()) {
+        taken = co_await cashier_->take(order, std::move(payment), deadline);
+        if (taken) {
+            taken = cashier_->check_paid(order);
+        }
+    } else {
+        taken = cashier_->take_without_tickets(order, payment.get());
     }
     if (!taken) {
         ++stats_.jobs_refused;
@@ -283,11 +291,8 @@ Task<Result<void>> Role::take(
 }
 
 Task<Result<void>> Role::take_payment(api::Job& head, Deadline deadline) {
-    const auto payment = std::exchange(head.payment, nullptr);
-    if (!cashier_) {
-        co_return Result<void>{};
-    }
-    co_return co_await take(order_of(head.sender, head.work, head.token.session_id), payment, deadline);
+    auto order = cashier_ ? order_of(head.sender, head.work, head.token.session_id) : pay::Order();
+    return take(std::move(order), std::exchange(head.payment, nullptr), deadline);
 }
 
 Task<Result<api::OrchestratorInfo>> Role::prepay(api::Job head, Deadline deadline) {

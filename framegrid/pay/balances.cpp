@@ -53,9 +53,22 @@ Money Balances::balance(const BalanceKey& key) const {
     return entry == nullptr ? Money() : entry->balance;
 }
 
+const Money* Balances::find_balance(const BalanceKey& key) const {
+    const Entry* entry = find(key);
+    return entry == nullptr ? nullptr : &entry->balance;
+}
+
 Money Balances::available(const BalanceKey& key) const {
     const Entry* entry = find(key);
     return entry == nullptr ? Money() : entry->balance - entry->held;
+}
+
+bool Balances::covers(const BalanceKey& key, const Money& amount) const {
+    const Entry* entry = find(key);
+    if (entry == nullptr) {
+        return amount.sign() <= 0;
+    }
+    return entry->held.sign() == 0 ? entry->balance >= amount : entry->balance - entry->held >= amount;
 }
 
 Result<void> Balances::credit(const BalanceKey& key, const Money& amount, TimePoint now) {

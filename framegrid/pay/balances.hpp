@@ -48,8 +48,11 @@ class Balances {
 
     // Zero without an entry.
     Money balance(const BalanceKey& key) const;
+    // Null without an entry. Until the next call that changes something.
+    const Money* find_balance(const BalanceKey& key) const;
     // What no job under way holds.
     Money available(const BalanceKey& key) const;
+    bool covers(const BalanceKey& key, const Money& amount) const;
     // kCapacity: too many entries; kTooLarge: the id is too long.
     Result<void> credit(const BalanceKey& key, const Money& amount, TimePoint now);
     // May make the balance negative. Without an entry (it was idle) a debt is entered, if there is room.

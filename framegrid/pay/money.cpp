@@ -12,6 +12,7 @@ namespace {
 constexpr unsigned kDenominatorBitsMax = 1024;
 
 constexpr std::size_t kTextMax = 4096;
+constexpr unsigned kProbabilityBits = 256;
 
 BigInt floor_div(const BigInt& a, const BigInt& b) {
     BigInt quotient;
@@ -58,14 +59,22 @@ Money Money::of_units(std::int64_t units, const Price& price) {
 }
 
 Money& Money::operator+=(const Money& other) {
-    tickets_ += other.tickets_;
+    if (!other.tickets_.is_zero()) {
+        tickets_ += other.tickets_;
+    }
     add(other.numerator_, other.denominator_);
     return *this;
 }
 
 Money& Money::operator-=(const Money& other) {
-    tickets_ -= other.tickets_;
-    add(-other.numerator_, other.denominator_);
+    if (!other.tickets_.is_zero()) {
+        tickets_ -= other.tickets_;
+    }
+    if (denominator_ == other.denominator_) {
+        numerator_ -= other.numerator_;
+    } else {
+        add(-other.numerator_, other.denominator_);
+    }
     return *this;
 }
 
@@ -107,18 +116,36 @@ BigInt Money::numerator_over_all() const {
     return tickets_ * denominator_ + numerator_ * win_prob_max();
 }
 
-int Money::sign() const {
-    if (tickets_.is_zero() || numerator_.is_zero() || tickets_.sign() == numerator_.sign()) {
-        return tickets_.is_zero() ? numerator_.sign() : tickets_.sign();
+int Money::sign_of(const BigInt& tickets, const BigInt& numerator, const BigInt& denominator) {
+    if (tickets.is_zero() || numerator.is_zero() || tickets.sign() == numerator.sign()) {
+        return tickets.is_zero() ? numerator.sign() : tickets.sign();
     }
-    return numerator_over_all().sign();
+    // Products are compared by their lengths, where these tell.
+    const auto bits = [](const BigInt& value) { return msb(value.sign() < 0 ? BigInt(-value) : value); };
+    const auto left = bits(tickets) + bits(denominator);
+    const auto right = bits(numerator) + kProbabilityBits - 1;
+    if (left > right + 1 || right > left + 1) {
+        return left > right ? tickets.sign() : numerator.sign();
+    }
+    return (tickets * denominator + numerator * win_prob_max()).sign();
+}
+
+std::strong_ordering operator<=>(const Money& a, const Money& b) {
+    if (a.denominator_ != b.denominator_) {
+        return (a - b).sign() <=> 0;
+    }
+    return Money::sign_of(a.tickets_ - b.tickets_, a.numerator_ - b.numerator_, a.denominator_) <=> 0;
 }
 
 BigInt Money::floor_wei() const {
-    return floor_div(numerator_over_all(), denominator_of_all());
+    return tickets_.is_zero() && denominator_ == 1 ? numerator_
+                                                   : floor_div(numerator_over_all(), denominator_of_all());
 }
 
 BigInt Money::ceil_wei() const {
+    if (tickets_.is_zero() && denominator_ == 1) {
+        return numerator_;
+    }
     return -floor_div(-numerator_over_all(), denominator_of_all());
 }
 

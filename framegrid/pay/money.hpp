@@ -45,10 +45,10 @@ class Money {
     friend Money operator*(Money a, const BigInt& factor);
     Money operator-() const { return Money() - *this; }
     // By value, whatever the parts are.
-    friend std::strong_ordering operator<=>(const Money& a, const Money& b) { return (a - b).sign() <=> 0; }
-    friend bool operator==(const Money& a, const Money& b) { return (a - b).sign() == 0; }
+    friend std::strong_ordering operator<=>(const Money& a, const Money& b);
+    friend bool operator==(const Money& a, const Money& b) { return (a <=> b) == 0; }
 
-    int sign() const;  // -1, 0, 1
+    int sign() const { return sign_of(tickets_, numerator_, denominator_); }  // -1, 0, 1
     // Towards minus infinity, and towards plus infinity.
     BigInt floor_wei() const;
     BigInt ceil_wei() const;
@@ -60,6 +60,7 @@ class Money {
     static Result<Money> parse(std::string_view text);
 
   private:
+    static int sign_of(const BigInt& tickets, const BigInt& numerator, const BigInt& denominator);
     void add(const BigInt& numerator, const BigInt& denominator);
     void reduce();
     // The whole as numerator over (2^256 - 1) x denominator_.

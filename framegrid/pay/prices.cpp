@@ -208,17 +208,43 @@ void PriceTable::refresh(TimePoint now) {
     }
 }
 
-const PriceTable::Entry* PriceTable::find(const Address& sender, const std::optional<ModelKey>& model) const {
-    const auto look = [this](std::optional<Address> who, std::optional<ModelKey> what) {
-        const auto found = entries_.find(Key{who, std::move(what)});
+PriceTable::KeyView PriceTable::Less::view(const Key& key) {
+    KeyView out;
+    out.sender = key.sender ? &*key.sender : nullptr;
+    if (key.model) {
+        out.capability = &key.model->capability;
+        out.model_id = key.model->model_id;
+    }
+    return out;
+}
+
+bool PriceTable::Less::before(const KeyView& a, const KeyView& b) {
+    const auto compare = [](const auto* left, const auto* right) {
+        return left != nullptr && right != nullptr ? *left <=> *right
+                                                   : (left != nullptr) <=> (right != nullptr);
+    };
+    if (const auto sender = compare(a.sender, b.sender); sender != 0) {
+        return sender < 0;
+    }
+    if (const auto capability = compare(a.capability, b.capability); capability != 0) {
+        return capability < 0;
+    }
+    return a.model_id < b.model_id;
+}
+
+const PriceTable::Entry* PriceTable::find(const Address& sender, const ModelKey* model) const {
+    const auto look = [this, model](const Address* who, std::string_view model_id) {
+        const auto found =
+            entries_.find(KeyView{who, model == nullptr ? nullptr : &model->capability, model_id});
         return found == entries_.end() ? nullptr : &found->second;
     };
-    for (const auto& who : {std::optional(sender), std::optional<Address>()}) {
-        if (const Entry* entry = look(who, model)) {
+    const std::string_view model_id = model == nullptr ? std::string_view() : model->model_id;
+    for (const Address* who : {&sender, static_cast<const Address*>(nullptr)}) {
+        if (const Entry* entry = look(who, model_id)) {
             return entry;
         }
-        if (model && !model->model_id.empty()) {
-            if (const Entry* entry = look(who, ModelKey{model->capability, {}})) {
+        if (!model_id.empty()) {
+            if (const Entry* entry = look(who, {})) {
                 return entry;
             }
         }
@@ -228,20 +254,22 @@ const PriceTable::Entry* PriceTable::find(const Address& sender, const std::opti
 
 template <class Read>
 Price PriceTable::sum(const Address& sender, std::span<const ModelKey> models, Read read) const {
+    const auto priced = [&](const ModelKey* model) {
+        const Entry* entry = find(sender, model);
+        return entry == nullptr ? Price{} : read(*entry);
+    };
+    if (models.size() <= 1) {
+        const Price own = models.empty() ? Price{} : priced(&models.front());
+        return own.wei != 0 ? own : priced(nullptr);
+    }
     BigInt wei = 0;
     BigInt units = 1;
     for (const ModelKey& model : models) {
-        if (const Entry* entry = find(sender, model)) {
-            const Price price = read(*entry);
-            wei = wei * price.units + units * price.wei;
-            units *= price.units;
-        }
+        const Price price = priced(&model);
+        wei = wei * price.units + units * price.wei;
+        units *= price.units;
     }
-    if (wei.is_zero()) {
-        const Entry* entry = find(sender, std::nullopt);
-        return entry == nullptr ? Price{} : read(*entry);
-    }
-    return to_price(wei, units);
+    return wei.is_zero() ? priced(nullptr) : to_price(wei, units);
 }
 
 Price PriceTable::price(const Address& sender, std::span<const ModelKey> models, TimePoint now) {
@@ -265,7 +293,7 @@ std::vector<std::pair<ModelKey, Price>> PriceTable::all(const Address& sender, T
             const bool again =
                 std::ranges::any_of(out, [&](const auto& one) { return one.first == *key.model; });
             if (!again) {
-                out.emplace_back(*key.model, find(sender, key.model)->now);
+                out.emplace_back(*key.model, find(sender, &*key.model)->now);
             }
         }
     }
@@ -328,7 +356,8 @@ Result<void> check_price(
             "price_info"
         );
     }
-    if (price_at_start && Money::of_units(1, *price) > Money::of_units(2, *price_at_start)) {
+    if (price_at_start && *price > *price_at_start &&
+        Money::of_units(1, *price) > Money::of_units(2, *price_at_start)) {
         return fail(
             Errc::kProtocol,
             "Orchestrator price has more than doubled: " + text(*price_at_start) + " at the start, now " +

@@ -87,7 +87,19 @@ class PriceTable {
     struct Key {
         std::optional<Address> sender;
         std::optional<ModelKey> model;
-        auto operator<=>(const Key&) const = default;
+    };
+    // The same without copies, for look-ups. Null: absent.
+    struct KeyView {
+        const Address* sender = nullptr;
+        const std::uint32_t* capability = nullptr;
+        std::string_view model_id;
+    };
+    struct Less {
+        using is_transparent = void;
+        static KeyView view(const Key& key);
+        static const KeyView& view(const KeyView& key) { return key; }
+        static bool before(const KeyView& a, const KeyView& b);
+        bool operator()(const auto& a, const auto& b) const { return before(view(a), view(b)); }
     };
     struct Entry {
         PriceTag tag;
@@ -98,12 +110,13 @@ class PriceTable {
     explicit PriceTable(PriceSettings settings) : settings_(std::move(settings)) {}
     UsdRate usd_rate(TimePoint now) const;
     void refresh(TimePoint now);
-    const Entry* find(const Address& sender, const std::optional<ModelKey>& model) const;
+    // Null model: transcoding.
+    const Entry* find(const Address& sender, const ModelKey* model) const;
     template <class Read>
     Price sum(const Address& sender, std::span<const ModelKey> models, Read read) const;
 
     PriceSettings settings_;
-    std::map<Key, Entry> entries_;
+    std::map<Key, Entry, Less> entries_;
     UsdRate feed_;
     TimePoint feed_at_{};
     UsdRate applied_;  // the rate that all `now` prices were made with

@@ -32,6 +32,19 @@ Result<Purchase> Purse::plan(
     return out;
 }
 
+std::optional<Purchase> Purse::plan_on_credit(
+    BalanceKey key, const Money& ticket_ev, Money fee, TimePoint now
+) {
+    const Money* const existing = balances_.find_balance(key);
+    if (existing == nullptr || ticket_ev.sign() <= 0 || *existing < ticket_ev || *existing < fee) {
+        return std::nullopt;
+    }
+    if (fee.sign() > 0) {
+        balances_.debit(key, fee, now);
+    }
+    return Purchase{std::move(key), std::move(fee), {}, 0};
+}
+
 void Purse::settle(const Purchase& purchase, const Money& fee, Outcome outcome, TimePoint now) {
     Money back;
     if (outcome == Outcome::kNotSent) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include <framegrid/pay/balances.hpp>
 #include <framegrid/pay/ticket.hpp>
@@ -15,7 +16,7 @@ struct Purchase {
     Money reserved;  // of the credit that was there, what the tickets leave to pay
     Money ticket_ev;
     std::uint32_t tickets = 0;
-    Money total() const { return reserved + ticket_ev * tickets; }
+    Money total() const { return tickets == 0 ? reserved : reserved + ticket_ev * tickets; }
 };
 
 enum class Outcome : std::uint8_t {
@@ -40,6 +41,9 @@ class Purse {
         const BalanceKey& key, const TicketParams& params, const Money& fee, std::uint32_t tickets_max,
         TimePoint now
     );
+    // The same if no ticket, of which each is worth `ticket_ev`, is needed; nullopt, and nothing taken,
+    // otherwise.
+    std::optional<Purchase> plan_on_credit(BalanceKey key, const Money& ticket_ev, Money fee, TimePoint now);
     // Puts back what the job did not use. `fee` counts only when it was answered.
     void settle(const Purchase& purchase, const Money& fee, Outcome outcome, TimePoint now);
 

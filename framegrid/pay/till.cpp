@@ -10,6 +10,17 @@ std::string price_text(const Price& price) {
     return std::to_string(price.wei) + " wei per " + std::to_string(price.units) + " units";
 }
 
+Error other_sender() {
+    return make_error(
+        Errc::kInvalidArgument, "the payment is not from who sent the order: pay with the same address",
+        "sender"
+    );
+}
+
+bool is_fixed(const std::optional<Price>& price) {
+    return price && price->wei > 0;
+}
+
 // Another payment may go through.
 std::unexpected<Error> want_payment(std::string message, std::string field) {
     return fail(make_error(Errc::kInvalidArgument, std::move(message), std::move(field))
@@ -28,6 +39,7 @@ void dump(MetricsWriter& out, const TillStats& stats) {
 
 Till::Till(const Address& address, TillSettings settings, PriceTable prices, Random& random)
     : settings_(std::move(settings)),
+      ticket_ev_(Money::wei(settings_.recipient.ticket_ev)),
       recipient_(address, settings_.recipient, random),
       prices_(std::move(prices)),
       balances_(settings_.balances) {}
@@ -50,48 +62,57 @@ Result<Quote> Till::quote(
 }
 
 Accepted Till::accept(
-    const Order& order, const Payment& payment, const CheckedPayment* checked, const SenderFunds& funds,
+    const Order& order, const Payment& payment, const CheckedPayment& checked, const SenderFunds& funds,
     const ChainState& chain, TimePoint now
 ) {
     Accepted out;
-    const bool unpaid_sender =
-        payment.sender != order.key.peer || (checked && checked->sender != payment.sender);
-    if (checked != nullptr) {
-        Credited credited = recipient_.credit(*checked, funds, chain);
-        out.winners = std::move(credited.winners);
-        out.error = std::move(credited.error);
-        out.credited = credited.value;
-        // To whom the tickets belong, whoever the order is from.
-        const BalanceKey key{checked->sender, order.key.id};
-        if (credited.tickets > 0) {
-            if (auto added = balances_.credit(key, credited.value, now); !added) {
-                out.error = std::move(added).error();
-            }
+    Credited credited = recipient_.credit(checked, funds, chain);
+    out.winners = std::move(credited.winners);
+    out.error = std::move(credited.error);
+    out.credited = credited.value;
+    // To whom the tickets belong, whoever the order is from.
+    const BalanceKey key{checked.sender, order.key.id};
+    if (credited.tickets > 0) {
+        if (auto added = balances_.credit(key, credited.value, now); !added) {
+            out.error = std::move(added).error();
         }
     }
-    if (!out.error && unpaid_sender) {
-        out.error = make_error(
-            Errc::kInvalidArgument, "the payment is not from who sent the order: pay with the same address",
-            "sender"
-        );
+    if (!out.error && (payment.sender != order.key.peer || checked.sender != payment.sender)) {
+        out.error = other_sender();
     }
-    if (!out.error) {
-        const auto expected = checked != nullptr ? std::optional(checked->price) : payment.expected_price;
-        if (auto fixed = fix_price(order, expected, out.credited.sign() > 0, now); !fixed) {
-            out.error = std::move(fixed).error();
+    const Price asked = prices_.lowest_recent(order.key.peer, order.models, now);
+    if (!out.error && asked.wei != 0 && !is_fixed(balances_.price(order.key))) {
+        auto agreed = check_expected(order, asked, checked.price, now);
+        // Who has paid nothing yet gets no entry: anybody could fill the table.
+        if (agreed && out.credited.sign() > 0) {
+            agreed = balances_.fix_price(order.key, checked.price, now);
+        }
+        if (!agreed) {
+            out.error = std::move(agreed).error();
         }
     }
     return out;
 }
 
-Result<void> Till::fix_price(
-    const Order& order, const std::optional<Price>& expected, bool paid, TimePoint now
-) {
+Result<void> Till::agree(const Order& order, const Payment* payment, TimePoint now) {
     const Price asked = prices_.lowest_recent(order.key.peer, order.models, now);
-    const auto fixed = balances_.price(order.key);
-    if (asked.wei == 0 || (fixed && fixed->wei > 0)) {
+    if (asked.wei == 0) {
         return {};
     }
+    if (payment != nullptr && payment->sender != order.key.peer) {
+        return fail(other_sender());
+    }
+    const auto fixed = balances_.price(order.key);
+    if (!is_fixed(fixed)) {
+        const auto expected = payment != nullptr ? payment->expected_price : std::nullopt;
+        FG_CHECK(check_expected(order, asked, expected, now));
+    }
+    return check_funds(order, fixed, {});
+}
+
+Result<void> Till::check_expected(
+    const Order& order, const Price& asked, const std::optional<Price>& expected, TimePoint now
+) {
     if (!expected || expected->wei <= 0 || *expected < asked) {
         ++stats_.refused_price;
         return want_payment(
@@ -101,8 +122,26 @@ Result<void> Till::fix_price(
             "expected_price"
         );
     }
-    // Who has paid nothing yet gets no entry: anybody could fill the table.
-    return paid ? balances_.fix_price(order.key, *expected, now) : Result<void>();
+    return {};
+}
+
+Result<void> Till::check_funds(const Order& order, const std::optional<Price>& fixed, const Money& amount) {
+    const Money& least = std::max(amount, ticket_ev_);
+    if (!is_fixed(fixed) || !balances_.covers(order.key, least)) {
+        ++stats_.refused_unpaid;
+        return want_payment(
+            "Insufficient balance: " + balances_.available(order.key).floor_wei().str() +
+                " wei are there, this work needs " + least.ceil_wei().str() +
+                " before it begins; send tickets for the rest",
+            "payment"
+        );
+    }
+    return {};
+}
+
+Result<void> Till::check_paid(const Order& order, TimePoint now) {
+    const Price asked = prices_.lowest_recent(order.key.peer, order.models, now);
+    return asked.wei == 0 ? Result<void>() : check_funds(order, balances_.price(order.key), {});
 }
 
 Result<Hold> Till::begin(const Order& order, std::int64_t estimated_units, TimePoint now) {
@@ -110,20 +149,11 @@ Result<Hold> Till::begin(const Order& order, std::int64_t estimated_units, TimeP
     if (asked.wei == 0) {
         return Hold{order.key, {}, {}};
     }
-    const auto price = balances_.price(order.key);
-    const Money available = balances_.available(order.key);
-    const Money amount = Money::of_units(std::max<std::int64_t>(estimated_units, 0), price.value_or(asked));
-    const Money least = std::max(amount, Money::wei(settings_.recipient.ticket_ev));
-    if (!price || price->wei == 0 || available < least) {
-        ++stats_.refused_unpaid;
-        return want_payment(
-            "Insufficient balance: " + available.floor_wei().str() + " wei are there, this work needs " +
-                least.ceil_wei().str() + " before it begins; send tickets for the rest",
-            "payment"
-        );
-    }
+    const auto fixed = balances_.price(order.key);
+    Money amount = Money::of_units(std::max<std::int64_t>(estimated_units, 0), fixed.value_or(asked));
+    FG_CHECK(check_funds(order, fixed, amount));
     balances_.hold(order.key, amount, now);
-    return Hold{order.key, amount, *price};
+    return Hold{order.key, std::move(amount), *fixed};
 }
 
 Money Till::finish(const Hold& hold, std::int64_t units, TimePoint now) {

@@ -64,11 +64,16 @@ class Till {
     Result<Quote> quote(const Order& order, const SenderFunds& funds, const ChainState& chain, TimePoint now);
     // Recipient::check, on any thread.
     Result<CheckedPayment> check(const Payment& payment) const { return recipient_.check(payment); }
-    // Takes a payment for an order. `checked` is what check() said of it, null for one without tickets.
+    // Takes a payment with tickets for an order. `checked` is what check() said of it.
     Accepted accept(
-        const Order& order, const Payment& payment, const CheckedPayment* checked, const SenderFunds& funds,
+        const Order& order, const Payment& payment, const CheckedPayment& checked, const SenderFunds& funds,
         const ChainState& chain, TimePoint now
     );
+    // The same without tickets, null for no payment at all: whether both mean the same price, and there is
+    // enough for the order to begin, as begin() says it.
+    Result<void> agree(const Order& order, const Payment* payment, TimePoint now);
+    // Whether there is enough for the order to begin, as begin() says it.
+    Result<void> check_paid(const Order& order, TimePoint now);
     // Before the work. `estimated_units` is what it will be counted as, as far as known. kInvalidArgument
     // "Insufficient balance": neither that nor a ticket's worth is there.
     Result<Hold> begin(const Order& order, std::int64_t estimated_units, TimePoint now);
@@ -87,11 +92,14 @@ class Till {
     TillStats stats() const;
 
   private:
-    Result<void> fix_price(
-        const Order& order, const std::optional<Price>& expected, bool paid, TimePoint now
+    // Whether `amount` and a ticket's worth are there, and a price is fixed.
+    Result<void> check_funds(const Order& order, const std::optional<Price>& fixed, const Money& amount);
+    Result<void> check_expected(
+        const Order& order, const Price& asked, const std::optional<Price>& expected, TimePoint now
     );
 
     TillSettings settings_;
+    Money ticket_ev_;
     Recipient recipient_;
     PriceTable prices_;
     Balances balances_;

@@ -27,13 +27,16 @@ class TillTest : public ::testing::Test {
     }
     Accepted accept(const Order& order, const Payment& payment) {
         if (!payment.params) {
-            return till_.accept(order, payment, nullptr, market_.funds, market_.chain, now_);
+            const auto agreed = till_.agree(order, &payment, now_);
+            return {
+                .credited = {}, .winners = {}, .error = agreed ? std::nullopt : std::optional(agreed.error())
+            };
         }
         const auto checked = till_.check(payment);
         if (!checked) {
             return {.credited = {}, .winners = {}, .error = checked.error()};
         }
-        return till_.accept(order, payment, &*checked, market_.funds, market_.chain, now_);
+        return till_.accept(order, payment, *checked, market_.funds, market_.chain, now_);
     }
     Quote quote(const Order& order) { return till_.quote(order, market_.funds, market_.chain, now_).value(); }
     Payment pay(const Quote& quote, std::uint32_t count, std::uint32_t first = 1) {
@@ -90,11 +93,11 @@ TEST_F(TillTest, NobodyWorksForFree) {
     payment.expected_price = Price{999, 1};
     EXPECT_TRUE(accept(order_, payment).error);
     payment.expected_price = Price{1000, 1};
-    EXPECT_EQ(error(accept(order_, payment)), "");
+    EXPECT_THAT(error(accept(order_, payment)), HasSubstr("Insufficient balance: 0 wei"));
     EXPECT_THAT(till_.begin(order_, 0, now_).error().message, HasSubstr("Insufficient balance: 0 wei"));
     EXPECT_EQ(till_.balances().size(), 0U);  // and nobody fills the table that way
     EXPECT_EQ(till_.stats().refused_price, 3U);
-    EXPECT_EQ(till_.stats().refused_unpaid, 2U);
+    EXPECT_EQ(till_.stats().refused_unpaid, 3U);
 }
 
 TEST_F(TillTest, ACheapQuoteDoesNotBuyDearWork) {

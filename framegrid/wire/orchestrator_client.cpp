@@ -160,6 +160,20 @@ Task<Result<api::JobOutput>> WireOrchestrator::run(api::Job job, Deadline deadli
     co_return co_await run_transcode(std::move(job), deadline);
 }
 
+std::string WireOrchestrator::payment_header(const api::Job& job) {
+    if (!job.payment) {
+        return encode_payment_header(ports_.key);
+    }
+    if (!job.payment->tickets.empty()) {
+        return encode_payment(*job.payment);
+    }
+    if (job.payment != on_credit_) {
+        on_credit_ = job.payment;
+        on_credit_header_ = encode_payment(*on_credit_);
+    }
+    return on_credit_header_;
+}
+
 http::Request WireOrchestrator::job_request(
     const api::Job& job, const crypto::Hash32& hash, std::string_view path, std::string content_type
 ) {
@@ -169,8 +183,7 @@ http::Request WireOrchestrator::job_request(
     request.headers = {
         {"content-type", std::move(content_type)},
         {std::string(kSegmentHeader), signer_.encode(job, hash)},
-        {std::string(kPaymentHeader),
-         job.payment ? encode_payment(*job.payment) : encode_payment_header(ports_.key)},
+        {std::string(kPaymentHeader), payment_header(job)},
     };
     if (auto trace = write_traceparent(job.work.trace); !trace.empty()) {
         request.headers.add("traceparent", std::move(trace));

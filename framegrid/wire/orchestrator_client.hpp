@@ -60,12 +60,15 @@ class WireOrchestrator final : public api::Orchestrator {
     Task<Result<std::vector<Blob>>> download_all(
         std::vector<std::optional<std::string>> urls, Deadline deadline
     );
+    std::string payment_header(const api::Job& job);
     http::Request job_request(
         const api::Job& job, const crypto::Hash32& hash, std::string_view path, std::string content_type
     );
 
     ClientPorts ports_;
     SegmentSigner signer_;
+    std::shared_ptr<const pay::Payment> on_credit_;  // the last payment without tickets
+    std::string on_credit_header_;
     Result<http::Url> base_;
 };
 

@@ -55,6 +55,7 @@ class OrchestratorServer::Impl {
     Task<void> serve_refresh_payment(http::Exchange& exchange);
     // Before the body is read. False: it was refused and answered.
     Task<bool> take_payment(http::Exchange& exchange, api::Job& head);
+    Result<std::shared_ptr<const pay::Payment>> read_payment(std::string_view text);
     Checked<SegmentHeader> read_headers(const http::Exchange& exchange);
     Task<Checked<Blob>> read_media(http::Exchange& exchange, crypto::Hash32 hash);
     Task<Checked<Blob>> read_body(http::Exchange& exchange) const;
@@ -85,6 +86,8 @@ class OrchestratorServer::Impl {
     OrchestratorServerSettings settings_;
     GrpcServer grpc_;
     SegmentVerifier verifier_;
+    std::string on_credit_header_;  // the last payment header without tickets
+    std::shared_ptr<const pay::Payment> on_credit_;
     bool signs_;  // off-chain nothing is signed, so nothing needs hashing
     std::uint64_t next_file_ = 0;
     OrchestratorServerStats stats_;

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kHeaderBytesMax = 64 * 1024;
 constexpr std::size_t kKnownMax = 1024;  // signatures
+constexpr std::size_t kKnownNameMax = 256;
 
 std::vector<std::string> profile_names(const api::Job& job) {
     std::vector<std::string> names;
@@ -26,6 +27,12 @@ std::vector<std::string> profile_names(const api::Job& job) {
 const crypto::Hash32& empty_media() {
     static const crypto::Hash32 hash = crypto::keccak256({});
     return hash;
+}
+
+// The manifest id is all that the messages of such jobs differ in.
+bool repeats(const api::Job& job, const crypto::Hash32& hash) {
+    return job.seq == 0 && job.manifest_id.size() <= kKnownNameMax && hash == empty_media() &&
+           profile_names(job).empty();
 }
 
 crypto::Hash32 message_of(const api::Job& job, const crypto::Hash32& hash) {
@@ -55,31 +62,37 @@ std::string SegmentSigner::encode(const api::Job& job, const crypto::Hash32& has
     net::SegData message = to_proto(job);
     message.set_hash(hash.data(), hash.size());
     if (key_ != nullptr) {
-        const crypto::Hash32 digest = message_of(job, hash);
-        const std::string name(as_text(digest));
-        if (known_.size() >= kKnownMax) {
-            known_.clear();
-        }
-        const bool repeats = job.seq == 0 && hash == empty_media();
-        const auto known = known_.find(name);
-        const auto signature = known != known_.end() ? known->second : key_->sign_message(digest);
-        if (repeats && known == known_.end()) {
-            known_.emplace(name, signature);
-        }
+        const auto signature = sign(job, hash);
         message.set_sig(signature.data(), signature.size());
     }
     return crypto::base64(as_bytes(message.SerializeAsString()));
 }
 
+crypto::Signature SegmentSigner::sign(const api::Job& job, const crypto::Hash32& hash) {
+    if (!repeats(job, hash)) {
+        return key_->sign_message(message_of(job, hash));
+    }
+    const auto known = known_.find(job.manifest_id);
+    if (known != known_.end()) {
+        return known->second;
+    }
+    if (known_.size() >= kKnownMax) {
+        known_.clear();
+    }
+    return known_.emplace(job.manifest_id, key_->sign_message(message_of(job, hash))).first->second;
+}
+
 Result<void> SegmentVerifier::verify(
     const SegmentHeader& header, const std::optional<crypto::Address>& sender
 ) {
-    if (!sender || header.job.seq != 0 || header.hash != empty_media()) {
+    if (!sender || !repeats(header.job, header.hash) || header.signature.size() > kKnownNameMax) {
         return verify_segment(header, sender);
     }
-    std::string name(as_text(*sender));
-    name += as_text(message_of(header.job, header.hash));
+    std::string name;
+    name.reserve(sender->size() + header.signature.size() + header.job.manifest_id.size());
+    name += as_text(*sender);
     name += as_text(header.signature);
+    name += header.job.manifest_id;
     if (known_.contains(name)) {
         return {};
     }

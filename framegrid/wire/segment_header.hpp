@@ -42,8 +42,10 @@ class SegmentSigner {
     std::string encode(const api::Job& job, const crypto::Hash32& hash);
 
   private:
+    crypto::Signature sign(const api::Job& job, const crypto::Hash32& hash);
+
     const crypto::PrivateKey* key_;
-    std::unordered_map<std::string, crypto::Signature> known_;  // by message
+    std::unordered_map<std::string, crypto::Signature> known_;  // by manifest id
 };
 class SegmentVerifier {
   public:
@@ -51,7 +53,7 @@ class SegmentVerifier {
     Result<void> verify(const SegmentHeader& header, const std::optional<crypto::Address>& sender);
 
   private:
-    std::unordered_set<std::string> known_;  // sender, message, signature
+    std::unordered_set<std::string> known_;  // sender, signature, manifest id
 };
 
 // An empty Payment off-chain, else one that names the sender at price 0.
