@@ -81,6 +81,7 @@ struct Job {
     ProgressSink progress = nullptr;  // told when AI work asks for that; starts again when the work does
     crypto::Address sender{};         // who asks, as it has proved; all zero: nobody that is known
     std::shared_ptr<const pay::Payment> payment;  // null: none, or taken already
+    crypto::Hash32 receipt{};  // id of this job in both sides' receipts, drawn by who pays; all zero: none
 };
 
 struct JobOutput {

@@ -11,6 +11,7 @@
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/payments.hpp>
+#include <framegrid/app/receipts.hpp>
 #include <framegrid/app/version.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/signals.hpp>
@@ -34,6 +35,7 @@ struct GatewayOptions {
     std::string public_url;
     std::string key_file;
     std::string password_file;
+    std::string receipts;
     std::string memory = "2G";
     std::int64_t price_wei = 0;
     std::int64_t price_units = 1;
@@ -165,13 +167,16 @@ class Reloader {
 
 Task<Result<bool>> run_services(
     gateway::Gateway& role, rest::Rest& api, GatewayJobs& jobs, rest::Authenticator* authenticator,
-    Reloader& reloader
+    Reloader& reloader, NodeReceipts* receipts
 ) {
     std::vector<Task<Result<bool>>> services;
     services.push_back(role.serve());
     services.push_back(api.serve());
     services.push_back(jobs.serve());
     services.push_back(reloader.serve());
+    if (receipts != nullptr) {
+        services.push_back(receipts->desk().serve());
+    }
     if (authenticator != nullptr) {
         services.push_back(authenticator->serve());
     }
@@ -186,6 +191,7 @@ struct Stoppable {
     GatewayAuth& auth;
     GatewayJobs& jobs;
     GatewayMedia& media;
+    NodeReceipts* receipts = nullptr;
 };
 
 Task<void> shut_down(Stoppable all) {
@@ -195,6 +201,9 @@ Task<void> shut_down(Stoppable all) {
     co_await all.auth.stop();
     co_await all.jobs.stop();
     co_await all.media.stop();
+    if (all.receipts != nullptr) {
+        co_await all.receipts->finish();
+    }
 }
 
 // What runs gets its time, then durable jobs go back to the queue.
@@ -212,15 +221,22 @@ struct Wallet {
     std::optional<crypto::PrivateKey> key{};
     std::optional<pay::KeySigner> signer{};
     std::unique_ptr<ledger_sqlite::LedgerFile> ledger{};  // null: nothing is paid
+    std::unique_ptr<NodeReceipts> receipts{};             // null: none are written
     gateway::Settings settings{};
     const crypto::PrivateKey* key_or_null() const { return key ? &*key : nullptr; }
     std::optional<gateway::PaymentPorts> ports() {
-        return ledger ? std::optional<gateway::PaymentPorts>({*signer, ledger->ledger(), ledger->chain()})
-                      : std::nullopt;
+        if (!ledger) {
+            return std::nullopt;
+        }
+        auto* const desk = receipts ? &receipts->desk() : nullptr;
+        return gateway::PaymentPorts{*signer, ledger->ledger(), ledger->chain(), desk};
     }
     void dump(MetricsWriter& out) const {
         if (ledger) {
             ledger->dump(out);
+        }
+        if (receipts) {
+            pay::dump(out, receipts->desk().stats());
         }
     }
 };
@@ -238,6 +254,8 @@ Result<std::unique_ptr<Wallet>> open_wallet(Session& session, const GatewayOptio
     }
     FG_TRY(ledger, open_ledger(options.ledger, {}, session.clock, session.random));
     out->ledger = std::move(ledger);
+    FG_TRY(receipts, NodeReceipts::open(session, options.receipts, out->key_or_null()));
+    out->receipts = std::move(receipts);
     return out;
 }
 
@@ -357,8 +375,8 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     session.before_stop = [&] { return drain(session, **jobs, *role, options.drain_seconds); };
     announce(session, local_uri(*listen, server.port()));
     Reloader reloader(session, *role, server, source->fixed);
-    auto services = run_services(*role, api, **jobs, authenticator, reloader);
-    auto stop = shut_down({server, admin, client, **auth, **jobs, **media});
+    auto services = run_services(*role, api, **jobs, authenticator, reloader, money->receipts.get());
+    auto stop = shut_down({server, admin, client, **auth, **jobs, **media, money->receipts.get()});
     (void)co_await with_cleanup<bool>(std::move(services), std::move(stop));
     log_books(session.log, "gateway.balance", role->books());
     co_return kExitOk;
@@ -400,6 +418,7 @@ void add_gateway_options(CLI::App& command, GatewayOptions& options) {
         "--key", options.key_file, "key file that signs requests and pays (see 'framegrid key')"
     );
     command.add_option("--key-password-file", options.password_file, "file with the key file's password");
+    add_receipts_option(command, options.receipts);
     add_job_options(command, options.jobs);
     add_auth_options(command, options.auth);
     add_telemetry_option(command, options.otlp_endpoint);

@@ -82,7 +82,9 @@ std::vector<std::string> LocalPayments::arguments(const std::string& name) const
         "--key",
         node->key_file.string(),
         "--key-password-file",
-        password_file().string()
+        password_file().string(),
+        "--receipts",
+        (settings_.directory / "receipts" / name).string()
     };
     if (node != nodes_.begin()) {
         out.insert(out.end(), {"--price-per-unit", std::to_string(settings_.price_wei)});

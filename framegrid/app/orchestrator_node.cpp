@@ -4,6 +4,7 @@
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/payments.hpp>
+#include <framegrid/app/receipts.hpp>
 #include <framegrid/orchestrator/orchestrator.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/wire/orchestrator_server.hpp>
@@ -22,6 +23,7 @@ struct OrchestratorOptions {
     LedgerOptions ledger;
     std::string key_file;
     std::string password_file;
+    std::string receipts;
     std::string store = "512M";
     OperationOptions operation;
 };
@@ -34,6 +36,7 @@ Task<void> drain(Session& session, orchestrator::Orchestrator& role, int seconds
 // What a paid node needs: a ledger, and prices.
 struct Earnings {
     std::unique_ptr<ledger_sqlite::LedgerFile> ledger;  // null: nothing is paid
+    std::unique_ptr<NodeReceipts> receipts{};           // null: none are written
     orchestrator::CashierSettings settings;
     std::optional<pay::PriceTable> prices{};
 };
@@ -53,6 +56,8 @@ Result<Earnings> open_earnings(
     const Recipient recipient{key ? key->address() : crypto::Address{}, service_uri};
     FG_TRY(ledger, open_ledger(options.ledger, recipient, session.clock, session.random));
     out.ledger = std::move(ledger);
+    FG_TRY(receipts, NodeReceipts::open(session, options.receipts, key ? &*key : nullptr));
+    out.receipts = std::move(receipts);
     return out;
 }
 
@@ -76,10 +81,32 @@ orchestrator::Ports ports_of(
         auto& ledger = *earnings.ledger;
         ports.payments.emplace(
             session.pool, ledger.ledger(), ledger.chain(), ledger.winning_tickets(),
-            std::move(*earnings.prices)
+            std::move(*earnings.prices), earnings.receipts ? &earnings.receipts->desk() : nullptr
         );
     }
     return ports;
+}
+
+Task<Result<bool>> serve_role(orchestrator::Orchestrator& role, NodeReceipts* receipts) {
+    std::vector<Task<Result<bool>>> services;
+    services.push_back(role.serve());
+    if (receipts != nullptr) {
+        services.push_back(receipts->desk().serve());
+    }
+    auto results = co_await all_of(std::move(services));
+    co_return std::move(results.front());
+}
+
+Task<void> shut_down(
+    http::Server& server, MetricsListener& metrics, orchestrator::Orchestrator& role, Duration grace,
+    NodeReceipts* receipts
+) {
+    role.stop();
+    co_await server.stop(grace);
+    co_await metrics.stop();
+    if (receipts != nullptr) {
+        co_await receipts->finish();
+    }
 }
 
 Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
@@ -126,24 +153,21 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     MetricsListener metrics(session, [&](MetricsWriter& out) {
         orchestrator::dump(out, role->stats());
         wire::dump(out, routes->stats());
+        if (money->receipts) {
+            pay::dump(out, money->receipts->desk().stats());
+        }
     });
     FG_CO_CHECK(metrics.listen(options.operation.admin_listen));
     session.before_stop = [&] { return drain(session, *role, options.operation.drain_seconds); };
     session.log.info("orchestrator.listening", {{"uri", settings.service_uri}});
     announce_ready(settings.service_uri);
-    struct Shut {
-        static Task<void> down(
-            http::Server& server, MetricsListener& metrics, orchestrator::Orchestrator& role, Duration grace
-        ) {
-            role.stop();
-            co_await server.stop(grace);
-            co_await metrics.stop();
-        }
-    };
     // Results that are being fetched have as long as the jobs had.
     const auto grace =
         std::max(std::chrono::seconds(1), std::chrono::seconds(options.operation.drain_seconds));
-    (void)co_await with_cleanup<bool>(role->serve(), Shut::down(server, metrics, *role, grace));
+    (void)co_await with_cleanup<bool>(
+        serve_role(*role, money->receipts.get()),
+        shut_down(server, metrics, *role, grace, money->receipts.get())
+    );
     log_books(session.log, "orchestrator.balance", role->books());
     co_return kExitOk;
 }
@@ -166,6 +190,7 @@ void add_orchestrator_command(CLI::App& app, const CommonOptions& common, Run& r
         "--key", options->key_file, "key file that signs results and is paid (see 'framegrid key')"
     );
     command->add_option("--key-password-file", options->password_file, "file with the key file's password");
+    add_receipts_option(*command, options->receipts);
     command->add_option("--store", options->store, "memory for inputs and results that peers fetch")
         ->capture_default_str();
     add_operation_options(*command, options->operation);

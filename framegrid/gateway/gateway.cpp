@@ -507,6 +507,9 @@ Task<Result<Attempted>> Role::attempt(
         }
         job.sender = payments_->address();
         job.payment = payment.payment();
+        if (job.payment && ports_.payments->receipts != nullptr) {
+            ports_.random.fill(job.receipt);
+        }
     }
     if (request.early) {
         job.early = [this, &request, &early](std::size_t index, const api::Artifact& artifact) {
@@ -532,6 +535,7 @@ Task<Result<Attempted>> Role::run_paid(
         info != nullptr && !info->service_uri.empty() ? info->service_uri : pool_.uri(slot)
     );
     payment.sent();
+    const auto receipt = job.receipt;
     auto output = co_await with_deadline<api::JobOutput>(
         ports_.clock, deadline, orchestrator->run(std::move(job), deadline)
     );
@@ -549,6 +553,7 @@ Task<Result<Attempted>> Role::run_paid(
     if (payments_) {
         // What was done is paid for, whether we like it or not.
         out.cost = Wei(payment.answered(out.units).ceil_wei());
+        payments_->write_receipt(receipt, payment, request.work, out.output, out.units);
         if (output->info && output->info->ticket_params) {
             payments_->learn(purpose.terms_key, *output->info);
         }

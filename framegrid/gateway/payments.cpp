@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <framegrid/api/receipts.hpp>
+
 namespace framegrid::gateway {
 
 namespace {
@@ -239,6 +241,17 @@ Task<Result<JobPayment>> Payments::buy(
     stats_.tickets_sent_wei += out.purchase_->ticket_ev * batch->count;
     out.payment_ = std::make_shared<const pay::Payment>(std::move(*payment));
     co_return out;
+}
+
+void Payments::write_receipt(
+    const crypto::Hash32& id, const JobPayment& payment, const api::Work& work, const api::WorkOutput& output,
+    std::int64_t units
+) {
+    if (ports_.receipts == nullptr || payment.recipient() == nullptr || payment.price().wei == 0) {
+        return;
+    }
+    const api::Settled settled{work, output, id, address(), *payment.recipient(), payment.price(), units};
+    ports_.receipts->post(api::draft_receipt(settled, clock_.unix_ms()));
 }
 
 void Payments::disown(const Purpose& purpose) {

@@ -13,6 +13,7 @@
 #include <framegrid/pay/ledger.hpp>
 #include <framegrid/pay/prices.hpp>
 #include <framegrid/pay/purse.hpp>
+#include <framegrid/pay/receipt_desk.hpp>
 #include <framegrid/pay/signer.hpp>
 #include <framegrid/runtime/metrics.hpp>
 
@@ -35,6 +36,7 @@ struct PaymentPorts {
     pay::Signer& signer;
     pay::Ledger& ledger;
     pay::Chain& chain;
+    pay::ReceiptDesk* receipts = nullptr;  // null: none are written
 };
 
 struct PaymentStats {
@@ -79,6 +81,8 @@ class JobPayment {
     // Null: free.
     const std::shared_ptr<const pay::Payment>& payment() const { return payment_; }
     const Price& price() const { return price_; }
+    // Who is paid. Null: nobody.
+    const crypto::Address* recipient() const { return payment_ ? &purchase_.key.peer : nullptr; }
     // It leaves this node now.
     void sent() { sent_ = true; }
     // The work was done, and so many units of it. Returns what it cost.
@@ -123,6 +127,11 @@ class Payments {
     // params. `fee_of` is asked for the fee to expect at a price.
     Task<Result<JobPayment>> buy(
         Purpose purpose, std::function<pay::Money(const Price&)> fee_of, Deadline deadline
+    );
+    // Of a job that was answered; nothing where none are kept or it was free.
+    void write_receipt(
+        const crypto::Hash32& id, const JobPayment& payment, const api::Work& work,
+        const api::WorkOutput& output, std::int64_t units
     );
     // The orchestrator does not count on our credit (it may have restarted): neither do we.
     void disown(const Purpose& purpose);

@@ -73,6 +73,8 @@ class PaidWork {
             till_->abandon(*hold_, clock_->now());
         }
     }
+    // Of a unit. 0 wei: free.
+    const Price& price() const { return hold_.price; }
     // Debits it. Returns what it cost. Once.
     pay::Money finish(std::int64_t units) {
         return till_->finish(*std::exchange(hold_, nullptr), units, clock_->now());

@@ -4,6 +4,7 @@
 #include <map>
 
 #include <framegrid/api/early_artifacts.hpp>
+#include <framegrid/api/receipts.hpp>
 #include <framegrid/base/at_exit.hpp>
 #include <framegrid/base/counted.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
@@ -108,6 +109,9 @@ class Role final : public Orchestrator {
     void expire_sessions();
     Deadline work_deadline(const api::Work& work, Deadline deadline) const;
     Task<Result<api::JobOutput>> run_here(api::Job job, Deadline deadline);
+    void write_receipt(
+        const api::Job& job, const api::WorkOutput& output, const Price& price, std::int64_t units
+    );
     Task<Result<WorkerId>> worker_for(const WorkerDemand& demand, Deadline deadline);
     Task<Result<api::WorkOutput>> dispatch(const api::Job& job, Deadline deadline);
     Task<Result<api::WorkOutput>> run_on(
@@ -338,6 +342,21 @@ Task<Result<api::JobOutput>> Role::run(api::Job job, Deadline deadline) {
     co_return output;
 }
 
+void Role::write_receipt(
+    const api::Job& job, const api::WorkOutput& output, const Price& price, std::int64_t units
+) {
+    auto* const desk = ports_.payments->receipts;
+    if (desk == nullptr || price.wei == 0) {
+        return;
+    }
+    crypto::Hash32 id = job.receipt;
+    if (id == crypto::Hash32{}) {
+        ports_.random.fill(id);  // a payer that keeps no receipts
+    }
+    const api::Settled settled{job.work, output, id, job.sender, ports_.key->address(), price, units};
+    desk->post(api::draft_receipt(settled, ports_.clock.unix_ms()));
+}
+
 // An admitted job.
 Task<Result<api::JobOutput>> Role::run_here(api::Job job, Deadline deadline) {
     PaidWork paid;
@@ -369,7 +388,10 @@ Task<Result<api::JobOutput>> Role::run_here(api::Job job, Deadline deadline) {
         {{"manifest", job.manifest_id}, {"seq", job.seq}, {"trace", job.work.trace.trace_id}}
     );
     if (cashier_) {
-        cashier_->finish(std::move(paid), done_units(job.work, *result, units));
+        const std::int64_t done = done_units(job.work, *result, units);
+        const Price at = paid.price();
+        cashier_->finish(std::move(paid), done);
+        write_receipt(job, *result, at, done);
     }
     api::JobOutput out;
     out.output = std::move(*result);

@@ -10,6 +10,7 @@
 #include <framegrid/crypto/keys.hpp>
 #include <framegrid/orchestrator/cashier.hpp>
 #include <framegrid/orchestrator/sessions.hpp>
+#include <framegrid/pay/receipt_desk.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/histogram.hpp>
 #include <framegrid/runtime/metrics.hpp>
@@ -53,6 +54,7 @@ struct PaymentPorts {
     pay::Chain& chain;
     pay::WinningTickets& winners;
     pay::PriceTable prices;
+    pay::ReceiptDesk* receipts = nullptr;  // null: none are written
 };
 
 struct Ports {

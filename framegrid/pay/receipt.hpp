@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <framegrid/base/ids.hpp>
 #include <framegrid/base/result.hpp>
@@ -71,6 +72,11 @@ class Receipts {
     // Survives the death of the process when done. kInvalidArgument: no receipt; kIo: it could not be kept,
     // and the caller goes on without it.
     virtual Task<Result<void>> add(Receipt receipt) = 0;
+    // The same for several, in one write: all of them or none.
+    virtual Task<Result<void>> add_all(std::vector<Receipt> receipts) = 0;
+    // Closes the hour if it is over: for an hour after which nothing comes. Cheap when there is nothing to
+    // do.
+    virtual Task<Result<void>> close_past() = 0;
 };
 
 }  // namespace framegrid::pay

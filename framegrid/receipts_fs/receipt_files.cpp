@@ -153,29 +153,39 @@ Result<void> ReceiptFiles::begin(std::int64_t hour) {
     return {};
 }
 
-Result<void> ReceiptFiles::write(Open& open, const std::string& line) {
-    auto written = host::write_all(open.file.get(), as_bytes(line + '\n'), "cannot keep a receipt");
+// Of whole lines with their ends.
+Result<void> ReceiptFiles::write(Open& open, const std::string& lines) {
+    auto written = host::write_all(open.file.get(), as_bytes(lines), "cannot keep a receipt");
     if (!written) {
         // A part of a line would spoil the next one. If this fails, too, a restart cuts it off.
         (void)!ftruncate(open.file.get(), static_cast<off_t>(open.bytes));
         return written;
     }
-    open.bytes += line.size() + 1;
+    open.bytes += lines.size();
     return {};
 }
 
-Result<void> ReceiptFiles::append(const pay::Receipt& receipt, std::int64_t hour) {
+Result<void> ReceiptFiles::append(const std::vector<pay::Receipt>& receipts, std::int64_t hour) {
     const std::scoped_lock lock(mutex_);
     FG_CHECK(close_before(hour));
     if (!open_) {
         FG_CHECK(begin(hour));
     }
-    const std::string line = pay::to_line(receipt);
-    if (open_->bytes + line.size() > settings_.hour_bytes_max) {
+    std::vector<std::string> lines;
+    std::string text;
+    lines.reserve(receipts.size());
+    for (const auto& receipt : receipts) {
+        lines.push_back(pay::to_line(receipt));
+        text += lines.back();
+        text += '\n';
+    }
+    if (open_->bytes + text.size() > settings_.hour_bytes_max) {
         return fail(Errc::kCapacity, "this hour's file of receipts is full");
     }
-    FG_CHECK(write(*open_, line));
-    open_->sum.add(receipt, line);
+    FG_CHECK(write(*open_, text));
+    for (std::size_t i = 0; i < receipts.size(); ++i) {
+        open_->sum.add(receipts[i], lines[i]);
+    }
     return {};
 }
 
@@ -184,7 +194,7 @@ Result<void> ReceiptFiles::close_before(std::int64_t hour) {
         return {};
     }
     const auto line = pay::to_line(open_->sum.close(name_of(open_->hour), previous_, key_));
-    FG_CHECK(write(*open_, line));
+    FG_CHECK(write(*open_, line + '\n'));
     if (fsync(open_->file.get()) != 0) {
         return fail(host::system_error("cannot keep receipts", errno));
     }
@@ -195,12 +205,23 @@ Result<void> ReceiptFiles::close_before(std::int64_t hour) {
 }
 
 Task<Result<void>> ReceiptFiles::add(pay::Receipt receipt) {
-    FG_CO_CHECK(pay::check_work(receipt.work));
-    if (receipt.unix_ms < 0 || receipt.units < 0 || receipt.price.wei < 0 || receipt.price.units <= 0) {
-        co_return fail(Errc::kInvalidArgument, "a receipt's numbers are not negative");
+    std::vector<pay::Receipt> receipts;
+    receipts.push_back(std::move(receipt));
+    return add_all(std::move(receipts));
+}
+
+Task<Result<void>> ReceiptFiles::add_all(std::vector<pay::Receipt> receipts) {
+    for (const auto& receipt : receipts) {
+        FG_CO_CHECK(pay::check_work(receipt.work));
+        if (receipt.unix_ms < 0 || receipt.units < 0 || receipt.price.wei < 0 || receipt.price.units <= 0) {
+            co_return fail(Errc::kInvalidArgument, "a receipt's numbers are not negative");
+        }
+    }
+    if (receipts.empty()) {
+        co_return Result<void>{};
     }
     const std::int64_t hour = clock_.unix_ms() / kHourMs;
-    co_return co_await offload(pool_, [&] { return append(receipt, hour); });
+    co_return co_await offload(pool_, [&] { return append(receipts, hour); });
 }
 
 Task<Result<void>> ReceiptFiles::close_past() {

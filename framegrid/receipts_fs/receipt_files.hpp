@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <framegrid/crypto/keys.hpp>
 #include <framegrid/host/files.hpp>
@@ -32,9 +33,8 @@ class ReceiptFiles final : public pay::Receipts {
     );
 
     Task<Result<void>> add(pay::Receipt receipt) override;
-    // Closes the hour if it is over: for an hour after which nothing comes. Cheap when there is nothing to
-    // do.
-    Task<Result<void>> close_past();
+    Task<Result<void>> add_all(std::vector<pay::Receipt> receipts) override;
+    Task<Result<void>> close_past() override;
 
   private:
     // The file of one hour.
@@ -49,9 +49,9 @@ class ReceiptFiles final : public pay::Receipts {
 
     // On any thread.
     Result<void> recover();
-    Result<void> append(const pay::Receipt& receipt, std::int64_t hour);
+    Result<void> append(const std::vector<pay::Receipt>& receipts, std::int64_t hour);
     Result<void> close_before(std::int64_t hour);
-    Result<void> write(Open& open, const std::string& line);
+    Result<void> write(Open& open, const std::string& lines);
     Result<void> begin(std::int64_t hour);
 
     ReceiptFilesSettings settings_;

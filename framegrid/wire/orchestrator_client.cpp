@@ -188,6 +188,9 @@ http::Request WireOrchestrator::job_request(
     if (auto trace = write_traceparent(job.work.trace); !trace.empty()) {
         request.headers.add("traceparent", std::move(trace));
     }
+    if (job.receipt != crypto::Hash32{}) {
+        request.headers.add(std::string(kReceiptHeader), crypto::hex(job.receipt));
+    }
     return request;
 }
 

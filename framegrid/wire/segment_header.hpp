@@ -15,6 +15,8 @@ namespace framegrid::wire {
 
 inline constexpr std::string_view kSegmentHeader = "livepeer-segment";
 inline constexpr std::string_view kPaymentHeader = "livepeer-payment";
+// 32 bytes, hex: what the job is called in both sides' receipts.
+inline constexpr std::string_view kReceiptHeader = "x-framegrid-receipt";
 
 struct SegmentHeader {
     api::Job job;            // TranscodeWork, no input; routes of AI pipelines replace the work

@@ -1,5 +1,6 @@
 """Jobs that are paid: gateways and orchestrators with keys and a ledger file, and senders that pay badly."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import time
 import unittest
 
 import harness
+from test_account import account
 from test_commands import framegrid
 
 PAYER = pathlib.Path(os.environ.get("PAYER", harness.BINARY.parent / "tests/e2e/network/payer"))
@@ -123,6 +125,59 @@ class PaymentsTest(unittest.TestCase):
             deposit, reserve, _ = rows[books.address("gateway")[2:].lower()]
             self.assertEqual(10**18 + 10**17 - int(deposit) - int(reserve), redeemed)
             self.assertEqual(sum(int(row[2]) for row in rows.values()), redeemed)
+
+    def test_both_sides_keep_receipts_that_agree(self):
+        books = self.books
+        folders = {name: books.path / "receipts" / name for name in ("gateway", "orchestrator-0")}
+
+        def seller(i):
+            return [*books.seller(i), "--receipts", str(folders["orchestrator-0"])]
+
+        with harness.Network(gateway_args=[*books.args("gateway"), "--receipts", str(folders["gateway"])],
+                             orchestrator_args=seller, orchestrators=1, workers=1) as net:
+            books.fund("gateway")
+            net.wait_usable()
+            jobs = 40
+            for i in range(jobs):
+                self.assertEqual(echo(net, b"same" if i % 2 else b"body %d" % i)[0], 200)
+            data = harness.segment(2, "426x240")
+            for seq in range(4):
+                status, _, body = net.push("show", seq, data, PROFILES)
+                self.assertEqual(status, 200, body)
+            metrics = net.request("GET", "/metrics")[2].decode()
+            fees = int(float(re.search(r"^framegrid_gateway_fees_wei_total (\S+)", metrics, re.M).group(1)))
+            for process in (net.gateway, *net.orchestrators):
+                process.kill(signal.SIGTERM)
+                process.popen.wait(10)
+            self.assertEqual(fees, jobs * PRICE + 4 * SEGMENT_WEI)
+            both = [str(folder) for folder in folders.values()]
+            found = json.loads(account("reconcile", *both).stdout)
+            self.assertEqual(found["differences"], [])
+            self.assertEqual((found["a"]["amount"], found["b"]["amount"]), (str(fees), str(fees)))
+            lines = [json.loads(line) for file in folders["gateway"].iterdir()
+                     for line in file.read_text().splitlines()]
+            self.assertEqual(len(lines), jobs + 4)
+            self.assertEqual(len({line["id"] for line in lines}), jobs + 4)
+            video = [line for line in lines if line["work"] == "transcoding"]
+            self.assertEqual({line["input"] for line in video}, {hashlib.sha256(data).hexdigest()})
+            self.assertNotIn("0" * 64, [line["output"] for line in lines])
+            # An hour later, for these books: a start closes the hour that is over.
+            open_file = next(folders["orchestrator-0"].iterdir())
+            closed = open_file.with_name("2025-11-27T06.jsonl")
+            open_file.rename(closed)
+            again = net._orchestrator(net.uris[0].split("//")[1], 0)
+            again.line("ready ")
+            again.kill(signal.SIGTERM)
+            again.popen.wait(10)
+            again.stop()
+            verify = ("verify", folders["orchestrator-0"], "--party", books.address("orchestrator-0"))
+            report = json.loads(account(*verify).stdout)
+            self.assertEqual((report["receipts"], report["amount"]), (jobs + 4, str(fees)))
+            bytes_of = bytearray(closed.read_bytes())
+            at = bytes_of.index(b'"output":"') + len(b'"output":"')
+            bytes_of[at] = ord("1") if bytes_of[at] == ord("0") else bytes_of[at] ^ 1
+            closed.write_bytes(bytes_of)
+            self.assertEqual(account(*verify).returncode, 1)
 
     def test_a_killed_orchestrator_loses_no_winning_ticket(self):
         books = self.books

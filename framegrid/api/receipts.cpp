@@ -1,0 +1,30 @@
+#include <framegrid/api/receipts.hpp>
+
+#include <algorithm>
+
+namespace framegrid::api {
+
+pay::ReceiptDraft draft_receipt(const Settled& settled, std::int64_t unix_ms) {
+    pay::ReceiptDraft out;
+    const auto* ai = std::get_if<AiWork>(&settled.work.kind);
+    out.receipt.id = settled.id;
+    out.receipt.unix_ms = std::max<std::int64_t>(unix_ms, 0);
+    out.receipt.payer = settled.payer;
+    out.receipt.payee = settled.payee;
+    out.receipt.work = ai == nullptr ? "transcoding" : pay::work_name(ai->pipeline, ai->model_id);
+    out.receipt.price = settled.price;
+    out.receipt.units = std::max<std::int64_t>(settled.units, 0);
+    if (settled.output.ai) {
+        const auto digest = crypto::parse_hex(settled.output.ai->model_digest);
+        if (digest && digest->size() == out.receipt.model.size()) {
+            std::ranges::copy(*digest, out.receipt.model.begin());
+        }
+    }
+    out.input = settled.work.input;
+    for (const auto& artifact : settled.output.artifacts) {
+        out.outputs.push_back(artifact.bytes);
+    }
+    return out;
+}
+
+}  // namespace framegrid::api

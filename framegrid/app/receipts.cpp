@@ -1,0 +1,43 @@
+#include <framegrid/app/receipts.hpp>
+
+namespace framegrid::app {
+
+void add_receipts_option(CLI::App& command, std::string& directory) {
+    command.add_option(
+        "--receipts", directory,
+        "directory of this node's own for a receipt of each paid job (see 'framegrid account verify'); none "
+        "by "
+        "default"
+    );
+}
+
+NodeReceipts::NodeReceipts(Session& session, std::unique_ptr<receipts_fs::ReceiptFiles> files)
+    : session_(session),
+      files_(std::move(files)),
+      desk_(pay::ReceiptDesk::Ports{*files_, session.clock, session.pool, session.log}) {}
+
+Result<std::unique_ptr<NodeReceipts>> NodeReceipts::open(
+    Session& session, const std::string& directory, const crypto::PrivateKey* key
+) {
+    if (directory.empty()) {
+        return nullptr;
+    }
+    if (key == nullptr) {
+        return fail(Errc::kInvalidArgument, "receipts are signed: name a key file with --key", "receipts");
+    }
+    receipts_fs::ReceiptFilesSettings settings;
+    settings.directory = host::expand_home(directory);
+    FG_TRY(files, receipts_fs::ReceiptFiles::open(std::move(settings), *key, session.clock, session.pool));
+    return std::unique_ptr<NodeReceipts>(new NodeReceipts(session, std::move(files)));
+}
+
+Task<void> NodeReceipts::finish() {
+    if (const auto flushed = co_await desk_.flush(); !flushed) {
+        session_.log.error(
+            "receipts.left_unwritten",
+            {{"receipts", desk_.stats().waiting}, {"error", flushed.error().message}}
+        );
+    }
+}
+
+}  // namespace framegrid::app

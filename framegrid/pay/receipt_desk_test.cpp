@@ -1,0 +1,125 @@
+#include <framegrid/pay/receipt_desk.hpp>
+
+#include <optional>
+
+#include <gtest/gtest.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+
+namespace framegrid::pay {
+
+namespace {
+
+struct AtOnce final : WorkPool {
+    void post(std::move_only_function<void()> work) override { work(); }
+};
+
+class TestClock final : public Clock {
+  public:
+    TimePoint now() const override { return {}; }
+    std::int64_t unix_ms() const override { return 0; }
+    Timer call_at(TimePoint /*at*/, std::move_only_function<void()> /*fn*/) override { return {}; }
+};
+
+class KeptReceipts final : public Receipts {
+  public:
+    Task<Result<void>> add(Receipt receipt) override { return add_all({std::move(receipt)}); }
+    Task<Result<void>> add_all(std::vector<Receipt> receipts) override {
+        if (full) {
+            co_return fail(Errc::kIo, "no space left");
+        }
+        ++writes;
+        kept.insert(kept.end(), receipts.begin(), receipts.end());
+        co_return Result<void>{};
+    }
+    Task<Result<void>> close_past() override { co_return Result<void>{}; }
+    bool full = false;
+    int writes = 0;
+    std::vector<Receipt> kept;
+};
+
+class ReceiptDeskTest : public ::testing::Test {
+  protected:
+    Result<void> flush() {
+        std::optional<Result<void>> out;
+        loop_.restart();
+        boost::asio::co_spawn(loop_, desk_.flush(), [&](std::exception_ptr, Result<void> result) {
+            out = std::move(result);
+        });
+        loop_.run();
+        return out.value();
+    }
+    static ReceiptDraft draft(std::uint8_t id) {
+        ReceiptDraft out;
+        out.receipt.id[0] = id;
+        out.input = Blob::copy_of("in");
+        out.outputs = {Blob::copy_of("out")};
+        return out;
+    }
+
+    boost::asio::io_context loop_;
+    AtOnce pool_;
+    TestClock clock_;
+    KeptReceipts receipts_;
+    ReceiptDesk desk_{
+        {receipts_, clock_, pool_, Logger()}, {.waiting_max = 4, .bytes_max = 16, .group_max = 3}
+    };
+};
+
+TEST_F(ReceiptDeskTest, WritesGroupsWithDigests) {
+    auto several = draft(1);
+    several.outputs.push_back(Blob::copy_of("x"));
+    desk_.post(several);
+    auto known = draft(2);
+    known.receipt.input[0] = 7;
+    desk_.post(known);
+    ASSERT_TRUE(flush());
+    ASSERT_EQ(receipts_.kept.size(), 2U);
+    EXPECT_EQ(receipts_.writes, 1);
+    EXPECT_EQ(receipts_.kept[0].input, crypto::sha256(as_bytes("in")));
+    Bytes digests;
+    for (const char* text : {"out", "x"}) {
+        const auto digest = crypto::sha256(as_bytes(text));
+        digests.insert(digests.end(), digest.begin(), digest.end());
+    }
+    EXPECT_EQ(receipts_.kept[0].output, crypto::sha256(digests));
+    EXPECT_EQ(receipts_.kept[1].input, known.receipt.input);
+    EXPECT_EQ(receipts_.kept[1].output, crypto::sha256(as_bytes("out")));
+}
+
+TEST_F(ReceiptDeskTest, AFullDiskLosesOnlyWhatFindsNoRoom) {
+    receipts_.full = true;
+    for (std::uint8_t i = 0; i < 6; ++i) {
+        desk_.post(draft(i));
+        EXPECT_FALSE(flush());
+    }
+    EXPECT_EQ(desk_.stats().lost, 2U);
+    EXPECT_EQ(desk_.stats().waiting, 4U);
+    receipts_.full = false;
+    ASSERT_TRUE(flush());
+    ASSERT_EQ(receipts_.kept.size(), 4U);
+    for (std::uint8_t i = 0; i < 4; ++i) {
+        EXPECT_EQ(receipts_.kept[i].id[0], i);
+    }
+    EXPECT_EQ(desk_.stats().written, 4U);
+}
+
+TEST_F(ReceiptDeskTest, TooManyBytesAreNotKeptForTheirDigest) {
+    for (std::uint8_t i = 0; i < 4; ++i) {
+        desk_.post(draft(i));
+    }
+    EXPECT_EQ(desk_.stats().without_digest, 1U);
+    ASSERT_TRUE(flush());
+    EXPECT_EQ(receipts_.kept[3].input, crypto::Hash32{});
+}
+
+TEST(WorkName, HoldsNoQuotes) {
+    EXPECT_EQ(work_name("upscale", "a/b"), "upscale/a/b");
+    EXPECT_EQ(work_name("echo", ""), "echo");
+    EXPECT_EQ(work_name("x", "\"\\\n"), "x/???");
+    EXPECT_TRUE(check_work(work_name("x", std::string(500, 'm'))));
+}
+
+}  // namespace
+
+}  // namespace framegrid::pay
