@@ -156,6 +156,7 @@ Task<Result<int>> up(Session& session, UpOptions options) {
 void add_up_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<UpOptions>();
     options->network.gateway_port = 9935;
+    options->network.ledger = "sqlite";
     auto* command = app.add_subcommand("up", "Start a whole local network and show its status until Ctrl-C");
     command->add_option("--orchestrators", options->network.orchestrators, "how many orchestrators")
         ->check(CLI::Range(1, 64))
