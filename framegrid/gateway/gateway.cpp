@@ -8,11 +8,11 @@
 #include <framegrid/base/at_exit.hpp>
 #include <framegrid/base/counted.hpp>
 #include <framegrid/gateway/discovery.hpp>
+#include <framegrid/gateway/in_flight.hpp>
 #include <framegrid/gateway/result_check.hpp>
 #include <framegrid/gateway/stream_sessions.hpp>
+#include <framegrid/gateway/work_units.hpp>
 #include <framegrid/job/document.hpp>
-#include <framegrid/pay/units.hpp>
-#include <framegrid/workflow/plan.hpp>
 
 namespace framegrid::gateway {
 
@@ -44,27 +44,6 @@ struct Attempted {
     std::int64_t units = 0;
     std::optional<Wei> cost{};
 };
-
-// What the work was counted as; orchestrators count the same.
-std::int64_t units_of(const JobRequest& request, const api::WorkOutput& output) {
-    if (const auto* ai = std::get_if<api::AiWork>(&request.work.kind)) {
-        return ai->pipeline == job::kEcho ? 1 : request.units.value;
-    }
-    Pixels pixels;
-    for (const auto& artifact : output.artifacts) {
-        pixels = pixels + artifact.pixels;
-    }
-    return pixels.value;
-}
-
-// What to have paid for before it begins.
-pay::Money expected_fee(const JobRequest& request, const Price& price) {
-    if (const auto* transcode = std::get_if<api::TranscodeWork>(&request.work.kind)) {
-        const Pixels pixels = media::estimate_pixels(transcode->profiles, transcode->duration_ms);
-        return pay::estimated_fee(pixels.value, price);
-    }
-    return pay::Money::of_units(units_of(request, {}), price);
-}
 
 // An answer, and not the lack of one.
 bool is_answer(const Error& error) {
@@ -183,25 +162,6 @@ class Role final : public Gateway {
     TaskGroup* tasks_ = nullptr;                  // while serve() runs
     std::map<std::string, std::string> digests_;  // of models, by the manifest of their jobs
     Stats stats_;
-};
-
-// A job counted at its orchestrator; whatever is not settled when it goes was abandoned.
-class InFlight {
-  public:
-    InFlight(market::Pool& pool, market::Slot slot) : pool_(pool), slot_(slot) { pool_.on_started(slot_); }
-    ~InFlight() {
-        if (!settled_) {
-            pool_.on_abandoned(slot_);
-        }
-    }
-    InFlight(const InFlight&) = delete;
-    InFlight& operator=(const InFlight&) = delete;
-    void settled() { settled_ = true; }
-
-  private:
-    market::Pool& pool_;
-    market::Slot slot_;
-    bool settled_ = false;
 };
 
 Task<Result<bool>> Role::serve() {
@@ -793,14 +753,6 @@ Stats Role::stats() const {
 }
 
 }  // namespace
-
-std::optional<std::int64_t> cost_of(const JobResult& result, Pixels units) {
-    if (!result.cost) {
-        return workflow::wei_for(units, result.price);
-    }
-    const bool countable = *result.cost <= std::numeric_limits<std::int64_t>::max();
-    return countable ? std::optional(static_cast<std::int64_t>(*result.cost)) : std::nullopt;
-}
 
 std::unique_ptr<Gateway> make_gateway(Ports ports, Settings settings) {
     return std::make_unique<Role>(std::move(ports), std::move(settings));

@@ -82,7 +82,7 @@ class JobPayment {
     const std::shared_ptr<const pay::Payment>& payment() const { return payment_; }
     const Price& price() const { return price_; }
     // Who is paid. Null: nobody.
-    const crypto::Address* recipient() const { return payment_ ? &purchase_.key.peer : nullptr; }
+    const crypto::Address* recipient() const { return purchase_ ? &purchase_->key.peer : nullptr; }
     // It leaves this node now.
     void sent() { sent_ = true; }
     // The work was done, and so many units of it. Returns what it cost.

@@ -74,7 +74,7 @@ class PaidWork {
         }
     }
     // Of a unit. 0 wei: free.
-    const Price& price() const { return hold_.price; }
+    Price price() const { return hold_ ? hold_->price : Price{}; }
     // Debits it. Returns what it cost. Once.
     pay::Money finish(std::int64_t units) {
         return till_->finish(*std::exchange(hold_, nullptr), units, clock_->now());
