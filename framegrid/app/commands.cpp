@@ -33,6 +33,7 @@ void add_all_commands(CLI::App& app, const CommonOptions& common, Run& run) {
     add_models_command(app, common, run);
     add_key_command(app, common, run);
     add_run_command(app, common, run);
+    add_quote_command(app, common, run);
     add_jobs_command(app, common, run);
     add_keys_command(app, common, run);
     add_account_command(app, common, run);

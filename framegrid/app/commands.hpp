@@ -66,6 +66,7 @@ void add_account_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_workflow_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_run_command(CLI::App& app, const CommonOptions& common, Run& run);
+void add_quote_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_jobs_command(CLI::App& app, const CommonOptions& common, Run& run);
 void add_demo_command(CLI::App& app, const CommonOptions& common, Run& run);
 

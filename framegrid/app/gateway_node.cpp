@@ -13,6 +13,7 @@
 #include <framegrid/app/payments.hpp>
 #include <framegrid/app/receipts.hpp>
 #include <framegrid/app/version.hpp>
+#include <framegrid/base/at_exit.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/signals.hpp>
 #include <framegrid/rest/artifacts_api.hpp>
@@ -374,11 +375,11 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     }
     session.before_stop = [&] { return drain(session, **jobs, *role, options.drain_seconds); };
     announce(session, local_uri(*listen, server.port()));
+    const AtExit books([&] { log_books(session.log, "gateway.balance", role->books()); });
     Reloader reloader(session, *role, server, source->fixed);
     auto services = run_services(*role, api, **jobs, authenticator, reloader, money->receipts.get());
     auto stop = shut_down({server, admin, client, **auth, **jobs, **media, money->receipts.get()});
     (void)co_await with_cleanup<bool>(std::move(services), std::move(stop));
-    log_books(session.log, "gateway.balance", role->books());
     co_return kExitOk;
 }
 

@@ -10,6 +10,7 @@
 #include <framegrid/app/job_outputs.hpp>
 #include <framegrid/app/jobs_client.hpp>
 #include <framegrid/app/json_lookup.hpp>
+#include <framegrid/app/quote.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/job/record.hpp>
 
@@ -255,17 +256,27 @@ Task<Result<bool>> add_inputs(JobsCall& call, json::object& document) {
     co_return true;
 }
 
+Task<Result<int>> show_quote(JobsCall& call, json::object document) {
+    const auto pipeline = text_of(document, "pipeline");
+    FG_CO_TRY(quote, co_await call.client.quote(std::move(document), call.deadline));
+    if (call.session.common.json) {
+        print_json(quote);
+        co_return kExitOk;
+    }
+    const auto price = object_of(quote, "price");
+    std::printf(
+        "%s: %s wei at most (%lld units at %s wei per %lld)\n", pipeline.c_str(),
+        text_of(quote, "wei").c_str(), static_cast<long long>(number_of(quote, "units")),
+        text_of(price, "wei").c_str(), static_cast<long long>(number_of(price, "units"))
+    );
+    co_return kExitOk;
+}
+
 Task<Result<int>> submit(JobsCall& call) {
     FG_CO_TRY(document, read_document(call.options.file));
     FG_CO_CHECK(co_await add_inputs(call, document));
     if (call.options.quote) {
-        FG_CO_TRY(quote, co_await call.client.quote(std::move(document), call.deadline));
-        if (call.session.common.json) {
-            print_json(quote);
-        } else {
-            std::printf("%s wei at most\n", text_of(quote, "wei").c_str());
-        }
-        co_return kExitOk;
+        co_return co_await show_quote(call, std::move(document));
     }
     FG_CO_TRY(job, co_await call.client.submit(std::move(document), call.deadline));
     if (!call.options.wait) {
@@ -317,6 +328,15 @@ void add_submission(CLI::App* sub, const Options& options) {
 }
 
 }  // namespace
+
+Task<Result<int>> quote_job(Session& session, QuoteOptions asked, json::object document, std::string url) {
+    JobsOptions options;
+    options.inputs = std::move(asked.inputs);
+    const auto deadline = Deadline::after(session.clock, std::chrono::seconds(asked.timeout_s));
+    JobsCall call{session, options, JobsClient(session, std::move(url)), deadline};
+    FG_CO_CHECK(co_await add_inputs(call, document));
+    co_return co_await show_quote(call, std::move(document));
+}
 
 void add_jobs_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<JobsOptions>();

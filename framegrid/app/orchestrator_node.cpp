@@ -5,6 +5,7 @@
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/payments.hpp>
 #include <framegrid/app/receipts.hpp>
+#include <framegrid/base/at_exit.hpp>
 #include <framegrid/orchestrator/orchestrator.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/wire/orchestrator_server.hpp>
@@ -162,13 +163,13 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     session.log.info("orchestrator.listening", {{"uri", settings.service_uri}});
     announce_ready(settings.service_uri);
     // Results that are being fetched have as long as the jobs had.
+    const AtExit books([&] { log_books(session.log, "orchestrator.balance", role->books()); });
     const auto grace =
         std::max(std::chrono::seconds(1), std::chrono::seconds(options.operation.drain_seconds));
     (void)co_await with_cleanup<bool>(
         serve_role(*role, money->receipts.get()),
         shut_down(server, metrics, *role, grace, money->receipts.get())
     );
-    log_books(session.log, "orchestrator.balance", role->books());
     co_return kExitOk;
 }
 

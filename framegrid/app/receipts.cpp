@@ -5,9 +5,8 @@ namespace framegrid::app {
 void add_receipts_option(CLI::App& command, std::string& directory) {
     command.add_option(
         "--receipts", directory,
-        "directory of this node's own for a receipt of each paid job (see 'framegrid account verify'); none "
-        "by "
-        "default"
+        "where this node alone keeps a receipt of each paid job, for 'framegrid account verify'; default: "
+        "none"
     );
 }
 

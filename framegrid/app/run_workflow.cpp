@@ -10,6 +10,7 @@
 #include <framegrid/app/job_outputs.hpp>
 #include <framegrid/app/jobs_client.hpp>
 #include <framegrid/app/json_lookup.hpp>
+#include <framegrid/app/quote.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/workflow/document.hpp>
@@ -296,6 +297,16 @@ Task<Result<int>> run_workflow(Session& session, WorkflowRunOptions options) {
 }
 
 }  // namespace
+
+Task<Result<int>> quote_workflow(Session& session, QuoteOptions asked) {
+    WorkflowRunOptions options;
+    options.file = std::move(asked.file);
+    options.inputs = std::move(asked.inputs);
+    options.gateway = std::move(asked.gateway);
+    options.deadline_s = asked.timeout_s;
+    options.quote = true;
+    co_return co_await run_workflow(session, std::move(options));
+}
 
 void add_run_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<WorkflowRunOptions>();
