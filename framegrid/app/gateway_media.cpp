@@ -4,6 +4,7 @@ namespace framegrid::app {
 
 namespace {
 
+constexpr Duration kProbeRunMax = std::chrono::seconds(3);
 constexpr std::size_t kProbesMax = 2;      // at once; each takes milliseconds
 constexpr std::size_t kOperationsMax = 2;  // at once; each may take a core for minutes
 constexpr std::uint64_t kProbeMemoryMax = 1'000'000'000;
@@ -37,6 +38,7 @@ Result<std::unique_ptr<GatewayMedia>> GatewayMedia::make(Session& session, std::
     for_probes.memory_bytes_max = kProbeMemoryMax;
     for_probes.result_bytes_max = kProbeResultMax;
     for_probes.queue_max = probes_max;
+    for_probes.run_max = kProbeRunMax;
     FG_TRY(for_operations, executor_settings("--operations"));
     for_operations.executors = kOperationsMax;
     for_operations.warm = 0;

@@ -75,6 +75,7 @@ Task<Result<api::WorkOutput>> ExecutorPool::Core::run_once(
     FG_CO_TRY(ticket, core->enqueue(work, exclusive));
     const Lease lease(core, ticket);
     FG_CO_CHECK(co_await core->wait_for_turn(ticket, limit));
+    limit = limit.at_most(clock, core->settings().run_max);
     RunMessage message;
     host::UniqueFd input;
     if (work.input.size() > kInlineMax) {

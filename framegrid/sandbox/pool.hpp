@@ -55,6 +55,9 @@ struct ExecutorSettings {
     std::size_t queue_max = 256;
     // Upper bound of any task's deadline.
     Duration task_max = std::chrono::minutes(30);
+    // The same without the time that it waited for a process: what hangs must not hold the places for as long
+    // as others may wait for one.
+    Duration run_max = std::chrono::minutes(30);
     Duration startup_max = std::chrono::seconds(10);
     // What a task that was cancelled or is late gets to stop by itself, before SIGKILL.
     Duration stop_grace = std::chrono::milliseconds(500);

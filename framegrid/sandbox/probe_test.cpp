@@ -75,6 +75,7 @@ ExecutorSettings settings(std::size_t executors) {
     out.executors = executors;
     out.argv = {FG_TEST_EXECUTOR};
     out.stop_grace = milliseconds(50);
+    out.run_max = seconds(1);
     return out;
 }
 
@@ -148,6 +149,17 @@ TEST_F(ProbeTest, AFileThatHangsItsProcessFailsAtTheDeadlineAndTheProcessIsRepla
     EXPECT_EQ(look("stubborn", milliseconds(50)).error().code, Errc::kDeadline);
     EXPECT_TRUE(look("size:")) << "both processes hung, and others took their places";
     EXPECT_EQ(pool_.stats().tasks_late, 2U);
+}
+
+TEST_F(ProbeTest, FilesThatHangTheirProcessesDoNotHoldThePlacesOfOthers) {
+    std::vector<Blob> files;
+    for (const std::string_view file : {"stubborn", "stubborn", "size:"}) {
+        files.push_back(Blob::copy_of(file));
+    }
+    const auto found = look(std::move(files));
+    EXPECT_EQ(found[0].error().code, Errc::kDeadline);
+    EXPECT_EQ(found[1].error().code, Errc::kDeadline);
+    EXPECT_TRUE(found[2]) << found[2].error().message;
 }
 
 TEST_F(ProbeTest, AFalseAnswerFailsTheProbeOnly) {
