@@ -355,7 +355,8 @@ TEST(ParseUrl, Parts) {
     EXPECT_EQ(parse_url("http://a:80/").value().origin(), "http://a");
     for (const char* bad :
          {"", "http://", "ftp://a/", "http://a:0/", "http://a:65536/", "http://a:x/", "http://u@a/",
-          "http://a b/", "http://a/ b", "http://[::1/", "http://[x]/", "http:///path"}) {
+          "http://a b/", "http://a/ b", "http://[::1/", "http://[x]/", "[%]", "http://[127.0.0.1]/",
+          "http:///path"}) {
         const auto got = parse_url(bad);
         ASSERT_FALSE(got) << bad;
         EXPECT_EQ(got.error().field, "url");

@@ -156,7 +156,7 @@ Result<Url> parse_url(std::string_view text) {
         url.host = authority.substr(1, end - 1);
         port = authority.substr(end + 1);
         if (url.host.find_first_not_of("0123456789abcdefABCDEF:.%") != std::string::npos ||
-            (!port.empty() && port[0] != ':')) {
+            url.host.find(':') == std::string::npos || (!port.empty() && port[0] != ':')) {
             return bad_url(text, "not an IPv6 address");
         }
         port = port.empty() ? port : port.substr(1);
