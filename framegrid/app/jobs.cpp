@@ -2,8 +2,6 @@
 #include <framegrid/app/commands.hpp>
 
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 
 #include <fmt/format.h>
 
@@ -19,8 +17,6 @@ namespace framegrid::app {
 namespace {
 
 namespace json = boost::json;
-
-constexpr std::size_t kDocumentBytesMax = std::size_t{4} << 20;
 
 struct JobsOptions {
     std::string gateway = kDefaultGateway;
@@ -222,24 +218,6 @@ Task<Result<int>> get(JobsCall& call) {
     co_return co_await save(call, std::move(job));
 }
 
-Result<json::object> read_document(const std::string& file) {
-    std::string text;
-    if (file == "-") {
-        text.assign(std::istreambuf_iterator<char>(std::cin), {});
-    } else {
-        FG_TRY(bytes, host::read_file(file, kDocumentBytesMax));
-        text = as_text(bytes);
-    }
-    boost::system::error_code error;
-    auto value = json::parse(text, error);
-    if (error || !value.is_object()) {
-        return fail(
-            Errc::kInvalidArgument, "a job is a JSON object: {\"pipeline\": \"text-to-image\", ...}", "FILE"
-        );
-    }
-    return std::move(value.get_object());
-}
-
 Task<Result<bool>> add_inputs(JobsCall& call, json::object& document) {
     for (const auto& given : call.options.inputs) {
         const auto equals = given.find('=');
@@ -273,7 +251,11 @@ Task<Result<int>> show_quote(JobsCall& call, json::object document) {
 }
 
 Task<Result<int>> submit(JobsCall& call) {
-    FG_CO_TRY(document, read_document(call.options.file));
+    FG_CO_TRY(read, read_job_document(call.options.file));
+    if (!read) {
+        co_return fail(not_a_job());
+    }
+    auto document = *std::move(read);
     FG_CO_CHECK(co_await add_inputs(call, document));
     if (call.options.quote) {
         co_return co_await show_quote(call, std::move(document));

@@ -98,9 +98,14 @@ Result<http::Request> JobsClient::request_for(std::string method, const std::str
     return request;
 }
 
-Task<Result<http::Fetched>> JobsClient::fetch(http::Request request, Tries tries, Deadline deadline) {
+Task<Result<http::Fetched>> JobsClient::fetch(
+    http::Request request, Tries tries, Deadline deadline, std::optional<host::Path> body
+) {
     Duration pause = kPauseFirst;
     for (;;) {
+        if (body) {
+            request.body_source = std::make_shared<FileBody>(*body, session_.pool);
+        }
         auto fetched = co_await session_.client.fetch(request, kAnswerBytesMax, deadline);
         if (tries == Tries::kOne || !may_pass(fetched) || deadline.left(session_.clock) <= pause) {
             if (fetched && fetched->status >= 400) {
@@ -153,20 +158,9 @@ Task<Result<std::string>> JobsClient::upload(host::Path file, Deadline deadline)
     }
     request->headers.add("content-length", std::to_string(size));
     request->headers.add("content-type", "application/octet-stream");
-    Duration pause = kPauseFirst;
-    Result<http::Fetched> fetched = fail(Errc::kInternal, "not tried");
-    for (;;) {
-        request->body_source = std::make_shared<FileBody>(file, session_.pool);
-        fetched = co_await session_.client.fetch(*request, kAnswerBytesMax, deadline);
-        if (!may_pass(fetched) || deadline.left(session_.clock) <= pause) {
-            break;
-        }
-        co_await sleep_for(session_.clock, pause);
-        pause = std::min(pause * 2, kPauseMax);
-    }
-    if (!fetched || fetched->status >= 400) {
-        auto error = fetched ? error_of(*fetched) : std::move(fetched.error());
-        co_return fail(std::move(error).with_context("uploading " + file.string()));
+    auto fetched = co_await fetch(std::move(*request), Tries::kMany, deadline, file);
+    if (!fetched) {
+        co_return fail(std::move(fetched.error()).with_context("uploading " + file.string()));
     }
     const auto answer = parse_object(fetched->body);
     if (!answer) {

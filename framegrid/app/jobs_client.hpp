@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <boost/json/object.hpp>
@@ -40,7 +41,10 @@ class JobsClient {
     Result<http::Request> request_for(std::string method, const std::string& path) const;
     // Until a gateway that is away or full is back, or once.
     enum class Tries : std::uint8_t { kMany, kOne };
-    Task<Result<http::Fetched>> fetch(http::Request request, Tries tries, Deadline deadline);
+    // `body`: a file that is sent, from its beginning with each try.
+    Task<Result<http::Fetched>> fetch(
+        http::Request request, Tries tries, Deadline deadline, std::optional<host::Path> body = std::nullopt
+    );
     Task<Result<boost::json::object>> call(
         std::string method, std::string path, std::string body, Deadline deadline, Tries tries = Tries::kMany
     );

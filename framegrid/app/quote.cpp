@@ -17,29 +17,14 @@ namespace json = boost::json;
 
 constexpr std::size_t kDocumentBytesMax = std::size_t{4} << 20;
 
-// A job is JSON and names its pipeline; all else is read as a workflow, whose reader says what is wrong.
-Result<std::optional<json::object>> read_job(const std::string& file) {
-    std::string text;
-    if (file == "-") {
-        text.assign(std::istreambuf_iterator<char>(std::cin), {});
-    } else {
-        FG_TRY(bytes, host::read_file(file, kDocumentBytesMax));
-        text = as_text(bytes);
-    }
-    boost::system::error_code error;
-    auto value = json::parse(text, error);
-    const bool job = !error && value.is_object() && value.get_object().contains("pipeline");
-    if (!job && file == "-") {
-        return fail(
-            Errc::kInvalidArgument, "a job is a JSON object: {\"pipeline\": \"text-to-image\", ...}", "FILE"
-        );
-    }
-    return job ? std::optional(std::move(value.get_object())) : std::nullopt;
-}
-
 Task<Result<int>> quote(Session& session, QuoteOptions options) {
-    FG_CO_TRY(document, read_job(options.file));
-    if (!document) {
+    FG_CO_TRY(document, read_job_document(options.file));
+    const bool names_pipeline = document && document->contains("pipeline");
+    if (!names_pipeline && options.file == "-") {
+        co_return fail(not_a_job());
+    }
+    // What names no pipeline is read as a workflow, whose reader says what is wrong.
+    if (!names_pipeline) {
         co_return co_await quote_workflow(session, std::move(options));
     }
     auto access = co_await reach_gateway(session, options.gateway, {});
@@ -52,6 +37,26 @@ Task<Result<int>> quote(Session& session, QuoteOptions options) {
 }
 
 }  // namespace
+
+Result<std::optional<json::object>> read_job_document(const std::string& file) {
+    std::string text;
+    if (file == "-") {
+        text.assign(std::istreambuf_iterator<char>(std::cin), {});
+    } else {
+        FG_TRY(bytes, host::read_file(file, kDocumentBytesMax));
+        text = as_text(bytes);
+    }
+    boost::system::error_code error;
+    auto value = json::parse(text, error);
+    const bool job = !error && value.is_object();
+    return job ? std::optional(std::move(value.get_object())) : std::nullopt;
+}
+
+Error not_a_job() {
+    return make_error(
+        Errc::kInvalidArgument, "a job is a JSON object: {\"pipeline\": \"text-to-image\", ...}", "FILE"
+    );
+}
 
 void add_quote_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<QuoteOptions>();

@@ -17,6 +17,11 @@ struct QuoteOptions {
     std::int64_t timeout_s = 60;
 };
 
+// A JSON object from a file of at most 4 MiB, or from standard input ("-"); nullopt: it is something else,
+// which `not_a_job()` says.
+Result<std::optional<boost::json::object>> read_job_document(const std::string& file);
+Error not_a_job();
+
 // Both print what the gateway says: a table, or its JSON.
 Task<Result<int>> quote_workflow(Session& session, QuoteOptions options);
 // `document`: what `options.file` holds.
