@@ -21,6 +21,9 @@ struct MediaOperation {
     std::string name;
     std::string parameters = "{}";  // JSON object, checked against workflow's table
     std::vector<OperationFile> files;
+    // Of "split", for transcoders: pieces of an open GOP overlap; each piece's name ends in ".N", where N is
+    // the millisecond from which on its pictures belong to the next one, 0: none do.
+    bool overlap = false;
 };
 
 class MediaOperations {

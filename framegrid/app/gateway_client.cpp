@@ -105,6 +105,9 @@ Task<Result<std::vector<Rendition>>> GatewayClient::push(SegmentPush segment, De
         {"content-resolution", fmt::format("{}x{}", segment.source.width, segment.source.height)},
         {"livepeer-transcode-configuration", segment.configuration},
     };
+    if (segment.clip_to_ms > 0) {
+        request.headers.add("content-slice-to", std::to_string(segment.clip_to_ms));
+    }
     request.body = segment.bytes;
     auto fetched = co_await send(std::move(request), kAnswerBytesMax, deadline);
     if (!fetched) {

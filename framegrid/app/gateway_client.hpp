@@ -23,6 +23,7 @@ struct SegmentPush {
     Blob bytes;
     media::Container container = media::Container::kMpegTs;
     std::int64_t duration_ms = 0;
+    std::int64_t clip_to_ms = 0;  // pictures from here on are not wanted; 0: all are
     media::Size source;
     std::string configuration;  // Livepeer-Transcode-Configuration
 };

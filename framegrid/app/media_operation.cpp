@@ -112,7 +112,7 @@ Result<Files> run_operation(const api::MediaOperation& operation, const api::Sto
     const auto segment_ms = integer(parameters, "segment_ms", workflow::kSegmentMsDefault);
     if (operation.name == "split") {
         FG_TRY(video, file_of(operation, "video"));
-        return media_ffmpeg::split(video, segment_ms, stop);
+        return media_ffmpeg::split(video, segment_ms, operation.overlap, stop);
     }
     if (operation.name == "join") {
         FG_TRY(segments, files_of(operation, "segments"));

@@ -67,7 +67,9 @@ Task<Result<int>> FileTranscode::choose_parallel() {
 }
 
 Task<Result<TranscodeReport>> FileTranscode::run() {
-    const media_ffmpeg::SegmenterSettings cut{.target_ms = options_.segment_ms};
+    const media_ffmpeg::SegmenterSettings cut{
+        .target_ms = options_.segment_ms, .overlap = true, .hls_sound = true
+    };
     auto opened = co_await pump_.open(options_.input, cut);
     if (!opened) {
         co_return fail(std::move(opened.error()));
@@ -95,9 +97,10 @@ Task<Result<bool>> FileTranscode::transcode(Segment segment) {
     push.stream = stream_;
     push.seq = seq;
     push.bytes = std::move(segment.bytes);
-    push.container =
-        segment.content_type == "video/mp2t" ? media::Container::kMpegTs : media::Container::kMp4;
+    // What the renditions are to be; what a segment is, its bytes tell.
+    push.container = media::Container::kMpegTs;
     push.duration_ms = duration_ms;
+    push.clip_to_ms = segment.clip_to_ms;
     push.source = pump_.info().upright_size();
     push.configuration = configuration_;
     const Deadline deadline = Deadline::after(session_.clock, options_.segment_time_max);

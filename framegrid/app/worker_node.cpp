@@ -54,7 +54,7 @@ job::Capabilities transcode_capabilities(int capacity) {
          {Capability::kHevcDecode, Capability::kHevcEncode, Capability::kVp8Decode, Capability::kVp9Decode,
           Capability::kVp9Encode, Capability::kH264Decode444, Capability::kH264Decode422,
           Capability::kH264Decode444Depth10, Capability::kH264Decode422Depth10,
-          Capability::kH264Decode420Depth10}) {
+          Capability::kH264Decode420Depth10, Capability::kOtherDecode}) {
         capabilities.add(extra);
     }
     for (auto& [capability, count] : capabilities.capacities) {

@@ -1,6 +1,7 @@
 #include <framegrid/gateway/video_transcode.hpp>
 
 #include <algorithm>
+#include <charconv>
 
 #include <framegrid/runtime/task_group.hpp>
 
@@ -10,6 +11,15 @@ namespace {
 
 constexpr std::string_view kSplitParameters = R"({"segment_ms":2000})";
 constexpr std::size_t kManifestBytes = 8;
+
+// Of a piece's name, see api::MediaOperation::overlap.
+std::optional<api::Clip> clip_of(std::string_view name) {
+    const std::string_view digits = name.substr(name.rfind('.') + 1);
+    api::Clip clip;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), clip.to_ms);
+    const bool good = error == std::errc() && end == digits.data() + digits.size() && clip.to_ms > 0;
+    return good ? std::optional(clip) : std::nullopt;
+}
 
 }  // namespace
 
@@ -26,12 +36,13 @@ Task<Result<TranscodedVideo>> VideoTranscode::run(
     manifest_id_ = ports_.random.hex(kManifestBytes);
     api::MediaOperation split{"split", std::string(kSplitParameters), {}};
     split.files.push_back({"video", std::move(video)});
+    split.overlap = true;
     auto cut = co_await ports_.operations.run(std::move(split), deadline);
     if (!cut) {
         co_return fail(std::move(cut.error()));
     }
     for (auto& segment : *cut) {
-        segments_.push_back(std::move(segment.bytes));
+        segments_.push_back({std::move(segment.bytes), clip_of(segment.name)});
     }
     renditions_.assign(profiles_.size(), std::vector<Blob>(segments_.size()));
     const auto all = co_await with_cleanup<bool>(transcode_all(), ports_.gateway.end_stream(manifest_id_));
@@ -67,7 +78,7 @@ Task<Result<bool>> VideoTranscode::work() {
 }
 
 Task<Result<bool>> VideoTranscode::one(std::size_t index) {
-    auto source = co_await ports_.probe.probe(segments_[index], deadline_);
+    auto source = co_await ports_.probe.probe(segments_[index].bytes, deadline_);
     if (!source) {
         co_return fail(std::move(source.error()));
     }
@@ -77,15 +88,17 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
     }
     api::TranscodeWork work;
     work.profiles = profiles_;
-    work.duration_ms = std::max<std::int64_t>(source->duration_ms, 1);
+    const auto& clip = segments_[index].clip;
+    work.duration_ms = std::max<std::int64_t>(clip ? clip->to_ms : source->duration_ms, 1);
+    work.clip = clip;
     JobRequest request;
     request.manifest_id = manifest_id_;
     request.seq = static_cast<std::int64_t>(index);
-    request.needs = job::transcode_needs(profiles_, *codec, false);
+    request.needs = job::transcode_needs(profiles_, *codec, clip.has_value());
     request.price_max = price_max_;
     request.owner = owner_;
     request.work.kind = std::move(work);
-    request.work.input = std::move(segments_[index]);
+    request.work.input = std::move(segments_[index].bytes);
     request.work.input_content_type = "video/mp2t";
     request.work.trace = trace_;
     request.attempt = events_.node;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,11 @@ class VideoTranscode {
     std::string owner_;
     std::string manifest_id_;
     std::vector<media::VideoProfile> profiles_;
-    std::vector<Blob> segments_;
+    struct Segment {
+        Blob bytes;
+        std::optional<api::Clip> clip{};
+    };
+    std::vector<Segment> segments_;
     std::vector<std::vector<Blob>> renditions_;  // by profile, then by segment
     std::size_t next_ = 0;
     std::size_t done_ = 0;

@@ -59,9 +59,15 @@ constexpr std::array kNames{
     Named{Capability::kInpaint, "Inpaint"},
     Named{Capability::kTextToVideo, "Text to video"},
     Named{Capability::kFrameInterpolation, "Frame interpolation"},
+    Named{Capability::kOtherDecode, "Decode of other codecs"},
 };
 
 constexpr Capability kFirstPipeline = Capability::kTextToImage;
+
+bool is_pipeline(Capability capability) {
+    return capability >= kFirstPipeline && capability != Capability::kByoc &&
+           capability != Capability::kOtherDecode;
+}
 
 std::uint32_t number_of(Capability capability) {
     return static_cast<std::uint32_t>(capability);
@@ -180,8 +186,7 @@ char in_pipeline(char c) {
 
 std::optional<Capability> capability_of_pipeline(std::string_view pipeline) {
     for (const auto& [capability, name] : kNames) {
-        if (capability >= kFirstPipeline && capability != Capability::kByoc &&
-            std::ranges::equal(name, pipeline, {}, in_pipeline)) {
+        if (is_pipeline(capability) && std::ranges::equal(name, pipeline, {}, in_pipeline)) {
             return capability;
         }
     }
@@ -292,15 +297,23 @@ Capabilities default_capabilities() {
 
 std::optional<SourceCodec> source_codec(std::string_view name) {
     constexpr std::pair<std::string_view, SourceCodec> kKnown[]{
-        {"h264", SourceCodec::kH264}, {"hevc", SourceCodec::kHevc}, {"vp8", SourceCodec::kVp8},
-        {"vp9", SourceCodec::kVp9},   {"av1", SourceCodec::kAv1},
+        {"h264", SourceCodec::kH264},
+        {"hevc", SourceCodec::kHevc},
+        {"vp8", SourceCodec::kVp8},
+        {"vp9", SourceCodec::kVp9},
+    };
+    constexpr std::string_view kOthers[]{
+        "av1",      "mpeg1video", "mpeg2video", "mpeg4",   "vc1",     "theora", "mjpeg",     "prores",
+        "dnxhd",    "ffv1",       "wmv1",       "wmv2",    "wmv3",    "h263",   "msmpeg4v2", "msmpeg4v3",
+        "flv1",     "vp6",        "vp6f",       "dvvideo", "gif",     "png",    "apng",      "qtrle",
+        "rawvideo", "jpeg2000",   "huffyuv",    "ffvhuff", "utvideo",
     };
     for (const auto& [known, codec] : kKnown) {
         if (known == name) {
             return codec;
         }
     }
-    return std::nullopt;
+    return std::ranges::contains(kOthers, name) ? std::optional(SourceCodec::kOther) : std::nullopt;
 }
 
 Capabilities transcode_needs(
@@ -325,7 +338,9 @@ Capabilities transcode_needs(
         case SourceCodec::kVp9:
             needs.add(Capability::kVp9Decode);
             break;
-        case SourceCodec::kAv1:
+        case SourceCodec::kOther:
+            needs.add(Capability::kOtherDecode);
+            break;
         case SourceCodec::kUnknown:
             break;
     }

@@ -60,6 +60,7 @@ enum class Capability : std::int32_t {
     kInpaint = 96,
     kTextToVideo = 97,
     kFrameInterpolation = 98,
+    kOtherDecode = 99,  // sources in codecs that the network has no number for: AV1, MPEG-2, ProRes ...
 };
 
 // "upscale" -> kUpscale; nullopt for pipelines the network has no number for.
@@ -112,10 +113,10 @@ void merge(Capabilities& into, const Capabilities& worker, int sign);
 Capabilities default_capabilities();  // 0-12, 14, 26 with capacity 1 each
 
 // The video codec of a source as far as capabilities care.
-enum class SourceCodec : std::uint8_t { kUnknown, kH264, kHevc, kVp8, kVp9, kAv1 };
-// By libavcodec's name ("h264"); nothing: one that the network does not take.
+enum class SourceCodec : std::uint8_t { kUnknown, kH264, kHevc, kVp8, kVp9, kOther };
+// By libavcodec's name ("h264"); nothing: one that no worker of ours reads.
 std::optional<SourceCodec> source_codec(std::string_view name);
-// What a transcode job needs (section 4.3, last paragraph). AV1 has no number on the network: it adds none.
+// What a transcode job needs (section 4.3, last paragraph).
 Capabilities transcode_needs(
     const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced
 );

@@ -128,7 +128,7 @@ TEST(Needs, EveryFeatureOfAProfileIsListed) {
     const media::VideoProfile b{.name = "b", .gop_ms = media::kGopIntra, .encoder = media::Encoder::kHevc};
     const auto needs = transcode_needs({a, b}, SourceCodec::kVp9, false);
     EXPECT_EQ(needs.bits, bitstring({0, 1, 2, 3, 4, 9, 11, 12, 16, 18}));
-    EXPECT_EQ(transcode_needs({}, SourceCodec::kAv1, false).bits, bitstring({4, 12}));
+    EXPECT_EQ(transcode_needs({}, SourceCodec::kOther, false).bits, bitstring({4, 12, 99}));
     EXPECT_EQ(
         transcode_needs(
             {{.name = "a", .h264_profile = media::H264Profile::kBaseline}}, SourceCodec::kHevc, false

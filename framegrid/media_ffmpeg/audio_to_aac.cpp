@@ -136,16 +136,20 @@ Result<void> AudioToAac::encode(bool last, std::vector<PacketPtr>& out) {
         if (const int error = avcodec_send_frame(&codec, frame.get()); error < 0) {
             return av_fail(error, "encoding audio");
         }
+        take_packets(out);
     }
     if (last) {
         (void)avcodec_send_frame(&codec, nullptr);
+        take_packets(out);
     }
-    while (true) {
-        PacketPtr packet = make_packet();
-        if (avcodec_receive_packet(&codec, packet.get()) < 0) {
-            return {};
-        }
+    return {};
+}
+
+void AudioToAac::take_packets(std::vector<PacketPtr>& out) {
+    PacketPtr packet = make_packet();
+    while (avcodec_receive_packet(encoder_.get(), packet.get()) >= 0) {
         out.push_back(std::move(packet));
+        packet = make_packet();
     }
 }
 

@@ -26,6 +26,7 @@ class AudioToAac {
     AudioToAac() = default;
     Result<void> convert(const AVFrame* frame);
     Result<void> encode(bool last, std::vector<PacketPtr>& out);
+    void take_packets(std::vector<PacketPtr>& out);
 
     AVRational in_time_base_{1, 1};
     CodecPtr decoder_;

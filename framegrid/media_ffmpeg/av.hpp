@@ -120,7 +120,7 @@ struct Track {
 // far as the reordering needs.
 void repair_dts(Track& track);
 
-enum class OutputFormat : std::uint8_t { kMpegTs, kMp4, kMatroska, kWebm };
+enum class OutputFormat : std::uint8_t { kMpegTs, kMp4, kMov, kMatroska, kWebm };
 OutputFormat output_format(media::Container container);
 
 // Writes tracks into one file in memory, timestamps as they are (no shift). Repairs dts that run backwards.
@@ -129,6 +129,7 @@ Result<Blob> mux(OutputFormat format, std::vector<Track>& tracks);
 
 bool fits_mpegts(AVCodecID codec);
 bool fits_mp4(AVCodecID codec);
+bool fits_mov(AVCodecID codec);
 
 // The RFC 6381 name ("avc1.64001f"), or empty when it has none here.
 std::string codec_string(const AVCodecParameters& parameters);

@@ -22,6 +22,7 @@ class VideoRewrite {
           out_(settings, media::Encoder::kH264, format_) {
         run_.hardware = &hardware_;
         run_.stop = &stop;
+        (format_ == OutputFormat::kMp4 ? run_.makes_mp4 : run_.makes_mpegts) = true;
     }
 
     // Calls `take` for each picture. The clock of the result is the segment's unless it is set in there.
@@ -68,7 +69,7 @@ Result<api::Artifact> VideoRewrite::finish() {
     std::vector<Track> tracks;
     FG_TRY(video, out_.finish());
     tracks.push_back(std::move(video));
-    if (run_.audio && (format_ == OutputFormat::kMpegTs || fits_mp4(run_.audio->codec_id))) {
+    if (run_.audio) {
         Track audio;
         audio.parameters = std::move(run_.audio);
         audio.time_base = run_.audio_time_base;

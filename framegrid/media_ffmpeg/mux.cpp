@@ -142,6 +142,7 @@ class Muxer {
 Result<void> Muxer::open(const std::vector<Track>& tracks) {
     const char* name = format_ == OutputFormat::kMpegTs ? "mpegts"
                        : format_ == OutputFormat::kMp4  ? "mp4"
+                       : format_ == OutputFormat::kMov  ? "mov"
                        : format_ == OutputFormat::kWebm ? "webm"
                                                         : "matroska";
     if (const int error = avformat_alloc_output_context2(&context_, nullptr, name, nullptr); error < 0) {
@@ -182,7 +183,10 @@ Result<void> Muxer::open(const std::vector<Track>& tracks) {
     Options options;
     if (format_ == OutputFormat::kMpegTs) {
         options.set("mpegts_copyts", "1");
-    } else if (format_ == OutputFormat::kMp4) {
+        // Every segment counts its packets from 0: a reader that goes from one to the next must not take that
+        // for loss.
+        options.set("mpegts_flags", "+initial_discontinuity");
+    } else if (format_ == OutputFormat::kMp4 || format_ == OutputFormat::kMov) {
         options.set("movflags", "+faststart");
         options.set("movie_timescale", "90000");  // an edit list in milliseconds would round the start
     }
@@ -347,6 +351,23 @@ bool fits_mp4(AVCodecID codec) {
         case AV_CODEC_ID_EAC3:
         case AV_CODEC_ID_OPUS:
         case AV_CODEC_ID_FLAC:
+            return true;
+        default:
+            return false;
+    }
+}
+
+bool fits_mov(AVCodecID codec) {
+    switch (codec) {
+        case AV_CODEC_ID_PRORES:
+        case AV_CODEC_ID_DNXHD:
+        case AV_CODEC_ID_DVVIDEO:
+        case AV_CODEC_ID_H263:
+        case AV_CODEC_ID_JPEG2000:
+        case AV_CODEC_ID_QTRLE:
+        case AV_CODEC_ID_RAWVIDEO:
+        case AV_CODEC_ID_PNG:
+        case AV_CODEC_ID_GIF:
             return true;
         default:
             return false;

@@ -37,8 +37,10 @@ api::Artifact text_file(std::string name, std::string_view text) {
     return file_of(std::move(name), "application/vnd.apple.mpegurl", Blob::copy_of(text));
 }
 
-Result<std::vector<Segment>> cut(const Blob& video, std::int64_t segment_ms, const api::StopFlag& stop) {
-    FG_TRY(segmenter, Segmenter::open(video, {.target_ms = segment_ms}));
+Result<std::vector<Segment>> cut(
+    const Blob& video, std::int64_t segment_ms, bool overlap, const api::StopFlag& stop
+) {
+    FG_TRY(segmenter, Segmenter::open(video, {.target_ms = segment_ms, .overlap = overlap}));
     std::vector<Segment> out;
     for (;;) {
         if (stop.load(std::memory_order_relaxed)) {
@@ -97,7 +99,7 @@ Result<media::HlsVariant> add_rendition(
     std::vector<api::Artifact>& files
 ) {
     FG_TRY(info, probe(video));
-    FG_TRY(segments, cut(video, segment_ms, stop));
+    FG_TRY(segments, cut(video, segment_ms, false, stop));
     std::vector<media::HlsSegment> listed;
     for (auto& segment : segments) {
         if (segment.content_type != "video/mp2t") {
@@ -123,14 +125,16 @@ Result<media::HlsVariant> add_rendition(
 }  // namespace
 
 Result<std::vector<api::Artifact>> split(
-    const Blob& video, std::int64_t segment_ms, const api::StopFlag& stop
+    const Blob& video, std::int64_t segment_ms, bool overlap, const api::StopFlag& stop
 ) {
     return guarded([&]() -> Result<std::vector<api::Artifact>> {
-        FG_TRY(segments, cut(video, segment_ms, stop));
+        FG_TRY(segments, cut(video, segment_ms, overlap, stop));
         std::vector<api::Artifact> out;
         for (auto& segment : segments) {
+            const auto clip = overlap ? fmt::format(".{}", segment.clip_to_ms) : std::string();
             out.push_back(file_of(
-                fmt::format("segment-{:05}", segment.seq), segment.content_type, std::move(segment.bytes)
+                fmt::format("segment-{:05}{}", segment.seq, clip), segment.content_type,
+                std::move(segment.bytes)
             ));
         }
         return out;

@@ -12,8 +12,9 @@ namespace framegrid::media_ffmpeg {
 // kUnprocessable (not media), kTooLarge.
 
 // Segments cut at keyframes, the first one from `segment_ms` after the last cut; their sound goes along.
+// `overlap` and the names: see api::MediaOperation.
 Result<std::vector<api::Artifact>> split(
-    const Blob& video, std::int64_t segment_ms, const api::StopFlag& stop
+    const Blob& video, std::int64_t segment_ms, bool overlap, const api::StopFlag& stop
 );
 
 // Segments (MPEG-TS, MP4, WebM) in their order as one file, not encoded again: MP4 with its index in front,

@@ -38,7 +38,7 @@ ClipSpec four_seconds() {
 TEST(Operations, WhatIsSplitAndJoinedIsAsItWas) {
     for (const char* name : {"clip.ts", "clip.mp4"}) {
         const Blob clip = clip_bytes(four_seconds(), name);
-        const auto parts = split(clip, 1'000, kGoOn);
+        const auto parts = split(clip, 1'000, false, kGoOn);
         ASSERT_TRUE(parts) << parts.error().message;
         EXPECT_EQ(parts->size(), 4U);
         std::vector<Blob> segments;
@@ -177,14 +177,14 @@ TEST(Operations, ALoopGoesThereAndBackWithoutDoublingItsEnds) {
 
 TEST(Operations, DamagedFilesAndStopsAreErrors) {
     const Blob nothing = Blob::copy_of("this is no video at all, whatever its name says");
-    EXPECT_FALSE(split(nothing, 1'000, kGoOn));
+    EXPECT_FALSE(split(nothing, 1'000, false, kGoOn));
     EXPECT_FALSE(scene_cuts(nothing, 0.3, 10, kGoOn));
     EXPECT_FALSE(frames_at(nothing, {0}, api::ImageFormat::kPng, kGoOn));
     EXPECT_FALSE(hls({nothing}, 1'000, kGoOn));
     EXPECT_FALSE(loop(nothing, true, kGoOn));
     const api::StopFlag stop{true};
     const Blob clip = clip_bytes(small_clip());
-    EXPECT_EQ(split(clip, 1'000, stop).error().code, Errc::kCancelled);
+    EXPECT_EQ(split(clip, 1'000, false, stop).error().code, Errc::kCancelled);
     EXPECT_EQ(join({clip}, api::VideoFormat::kMp4, stop).error().code, Errc::kCancelled);
     EXPECT_EQ(scene_cuts(clip, 0.3, 10, stop).error().code, Errc::kCancelled);
 }

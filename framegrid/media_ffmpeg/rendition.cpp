@@ -18,12 +18,12 @@ AVRational rate_of(const media::VideoProfile& profile) {
     return rate;
 }
 
+}  // namespace
+
 // VP9 has no place in MPEG-TS, so such a rendition comes as MP4 whatever was asked for.
 OutputFormat format_of(const media::VideoProfile& profile) {
     return profile.encoder == media::Encoder::kVp9 ? OutputFormat::kMp4 : output_format(profile.container);
 }
-
-}  // namespace
 
 Rendition::Rendition(
     const media::VideoProfile& profile, SegmentRun& run, Scaler& scaler, std::size_t frames_queued_max,

@@ -21,6 +21,8 @@ struct SegmentRun {
     std::string tune;
     const Hardware* hardware = nullptr;
     const api::StopFlag* stop = nullptr;
+    bool makes_mpegts = false;  // some rendition is in this container
+    bool makes_mp4 = false;
     std::atomic<bool> failed{false};  // some part gave up: the others should too
     ParametersPtr audio;              // null: no audio
     AVRational audio_time_base{1, 90'000};
@@ -30,6 +32,9 @@ struct SegmentRun {
         return failed.load(std::memory_order_relaxed) || stop->load(std::memory_order_relaxed);
     }
 };
+
+// The container of a rendition: the profile's, unless the codec needs another.
+OutputFormat format_of(const media::VideoProfile& profile);
 
 class Rendition {
   public:

@@ -6,6 +6,8 @@ extern "C" {
 #include <libavutil/mathematics.h>
 }
 
+#include <framegrid/media_ffmpeg/audio_to_aac.hpp>
+
 namespace framegrid::media_ffmpeg {
 namespace {
 
@@ -152,6 +154,8 @@ Result<bool> SegmentDecoder::drain(const Sink& sink) {
         ++pictures_;
         pixels_ += std::int64_t{picture->width} * picture->height;
         repair_time(*picture);
+        // What the container says about the shape of pixels comes before what the codec says.
+        picture->sample_aspect_ratio = av_guess_sample_aspect_ratio(input_->get(), video_, picture.get());
         if (first_pts_ == AV_NOPTS_VALUE) {
             first_pts_ = picture->pts;
         }
@@ -180,9 +184,36 @@ void SegmentDecoder::clip_audio() {
     std::erase_if(run_.audio_packets, [&](const PacketPtr& packet) {
         const std::int64_t start = av_rescale_q(first_pts_, run_.time_base, {1, 1000});
         const std::int64_t at_ms = av_rescale_q(packet->pts, run_.audio_time_base, {1, 1000}) - start;
-        return packet->pts == AV_NOPTS_VALUE || at_ms < clip_->from_ms ||
+        // From the start on: sound that comes a little before the first picture, too.
+        return packet->pts == AV_NOPTS_VALUE || (clip_->from_ms > 0 && at_ms < clip_->from_ms) ||
                (clip_->to_ms > 0 && at_ms >= clip_->to_ms);
     });
+}
+
+// Sound is passed on as it is, unless a rendition's container does not take it.
+Result<void> SegmentDecoder::fit_audio() {
+    if (!run_.audio) {
+        return {};
+    }
+    const AVCodecID codec = run_.audio->codec_id;
+    if ((!run_.makes_mpegts || fits_mpegts(codec)) && (!run_.makes_mp4 || fits_mp4(codec))) {
+        return {};
+    }
+    auto encoder = AudioToAac::open(*run_.audio, run_.audio_time_base);
+    if (!encoder) {
+        run_.audio.reset();  // nobody here can read it: the pictures go on without
+        run_.audio_packets.clear();
+        return {};
+    }
+    std::vector<PacketPtr> converted;
+    for (const PacketPtr& packet : run_.audio_packets) {
+        FG_CHECK((*encoder)->push(packet.get(), converted));
+    }
+    FG_CHECK((*encoder)->push(nullptr, converted));
+    run_.audio = (*encoder)->parameters();
+    run_.audio_time_base = (*encoder)->time_base();
+    run_.audio_packets = std::move(converted);
+    return {};
 }
 
 Result<Pixels> SegmentDecoder::decode(const std::optional<api::Clip>& clip, const Sink& sink) {
@@ -213,6 +244,7 @@ Result<Pixels> SegmentDecoder::decode(const std::optional<api::Clip>& clip, cons
         }
     }
     if (video_ == nullptr) {
+        FG_CHECK(fit_audio());
         return Pixels{0};
     }
     FG_CHECK(session_.decoder->send(nullptr));
@@ -233,6 +265,7 @@ Result<Pixels> SegmentDecoder::decode(const std::optional<api::Clip>& clip, cons
         return fail(Errc::kUnprocessable, "TranscoderInvalidVideo: no picture could be decoded");
     }
     clip_audio();
+    FG_CHECK(fit_audio());
     session_.had_video = session_.had_video || pictures_ > 0;
     return Pixels{pixels_};
 }

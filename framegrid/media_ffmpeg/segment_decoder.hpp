@@ -58,6 +58,7 @@ class SegmentDecoder {
     Result<bool> deliver(FramePtr picture, const Sink& sink);
     void repair_time(AVFrame& picture);
     void clip_audio();
+    Result<void> fit_audio();
 
     Session& session_;
     SegmentRun& run_;

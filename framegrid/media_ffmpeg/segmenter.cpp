@@ -1,8 +1,10 @@
 #include <framegrid/media_ffmpeg/segmenter.hpp>
 
-#include <new>
-
 #include <algorithm>
+#include <deque>
+#include <functional>
+#include <iterator>
+#include <new>
 
 extern "C" {
 #include <libavutil/mathematics.h>
@@ -18,12 +20,19 @@ namespace {
 
 constexpr std::int64_t kProbeBytes = 20'000'000;
 constexpr std::int64_t kProbeMs = 10'000;
-// Where the time line starts: room for reordered pictures before the first one, as other MPEG-TS writers
-// leave it.
-constexpr std::int64_t kOriginUs = 1'400'000;
+// Where the time line starts: room for reordered pictures before the first one. A whole number of seconds,
+// because renditions of another frame rate have their pictures at multiples of its period, counted from 0.
+constexpr std::int64_t kOriginUs = 2'000'000;
+// MPEG-TS files may be several recordings in a row, each with a clock of its own: a step of this size is a
+// new clock.
+constexpr std::int64_t kClockBackUs = 1'000'000;
+constexpr std::int64_t kClockAheadUs = 10'000'000;
 // A keyframe this much before the target is near enough to cut at.
 constexpr double kEarlyCut = 0.85;
 constexpr std::size_t kPacketsMax = 2'000'000;
+// Codecs reorder by 16 pictures at most.
+constexpr std::size_t kLeadingMax = 32;
+constexpr std::size_t kAheadMax = 10'000;
 // Containers cost a little on top of the packets.
 constexpr std::size_t kPayloadMax = media::kSegmentBytesMax / 16 * 15;
 
@@ -31,18 +40,34 @@ std::int64_t time_of(const AVPacket& packet) {
     return packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
 }
 
-OutputFormat choose_format(const AVCodecParameters& video) {
-    // MPEG-TS cannot say that a picture lies on its side.
-    if (fits_mpegts(video.codec_id) && rotation_of(display_matrix_of(video)) == 0) {
+bool same_shape(AVRational container, AVRational codec) {
+    return container.num <= 0 || container.den <= 0 ||
+           av_cmp_q(container, codec.num > 0 ? codec : AVRational{1, 1}) == 0;
+}
+
+OutputFormat choose_format(const AVStream& stream) {
+    const AVCodecParameters& video = *stream.codecpar;
+    // MPEG-TS cannot say that a picture lies on its side, or that its pixels are not what the codec says.
+    if (fits_mpegts(video.codec_id) && rotation_of(display_matrix_of(video)) == 0 &&
+        same_shape(stream.sample_aspect_ratio, video.sample_aspect_ratio)) {
         return OutputFormat::kMpegTs;
     }
-    return fits_mp4(video.codec_id) ? OutputFormat::kMp4 : OutputFormat::kMatroska;
+    return fits_mp4(video.codec_id)   ? OutputFormat::kMp4
+           : fits_mov(video.codec_id) ? OutputFormat::kMov
+                                      : OutputFormat::kMatroska;
 }
 
 std::string content_type_of(OutputFormat format) {
     return format == OutputFormat::kMpegTs ? "video/mp2t"
            : format == OutputFormat::kMp4  ? "video/mp4"
+           : format == OutputFormat::kMov  ? "video/quicktime"
                                            : "video/x-matroska";
+}
+
+// What players take from MPEG-TS (RFC 8216, section 3.2).
+bool is_hls_sound(AVCodecID codec) {
+    return codec == AV_CODEC_ID_AAC || codec == AV_CODEC_ID_MP3 || codec == AV_CODEC_ID_AC3 ||
+           codec == AV_CODEC_ID_EAC3;
 }
 
 }  // namespace
@@ -52,9 +77,14 @@ struct Segmenter::State {
     Result<std::optional<Segment>> next();
     Result<void> take_video(PacketPtr packet);
     Result<void> take_tail(const AVPacket& packet);
+    Result<bool> read(PacketPtr& packet);
+    Result<std::vector<PacketPtr>> take_leading(const AVPacket& key);
+    Result<std::optional<Segment>> cut_at(PacketPtr key);
+    std::vector<PacketPtr> clip_audio(std::int64_t clip_to_ms);
     Result<void> take_audio(PacketPtr packet);
     Result<void> add_audio(std::vector<PacketPtr> packets);
     Result<void> keep(PacketPtr packet, std::vector<PacketPtr>& packets);
+    void follow_clock(AVPacket& packet);
     void move(AVPacket& packet, AVRational time_base) const;
     bool cuts_here(const AVPacket& packet) const;
     Result<std::optional<Segment>> finish_segment(std::int64_t end);
@@ -68,11 +98,16 @@ struct Segmenter::State {
     std::unique_ptr<ByteStream> byte_stream;
     std::unique_ptr<AudioToAac> audio_encoder;
     std::int64_t shift_us = 0;
+    bool clock_may_change = false;
+    std::int64_t clock_us = 0;              // added to all times since the last change
+    std::vector<std::int64_t> expected_us;  // when each stream goes on, by stream
 
     std::vector<PacketPtr> video_packets;
     std::vector<PacketPtr> audio_packets;
     std::size_t payload = 0;
     PacketPtr pending;                    // the keyframe that starts the next segment
+    std::deque<PacketPtr> ahead;          // read, not yet looked at
+    std::int64_t clip_to_ms = 0;          // of the segment that ends
     std::int64_t first = AV_NOPTS_VALUE;  // the file's first picture, in the video's time base
     std::int64_t start = AV_NOPTS_VALUE;  // this segment's first picture
     std::int64_t end = AV_NOPTS_VALUE;    // the end of its last picture so far
@@ -94,14 +129,15 @@ Result<void> Segmenter::State::prepare() {
         AVStream* stream = context->streams[i];
         stream->discard = stream == video || stream == audio ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
     }
-    format = choose_format(*video->codecpar);
+    format = choose_format(*video);
     if (format == OutputFormat::kMpegTs) {
         FG_TRY(stream, ByteStream::open(*video->codecpar, video->time_base));
         byte_stream = std::move(stream);
     }
     if (audio != nullptr) {
         const AVCodecID codec = audio->codecpar->codec_id;
-        const bool fits = format == OutputFormat::kMpegTs ? fits_mpegts(codec) : fits_mp4(codec);
+        const bool fits = (format == OutputFormat::kMpegTs ? fits_mpegts(codec) : fits_mp4(codec)) &&
+                          (!settings.hls_sound || is_hls_sound(codec));
         if (!fits && avcodec_find_decoder(codec) == nullptr) {
             audio = nullptr;  // sound that nobody here can read is dropped, the pictures go on
             info.audio_codec.clear();
@@ -111,8 +147,35 @@ Result<void> Segmenter::State::prepare() {
         }
     }
     const std::int64_t begins = context->start_time == AV_NOPTS_VALUE ? 0 : context->start_time;
-    shift_us = kOriginUs - begins;
+    const std::int64_t pictures = video->start_time == AV_NOPTS_VALUE
+                                      ? begins
+                                      : av_rescale_q(video->start_time, video->time_base, {1, 1'000'000});
+    // Sound that begins long before the pictures must not begin before 0.
+    const std::int64_t early = std::max<std::int64_t>(0, pictures - begins - kOriginUs / 2);
+    shift_us = kOriginUs + (early + 999'999) / 1'000'000 * 1'000'000 - pictures;
+    clock_may_change = (context->iformat->flags & AVFMT_TS_DISCONT) != 0;
+    expected_us.assign(context->nb_streams, AV_NOPTS_VALUE);
     return {};
+}
+
+// Puts a packet of a new clock behind what came before.
+void Segmenter::State::follow_clock(AVPacket& packet) {
+    const auto index = static_cast<std::size_t>(packet.stream_index);
+    const std::int64_t at = packet.dts != AV_NOPTS_VALUE ? packet.dts : packet.pts;
+    if (!clock_may_change || at == AV_NOPTS_VALUE || index >= expected_us.size()) {
+        return;
+    }
+    const AVRational time_base = input->get()->streams[index]->time_base;
+    std::int64_t& expected = expected_us[index];
+    const std::int64_t at_us = av_rescale_q(at, time_base, {1, 1'000'000}) + clock_us;
+    if (expected != AV_NOPTS_VALUE && (at_us < expected - kClockBackUs || at_us > expected + kClockAheadUs)) {
+        clock_us += expected - at_us;
+    }
+    const std::int64_t duration = std::max<std::int64_t>(0, packet.duration);
+    expected = av_rescale_q(at + duration, time_base, {1, 1'000'000}) + clock_us;
+    const std::int64_t step = av_rescale_q(clock_us, {1, 1'000'000}, time_base);
+    packet.dts += packet.dts != AV_NOPTS_VALUE ? step : 0;
+    packet.pts += packet.pts != AV_NOPTS_VALUE ? step : 0;
 }
 
 void Segmenter::State::move(AVPacket& packet, AVRational time_base) const {
@@ -207,6 +270,9 @@ Result<void> Segmenter::State::add_audio(std::vector<PacketPtr> packets) {
 Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t segment_end) {
     std::vector<Track> tracks(1);
     tracks[0].parameters = byte_stream ? byte_stream->parameters() : copy_parameters(*video->codecpar);
+    if (video->sample_aspect_ratio.num > 0) {
+        tracks[0].parameters->sample_aspect_ratio = video->sample_aspect_ratio;
+    }
     tracks[0].time_base = video->time_base;
     tracks[0].frame_rate = video->avg_frame_rate;
     tracks[0].packets = std::move(video_packets);
@@ -214,7 +280,8 @@ Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t seg
         Track track;
         track.parameters = audio_encoder ? audio_encoder->parameters() : copy_parameters(*audio->codecpar);
         track.time_base = audio_encoder ? audio_encoder->time_base() : audio->time_base;
-        track.packets = std::move(audio_packets);
+        auto later = clip_to_ms > 0 ? clip_audio(clip_to_ms) : std::vector<PacketPtr>();
+        track.packets = std::exchange(audio_packets, std::move(later));
         tracks.push_back(std::move(track));
     }
     Segment segment;
@@ -222,6 +289,7 @@ Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t seg
     FG_TRY(bytes, mux(format, tracks));
     segment.bytes = std::move(bytes);
     segment.reaches_next = settings.reach_next && pending != nullptr;
+    segment.clip_to_ms = std::exchange(clip_to_ms, 0);
     segment.seq = seq++;
     segment.content_type = content_type_of(format);
     if (start != AV_NOPTS_VALUE) {
@@ -231,11 +299,92 @@ Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t seg
         );
     }
     video_packets.clear();
-    audio_packets.clear();
     payload = 0;
+    for (const PacketPtr& packet : audio_packets) {
+        payload += static_cast<std::size_t>(packet->size);
+    }
     start = AV_NOPTS_VALUE;
     end = AV_NOPTS_VALUE;
     return std::optional<Segment>(std::move(segment));
+}
+
+Result<bool> Segmenter::State::read(PacketPtr& packet) {
+    if (!ahead.empty()) {
+        packet = std::move(ahead.front());
+        ahead.pop_front();
+        return true;
+    }
+    packet = make_packet();
+    FG_TRY(more, input->read(*packet));
+    if (more) {
+        follow_clock(*packet);
+    }
+    return more;
+}
+
+// The pictures that are decoded after a keyframe and shown before it: those of an open GOP need what is
+// before it, too.
+Result<std::vector<PacketPtr>> Segmenter::State::take_leading(const AVPacket& key) {
+    std::vector<PacketPtr> leading;
+    std::vector<PacketPtr> passed;
+    while (leading.size() < kLeadingMax && passed.size() < kAheadMax) {
+        PacketPtr packet;
+        FG_TRY(more, read(packet));
+        if (!more) {
+            break;  // the next read finds the end again
+        }
+        if (av_packet_make_refcounted(packet.get()) < 0) {
+            throw std::bad_alloc();
+        }
+        const bool is_video = packet->stream_index == video->index;
+        if (is_video && packet->pts != AV_NOPTS_VALUE && packet->pts < key.pts) {
+            leading.push_back(std::move(packet));
+            continue;
+        }
+        passed.push_back(std::move(packet));
+        if (is_video) {
+            break;
+        }
+    }
+    ahead.insert(
+        ahead.begin(), std::make_move_iterator(passed.begin()), std::make_move_iterator(passed.end())
+    );
+    return leading;
+}
+
+// Takes the sound that belongs behind the clip out of this segment: whoever clips would lose it.
+std::vector<PacketPtr> Segmenter::State::clip_audio(std::int64_t to_ms) {
+    constexpr std::int64_t kRoundingMs = 2;
+    const AVRational time_base = audio_encoder ? audio_encoder->time_base() : audio->time_base;
+    const std::int64_t begin_ms = av_rescale_q(start, video->time_base, {1, 1000}) + shift_us / 1000;
+    const auto is_later = [&](const PacketPtr& packet) {
+        return packet->pts != AV_NOPTS_VALUE &&
+               av_rescale_q(packet->pts, time_base, {1, 1000}) - begin_ms >= to_ms - kRoundingMs;
+    };
+    const auto later =
+        std::stable_partition(audio_packets.begin(), audio_packets.end(), std::not_fn(is_later));
+    std::vector<PacketPtr> out(std::make_move_iterator(later), std::make_move_iterator(audio_packets.end()));
+    audio_packets.erase(later, audio_packets.end());
+    return out;
+}
+
+Result<std::optional<Segment>> Segmenter::State::cut_at(PacketPtr key) {
+    const std::int64_t cut = time_of(*key);
+    pending = std::move(key);
+    if (settings.reach_next) {
+        FG_CHECK(take_tail(*pending));
+    } else if (settings.overlap && pending->pts != AV_NOPTS_VALUE) {
+        FG_TRY(leading, take_leading(*pending));
+        if (!leading.empty()) {
+            FG_CHECK(take_tail(*pending));
+            clip_to_ms =
+                std::max<std::int64_t>(1, av_rescale_q(cut - start, video->time_base, {1, 1000}) - 1);
+        }
+        for (const PacketPtr& picture : leading) {
+            FG_CHECK(take_tail(*picture));
+        }
+    }
+    return finish_segment(cut);
 }
 
 Result<std::optional<Segment>> Segmenter::State::next() {
@@ -243,8 +392,8 @@ Result<std::optional<Segment>> Segmenter::State::next() {
         FG_CHECK(take_video(std::move(pending)));
     }
     while (!at_end) {
-        PacketPtr packet = make_packet();
-        FG_TRY(more, input->read(*packet));
+        PacketPtr packet;
+        FG_TRY(more, read(packet));
         if (!more) {
             at_end = true;
             break;
@@ -256,12 +405,7 @@ Result<std::optional<Segment>> Segmenter::State::next() {
                 continue;  // nothing can be decoded before the first keyframe
             }
             if (cuts_here(*packet)) {
-                const std::int64_t cut = time_of(*packet);
-                pending = std::move(packet);
-                if (settings.reach_next) {
-                    FG_CHECK(take_tail(*pending));
-                }
-                return finish_segment(cut);
+                return cut_at(std::move(packet));
             }
             FG_CHECK(take_video(std::move(packet)));
         }

@@ -14,16 +14,24 @@ struct SegmenterSettings {
     std::int64_t target_ms = media::kSegmentMsDefault;
     // Each segment also holds the picture that the next one starts with: for work between neighbours.
     bool reach_next = false;
+    // Pictures of an open GOP that need both sides of a cut stay before it, with the picture behind the cut
+    // that they need: see Segment::clip_to_ms. Not with reach_next.
+    bool overlap = false;
+    // Sound that players do not take from MPEG-TS (MP2, Opus) becomes AAC, too.
+    bool hls_sound = false;
 };
 
 struct Segment {
     std::int64_t seq = 0;  // from 0
     Blob bytes;
-    std::string content_type;   // "video/mp2t", "video/mp4" or (codecs that fit neither) "video/x-matroska"
+    std::string content_type;   // "video/mp2t", or what takes the codec: "video/mp4", "video/quicktime",
+                                // "video/x-matroska"
     std::int64_t start_ms = 0;  // of its first picture, from the file's first picture
     std::int64_t duration_ms = 0;
     bool starts_with_keyframe = true;
     bool reaches_next = false;  // its last picture is the next one's first
+    // Pictures from here on, counted from its first one, are the next segment's; 0: none. With overlap only.
+    std::int64_t clip_to_ms = 0;
 };
 
 // Pull-style; holds one segment at a time, never the file. One thread at a time.
@@ -38,7 +46,7 @@ class Segmenter {
     // Of the whole file, from its headers: duration and frames may be estimates.
     const MediaInfo& info() const;
     // The next segment, nothing at the end. Segments keep the file's time line (moved so that it starts
-    // at 1.4 s), so they can be joined again. kTooLarge: over 300 s or 300 MB without a keyframe to cut at.
+    // at 2 s), so they can be joined again. kTooLarge: over 300 s or 300 MB without a keyframe to cut at.
     Result<std::optional<Segment>> next();
 
   private:

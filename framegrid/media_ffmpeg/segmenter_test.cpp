@@ -1,5 +1,9 @@
 #include <framegrid/media_ffmpeg/segmenter.hpp>
 
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <framegrid/media_ffmpeg/test_media.hpp>
@@ -8,10 +12,8 @@
 namespace framegrid::media_ffmpeg {
 namespace {
 
-std::vector<Segment> segments_of(const std::string& path, std::int64_t target_ms = 1000) {
+std::vector<Segment> segments_of(const std::string& path, SegmenterSettings settings) {
     std::vector<Segment> segments;
-    SegmenterSettings settings;
-    settings.target_ms = target_ms;
     auto segmenter = Segmenter::open(path, settings);
     EXPECT_TRUE(segmenter.has_value()) << (segmenter ? "" : segmenter.error().message);
     while (segmenter) {
@@ -23,6 +25,10 @@ std::vector<Segment> segments_of(const std::string& path, std::int64_t target_ms
         segments.push_back(std::move(**next));
     }
     return segments;
+}
+
+std::vector<Segment> segments_of(const std::string& path, std::int64_t target_ms = 1000) {
+    return segments_of(path, SegmenterSettings{.target_ms = target_ms});
 }
 
 // Every picture and every sound of the file is in exactly one segment, at its old distance from the start.
@@ -151,6 +157,61 @@ TEST(Segmenter, RepeatsParameterSetsInOpenGopSegments) {
     }
 }
 
+TEST(Segmenter, LosesNoPictureOfAnOpenGopWhenPiecesOverlap) {
+    const TempDir directory;
+    ClipSpec spec = four_seconds();
+    spec.video_options = "preset=veryfast:x264-params=open-gop=1:bf=3:keyint=30:min-keyint=30:scenecut=0";
+    const std::string path = directory.file("open.mp4");
+    ASSERT_TRUE(make_clip(path, spec).has_value());
+    TranscoderSettings settings;
+    settings.preset = "ultrafast";
+    auto transcoder = FfmpegTranscoder::open(settings);
+    const api::StopFlag stop{false};
+    std::vector<std::int64_t> times;
+    std::vector<std::int64_t> sounds;
+    int clipped = 0;
+    for (const Segment& segment : segments_of(path, {.target_ms = 1000, .overlap = true})) {
+        api::TranscodeWork work;
+        work.profiles.push_back({.name = "a", .width = 160, .height = 90});
+        if (segment.clip_to_ms > 0) {
+            ++clipped;
+            work.clip = api::Clip{0, segment.clip_to_ms};
+        }
+        const auto output = (*transcoder)->transcode("s", work, segment.bytes, stop, nullptr);
+        ASSERT_TRUE(output.has_value()) << output.error().message;
+        const Look part = look_at(output->artifacts[0].bytes);
+        std::ranges::transform(part.shots, std::back_inserter(times), &Shot::pts);
+        std::ranges::copy(part.audio_pts, std::back_inserter(sounds));
+    }
+    EXPECT_GE(clipped, 2);
+    ASSERT_EQ(times.size(), 120U);
+    for (std::size_t i = 1; i < times.size(); ++i) {
+        EXPECT_NEAR(static_cast<double>(times[i] - times[i - 1]), 3000, 1) << i;
+    }
+    EXPECT_EQ(sounds.size(), look_at(file_bytes(path)).audio_pts.size());
+    EXPECT_TRUE(std::ranges::is_sorted(sounds));
+}
+
+TEST(Segmenter, GoesOnWhenTheClockOfARecordingStartsAgain) {
+    const TempDir directory;
+    const Blob one = clip_bytes(four_seconds());
+    const std::string path = directory.file("twice.ts");
+    {
+        std::ofstream file(path, std::ios::binary);
+        file << one.text() << one.text();
+    }
+    std::int64_t end = -1;
+    std::size_t pictures = 0;
+    for (const Segment& segment : segments_of(path)) {
+        const Look part = look_at(segment.bytes);
+        pictures += part.shots.size();
+        EXPECT_GT(part.shots.front().pts, end);
+        end = part.shots.back().pts;
+    }
+    EXPECT_EQ(pictures, 240U);
+    EXPECT_NEAR(static_cast<double>(end) / 90'000, 10, 0.1);  // it begins at 2 s
+}
+
 TEST(Segmenter, WaitsForRareKeyframes) {
     const TempDir directory;
     ClipSpec spec = small_clip();
@@ -239,7 +300,8 @@ TEST(Probe, ReportsWhatIsInside) {
     EXPECT_NEAR(static_cast<double>(info->duration_ms), 1000, 40);
     EXPECT_THAT(info->codecs, testing::MatchesRegex("avc1\\.6400..,mp4a\\.40\\.2"));
     EXPECT_TRUE(is_supported_source("h264"));
-    EXPECT_FALSE(is_supported_source("flv1"));
+    EXPECT_TRUE(is_supported_source("flv1"));
+    EXPECT_FALSE(is_supported_source("mimic"));
     EXPECT_FALSE(is_supported_source("nonsense"));
     EXPECT_EQ(probe(Blob()).error().code, Errc::kUnprocessable);
     EXPECT_EQ(probe(Blob::copy_of("hello world, this is text")).error().code, Errc::kUnprocessable);

@@ -63,6 +63,9 @@ class Transcode {
         run_.tune = settings.tune;
         run_.hardware = &hardware;
         run_.stop = &stop;
+        for (const auto& profile : work.profiles) {
+            (format_of(profile) == OutputFormat::kMp4 ? run_.makes_mp4 : run_.makes_mpegts) = true;
+        }
         session.scalers.resize(std::max(session.scalers.size(), work.profiles.size()));
         for (auto& scaler : session.scalers) {
             if (!scaler) {

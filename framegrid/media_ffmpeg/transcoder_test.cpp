@@ -6,6 +6,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <framegrid/media_ffmpeg/probe.hpp>
 #include <framegrid/media_ffmpeg/test_media.hpp>
 
 namespace framegrid::media_ffmpeg {
@@ -272,6 +273,41 @@ TEST_F(TranscoderTest, StartsOpenGopSegmentsWithAKeyframe) {
     EXPECT_TRUE(after.shots[0].key);
 }
 
+TEST_F(TranscoderTest, WeavesInterlacedPicturesAtTheirTimes) {
+    ClipSpec spec = small_clip();
+    spec.fps_num = 50;
+    spec.video_filter = "tinterlace=4,setfield=tff";
+    spec.video_options = "preset=ultrafast:flags=+ildct+ilme:x264-params=tff=1";
+    const Blob source = clip_bytes(spec);
+    const Look before = look_at(source);
+    const Look after = transcode_and_look(source, profile("a", 160, 90));
+    ASSERT_EQ(before.shots.size(), 25U);
+    ASSERT_EQ(after.shots.size(), before.shots.size());
+    for (std::size_t i = 0; i < after.shots.size(); ++i) {
+        EXPECT_NEAR(static_cast<double>(after.shots[i].pts), static_cast<double>(before.shots[i].pts), 1);
+    }
+}
+
+TEST_F(TranscoderTest, TurnsSoundIntoAacThatTheContainerDoesNotTake) {
+    ClipSpec spec = small_clip();
+    spec.audio_encoder = "flac";
+    const Blob source = clip_bytes(spec, "clip.mkv");
+    auto mp4 = profile("b", 160, 90);
+    for (const auto container : {media::Container::kMpegTs, media::Container::kMp4}) {
+        mp4.container = container;
+        const auto output = transcode(source, {mp4});
+        ASSERT_TRUE(output.has_value()) << output.error().message;
+        EXPECT_EQ(
+            probe(output->artifacts[0].bytes)->audio_codec,
+            container == media::Container::kMp4 ? "flac" : "aac"
+        );
+        EXPECT_NEAR(
+            static_cast<double>(look_at(output->artifacts[0].bytes).audio_pts.size()),
+            container == media::Container::kMp4 ? 11 : 48, 2
+        );
+    }
+}
+
 TEST_F(TranscoderTest, FollowsAResolutionChange) {
     ClipSpec spec = small_clip();
     spec.audio = false;
@@ -310,6 +346,11 @@ TEST_F(TranscoderTest, ClipsInsideTheSegment) {
     EXPECT_TRUE(after.shots[0].key);
     EXPECT_EQ(after.shots[0].pts, look_at(source).shots[6].pts);
     EXPECT_LT(after.audio_pts.size(), 26U);
+    // From the start on: sound that begins before the first picture is not lost.
+    work.clip = api::Clip{0, 1'000'000};
+    const auto whole = transcoder_->transcode("s", work, source, stop_, nullptr);
+    ASSERT_TRUE(whole.has_value()) << whole.error().message;
+    EXPECT_EQ(look_at(whole->artifacts[0].bytes).audio_pts.size(), look_at(source).audio_pts.size());
 }
 
 TEST_F(TranscoderTest, TellsBadInputByTheNetworksTexts) {
@@ -324,7 +365,7 @@ TEST_F(TranscoderTest, TellsBadInputByTheNetworksTexts) {
         "No keyframes in input"
     );
     ClipSpec spec = small_clip();
-    spec.video_encoder = "flv";
+    spec.video_encoder = "snow";
     spec.video_options = "";
     expect_error(clip_bytes(spec, "clip.avi"), Errc::kUnsupported, "Unsupported input codec");
     expect_error(
@@ -444,7 +485,10 @@ INSTANTIATE_TEST_SUITE_P(
         },
         CodecRow{"libvpx-vp9", "deadline=realtime:cpu-used=8", "vp9.webm"},
         CodecRow{"libvpx", "deadline=realtime:cpu-used=8", "vp8.webm"},
-        CodecRow{"libaom-av1", "usage=realtime:cpu-used=8", "av1.mp4"}, CodecRow{"mpeg2video", "", "mpeg2.ts"}
+        CodecRow{"libaom-av1", "usage=realtime:cpu-used=8", "av1.mp4"},
+        CodecRow{"mpeg2video", "", "mpeg2.ts"}, CodecRow{"prores_ks", "", "prores.mov", "yuv422p10le"},
+        CodecRow{"qtrle", "", "qtrle.mov", "argb"}, CodecRow{"ffv1", "", "ffv1.mkv", "gray"},
+        CodecRow{"flv", "", "flv1.flv"}
     ),
     [](const auto& row) {
         const std::string& file = row.param.file;

@@ -13,6 +13,8 @@ extern "C" {
 #include <libavutil/pixdesc.h>
 }
 
+#include <framegrid/job/capabilities.hpp>
+
 namespace framegrid::media_ffmpeg {
 namespace {
 
@@ -42,10 +44,13 @@ std::string upright_chain(const std::int32_t* matrix) {
     }
 }
 
+// Pictures in between that are whole stay as they are.
+const std::string kDeinterlace = "yadif=deint=interlaced";
+
 std::string chain_for(const AVFrame& frame, const std::int32_t* stream_matrix) {
     std::string chain = upright_chain(matrix_of(frame, stream_matrix));
     if ((frame.flags & AV_FRAME_FLAG_INTERLACED) != 0) {
-        chain = chain.empty() ? "yadif" : "yadif," + chain;
+        chain = chain.empty() ? kDeinterlace : kDeinterlace + ("," + chain);
     }
     return chain;
 }
@@ -53,25 +58,7 @@ std::string chain_for(const AVFrame& frame, const std::int32_t* stream_matrix) {
 }  // namespace
 
 bool is_supported_input(AVCodecID codec) {
-    switch (codec) {
-        case AV_CODEC_ID_H264:
-        case AV_CODEC_ID_HEVC:
-        case AV_CODEC_ID_VP8:
-        case AV_CODEC_ID_VP9:
-        case AV_CODEC_ID_AV1:
-        case AV_CODEC_ID_MPEG1VIDEO:
-        case AV_CODEC_ID_MPEG2VIDEO:
-        case AV_CODEC_ID_MPEG4:
-        case AV_CODEC_ID_VC1:
-        case AV_CODEC_ID_THEORA:
-        case AV_CODEC_ID_MJPEG:
-        case AV_CODEC_ID_PRORES:
-        case AV_CODEC_ID_DNXHD:
-        case AV_CODEC_ID_FFV1:
-            return true;
-        default:
-            return false;
-    }
+    return job::source_codec(avcodec_get_name(codec)).has_value();
 }
 
 int rotation_of(const std::int32_t* matrix) {
@@ -117,6 +104,7 @@ Result<void> PictureFilter::build(const AVFrame& frame, const std::string& chain
         throw std::bad_alloc();
     }
     graph_->nb_threads = 1;
+    time_base_ = time_base;
     const AVRational sar = frame.sample_aspect_ratio.num > 0 ? frame.sample_aspect_ratio : AVRational{1, 1};
     const std::string arguments =
         "video_size=" + std::to_string(frame.width) + "x" + std::to_string(frame.height) +
@@ -183,6 +171,12 @@ FramePtr PictureFilter::pull() {
     if (av_buffersink_get_frame(sink_, frame.get()) < 0) {
         return nullptr;
     }
+    // Filters may count in other units: yadif halves them, for pictures between the source's.
+    const AVRational from = av_buffersink_get_time_base(sink_);
+    if (frame->pts != AV_NOPTS_VALUE) {
+        frame->pts = av_rescale_q(frame->pts, from, time_base_);
+    }
+    frame->duration = av_rescale_q(frame->duration, from, time_base_);
     return frame;
 }
 

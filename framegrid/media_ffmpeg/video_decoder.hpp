@@ -40,6 +40,7 @@ class PictureFilter {
     AVFilterGraph* graph_ = nullptr;
     AVFilterContext* source_ = nullptr;
     AVFilterContext* sink_ = nullptr;
+    AVRational time_base_{0, 1};  // of what comes in, and of what goes out
     std::string key_;
 };
 

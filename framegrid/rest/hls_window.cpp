@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include <framegrid/media/hls.hpp>
+#include <framegrid/media/ts_codecs.hpp>
 #include <framegrid/rest/request_text.hpp>
 
 namespace framegrid::rest {
@@ -42,6 +43,7 @@ void HlsWindow::set_renditions(std::vector<HlsRendition> renditions) {
     }
     gap_ = gap_ || !renditions_.empty();
     peak_bps_.assign(renditions.size(), 0);
+    codecs_.assign(renditions.size(), {});
     renditions_ = std::move(renditions);
 }
 
@@ -99,6 +101,9 @@ void HlsWindow::commit(std::int64_t seq, HlsItem item) {
     target_duration_s_ = std::max({target_duration_s_, std::int64_t{1}, (item.duration_ms + 999) / 1000});
     for (std::size_t i = 0; i < item.renditions.size(); ++i) {
         const auto bits = static_cast<std::int64_t>(item.renditions[i].size()) * 8;
+        if (codecs_[i].empty()) {
+            codecs_[i] = media::ts_codecs(item.renditions[i].view());
+        }
         peak_bps_[i] = std::max(peak_bps_[i], bits * 1000 / std::max<std::int64_t>(1, item.duration_ms));
     }
     bytes_ += size_of(item);
@@ -143,6 +148,7 @@ std::optional<std::string> HlsWindow::master_playlist(std::string_view stream) c
         variant.uri = std::string(stream) + "/" + profile.name + ".m3u8";
         variant.bandwidth_bps = peak_bps_[i] > 0 ? peak_bps_[i] : planned * kOverheadPercent / 100;
         variant.size = size;
+        variant.codecs = codecs_[i];
         variant.fps = profile.fps_num == 0 ? 0 : static_cast<double>(profile.fps_num) / profile.fps_den;
         variants.push_back(std::move(variant));
     }

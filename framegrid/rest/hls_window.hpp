@@ -87,6 +87,7 @@ class HlsWindow {
     std::optional<std::int64_t> last_seq_;
     std::int64_t target_duration_s_ = 0;  // never shrinks
     std::vector<std::int64_t> peak_bps_;
+    std::vector<std::string> codecs_;  // by rendition; empty: not known
     std::size_t bytes_ = 0;
     bool gap_ = false;
     bool ended_ = false;

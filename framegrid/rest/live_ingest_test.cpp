@@ -200,7 +200,7 @@ TEST_F(LiveIngestTest, NotMediaIs422) {
     const auto sent = push("/live/show/0.ts", two());
     EXPECT_EQ(sent->status(), 422);
     EXPECT_EQ(field_of(*sent), "body");
-    probe_.result = api::ProbeResult{"mpeg2video", "", "yuv420p", {720, 576}};
+    probe_.result = api::ProbeResult{"mimic", "", "yuv420p", {720, 576}};
     EXPECT_EQ(push("/live/show/0.ts", two())->status(), 422);
     probe_.result = api::ProbeResult{"h264", "", "yuv420p", {100'000, 100'000}};
     EXPECT_EQ(push("/live/show/0.ts", two())->status(), 422);

@@ -119,7 +119,9 @@ Result<api::Work> operation_work(api::MediaOperation operation) {
     api::Work work;
     work.kind = api::AiWork{
         std::string(kOperationPipeline), std::move(operation.name),
-        json::serialize(json::object{{"parameters", parameters}, {"files", std::move(files)}})
+        json::serialize(json::object{
+            {"parameters", parameters}, {"files", std::move(files)}, {"overlap", operation.overlap}
+        })
     };
     work.input = concatenate(operation.files);
     return work;
@@ -145,6 +147,8 @@ Result<api::MediaOperation> parse_operation(const api::Work& work) {
         return fail(Errc::kInvalidArgument, "not an operation");
     }
     out.parameters = json::serialize(*parameters);
+    const auto* overlap = root.get_object().if_contains("overlap");
+    out.overlap = overlap != nullptr && overlap->is_bool() && overlap->get_bool();
     return out;
 }
 
