@@ -57,10 +57,10 @@ class DrainTest(unittest.TestCase):
         self.assertGreater(outcomes[-1][0], ended)
         return process.log_text()
 
-    def check(self, network, outcomes):
+    def check(self, network, outcomes, retries_max=0):
         bad = [outcome for outcome in outcomes if outcome[1] != 200]
         self.assertEqual(bad, [])
-        self.assertEqual(metric(network, "framegrid_gateway_retries_total"), 0)
+        self.assertLessEqual(metric(network, "framegrid_gateway_retries_total"), retries_max)
 
     def test_worker(self):
         with harness.Network(1, 2, drain_seconds=15) as network:
@@ -79,7 +79,8 @@ class DrainTest(unittest.TestCase):
             network.wait_usable()
             with pushing(network) as outcomes:
                 log = self.drain(network, network.orchestrators[0], outcomes)
-            self.check(network, outcomes)
+            # A segment that comes while the listener closes is sent again: one of each stream at most.
+            self.check(network, outcomes, PUSHERS)
             self.assertIn("orchestrator.draining", log)
             self.assertNotIn("orchestrator.job_failed", log)
             # Its worker has gone to the other one.
