@@ -50,7 +50,7 @@ void print_report(const CommonOptions& common, const TranscodeReport& report) {
                 {"height", rendition.size.height},
                 {"fps", rendition.fps},
                 {"bytes", rendition.bytes},
-                {"playlist", rendition.playlist.string()}
+                {rendition.is_hls ? "playlist" : "file", rendition.playlist.string()}
             });
         }
         const boost::json::object body{
@@ -73,9 +73,9 @@ void print_report(const CommonOptions& common, const TranscodeReport& report) {
         );
     }
     std::printf(
-        "%llu segments, %.1f s of media in %.1f s (%.2fx real time): %s\n",
+        "%llu segments, %.1f s of media in %.1f s (%.2fx real time)%s%s\n",
         static_cast<unsigned long long>(report.segments), report.media_seconds, report.wall_seconds,
-        report.speed(), report.master_playlist.c_str()
+        report.speed(), report.master_playlist.empty() ? "" : ": ", report.master_playlist.c_str()
     );
 }
 

@@ -1,10 +1,12 @@
 #include <framegrid/app/transcode_job.hpp>
 
+#include <filesystem>
 #include <map>
 
 #include <fmt/format.h>
 
 #include <framegrid/media/hls.hpp>
+#include <framegrid/media_ffmpeg/assembler.hpp>
 #include <framegrid/media_ffmpeg/probe.hpp>
 #include <framegrid/runtime/offload.hpp>
 
@@ -43,7 +45,10 @@ class FileTranscode {
     Task<Result<bool>> transcode(Segment segment);
     Result<void> write_segment(std::uint64_t seq, const std::vector<Rendition>& renditions);
     Result<TranscodeReport> finish();
-    Result<RenditionReport> finish_rendition(std::size_t index, media::HlsVariant& variant);
+    Result<RenditionReport> finish_rendition(std::size_t index);
+    Result<void> write_playlist(std::size_t index, RenditionReport& report);
+    Result<void> join_segments(std::size_t index, RenditionReport& report);
+    std::string file_name(std::size_t index, std::uint64_t seq) const;
     Task<Result<int>> choose_parallel();
 
     Session& session_;
@@ -55,6 +60,8 @@ class FileTranscode {
     SegmentPump pump_;
     std::map<std::uint64_t, WrittenSegment> written_;
     std::vector<MediaInfo> rendition_info_;
+    std::vector<bool> is_mp4_;  // by profile: its codec has no place in MPEG-TS
+    std::vector<media::HlsVariant> variants_;
 };
 
 Task<Result<int>> FileTranscode::choose_parallel() {
@@ -81,13 +88,14 @@ Task<Result<TranscodeReport>> FileTranscode::run() {
         }
     }
     rendition_info_.resize(options_.profiles.size());
+    is_mp4_.resize(options_.profiles.size());
     auto parallel = co_await choose_parallel();
     SegmentPump::Work work = [this](Segment segment) { return transcode(std::move(segment)); };
     auto pumped = co_await pump_.run(std::move(work), static_cast<std::size_t>(*parallel));
     if (!pumped) {
         co_return fail(std::move(pumped.error()));
     }
-    co_return finish();
+    co_return co_await offload(session_.pool, [&] { return finish(); });
 }
 
 Task<Result<bool>> FileTranscode::transcode(Segment segment) {
@@ -114,6 +122,9 @@ Task<Result<bool>> FileTranscode::transcode(Segment segment) {
             fmt::format("{} renditions for {} profiles", renditions->size(), options_.profiles.size())
         );
     }
+    for (std::size_t i = 0; i < renditions->size(); ++i) {
+        is_mp4_[i] = (*renditions)[i].content_type.starts_with("video/mp4");
+    }
     auto wrote = co_await offload(session_.pool, [&] { return write_segment(seq, *renditions); });
     if (!wrote) {
         co_return fail(std::move(wrote.error()));
@@ -136,48 +147,83 @@ Task<Result<bool>> FileTranscode::transcode(Segment segment) {
 
 Result<void> FileTranscode::write_segment(std::uint64_t seq, const std::vector<Rendition>& renditions) {
     for (std::size_t i = 0; i < renditions.size(); ++i) {
-        const auto& profile = options_.profiles[i];
-        const auto path = options_.output_dir / profile.name /
-                          fmt::format("{}{}", seq, media::extension_of(profile.container));
+        const auto path = options_.output_dir / options_.profiles[i].name / file_name(i, seq);
         FG_CHECK(host::write_file_atomic(path, renditions[i].bytes.view()));
     }
     return {};
 }
 
-Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index, media::HlsVariant& variant) {
-    const auto& profile = options_.profiles[index];
-    std::vector<media::HlsSegment> segments;
+std::string FileTranscode::file_name(std::size_t index, std::uint64_t seq) const {
+    const auto container = is_mp4_[index] ? media::Container::kMp4 : media::Container::kMpegTs;
+    return fmt::format("{}{}", seq, media::extension_of(container));
+}
+
+Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index) {
     RenditionReport report;
-    for (const auto& [seq, written] : written_) {
-        segments.push_back(
-            {fmt::format("{}{}", seq, media::extension_of(profile.container)), written.duration_ms,
-             written.bytes[index], false}
-        );
-        report.bytes += static_cast<std::uint64_t>(written.bytes[index]);
-    }
-    report.name = profile.name;
+    report.name = options_.profiles[index].name;
     report.size = rendition_info_[index].size;
     report.fps = fps_of(rendition_info_[index]);
-    report.playlist = options_.output_dir / profile.name / "index.m3u8";
+    report.is_hls = !is_mp4_[index];
+    if (report.is_hls) {
+        FG_CHECK(write_playlist(index, report));
+    } else {
+        FG_CHECK(join_segments(index, report));
+    }
+    return report;
+}
+
+Result<void> FileTranscode::write_playlist(std::size_t index, RenditionReport& report) {
+    std::vector<media::HlsSegment> segments;
+    for (const auto& [seq, written] : written_) {
+        segments.push_back({file_name(index, seq), written.duration_ms, written.bytes[index], false});
+        report.bytes += static_cast<std::uint64_t>(written.bytes[index]);
+    }
+    report.playlist = options_.output_dir / report.name / "index.m3u8";
     FG_CHECK(host::write_file_atomic(report.playlist, as_bytes(media::media_playlist(segments, {}))));
-    variant.uri = profile.name + "/index.m3u8";
+    media::HlsVariant variant;
+    variant.uri = report.name + "/index.m3u8";
     variant.bandwidth_bps = media::peak_bandwidth_bps(segments);
     variant.average_bps = media::average_bandwidth_bps(segments);
     variant.size = report.size;
     variant.fps = report.fps;
     variant.codecs = rendition_info_[index].codecs;
-    return report;
+    variants_.push_back(std::move(variant));
+    return {};
+}
+
+// Self-contained MP4 files are no HLS segments: one file of all is what a player takes.
+Result<void> FileTranscode::join_segments(std::size_t index, RenditionReport& report) {
+    const auto folder = options_.output_dir / report.name;
+    report.playlist = folder / "video.mp4";
+    auto next = written_.begin();
+    FG_TRY(joined, media_ffmpeg::write_mp4(report.playlist.string(), [&]() -> Result<std::optional<Blob>> {
+               if (next == written_.end()) {
+                   return std::optional<Blob>();
+               }
+               const auto path = folder / file_name(index, next->first);
+               FG_TRY(bytes, host::read_file(path, media::kSegmentBytesMax));
+               ++next;
+               return std::optional(Blob(std::move(bytes)));
+           }));
+    report.bytes = static_cast<std::uint64_t>(joined.bytes);
+    for (const auto& [seq, written] : written_) {
+        std::error_code ignored;
+        std::filesystem::remove(folder / file_name(index, seq), ignored);
+    }
+    return {};
 }
 
 Result<TranscodeReport> FileTranscode::finish() {
     TranscodeReport report;
-    std::vector<media::HlsVariant> variants(options_.profiles.size());
     for (std::size_t i = 0; i < options_.profiles.size(); ++i) {
-        FG_TRY(rendition, finish_rendition(i, variants[i]));
+        FG_TRY(rendition, finish_rendition(i));
         report.renditions.push_back(std::move(rendition));
     }
-    report.master_playlist = options_.output_dir / "master.m3u8";
-    FG_CHECK(host::write_file_atomic(report.master_playlist, as_bytes(media::master_playlist(variants))));
+    if (!variants_.empty()) {
+        report.master_playlist = options_.output_dir / "master.m3u8";
+        FG_CHECK(host::write_file_atomic(report.master_playlist, as_bytes(media::master_playlist(variants_)))
+        );
+    }
     report.segments = written_.size();
     report.client_retries = gateway_.retries();
     report.media_seconds = pump_.media_seconds();

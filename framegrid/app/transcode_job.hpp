@@ -26,7 +26,8 @@ struct RenditionReport {
     media::Size size;
     double fps = 0;
     std::uint64_t bytes = 0;
-    host::Path playlist;
+    host::Path playlist;  // or the whole rendition as one MP4 file, when its codec has no place in MPEG-TS
+    bool is_hls = true;
 };
 
 struct TranscodeReport {
@@ -36,7 +37,7 @@ struct TranscodeReport {
     double wall_seconds = 0;
     std::int64_t source_frames = 0;
     std::vector<RenditionReport> renditions;
-    host::Path master_playlist;
+    host::Path master_playlist;  // of the HLS renditions; empty: there is none
     double speed() const { return wall_seconds > 0 ? media_seconds / wall_seconds : 0; }
 };
 

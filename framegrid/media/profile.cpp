@@ -84,6 +84,10 @@ Pixels estimate_pixels(const std::vector<VideoProfile>& profiles, std::int64_t d
     return {sum};
 }
 
+Container container_for(Encoder encoder, Container wanted) {
+    return encoder == Encoder::kVp8 || encoder == Encoder::kVp9 ? Container::kMp4 : wanted;
+}
+
 std::string_view extension_of(Container container) {
     return container == Container::kMp4 ? ".mp4" : ".ts";
 }

@@ -74,7 +74,10 @@ int gop_frames(const VideoProfile& profile);
 // ceil(seconds).
 Pixels estimate_pixels(const std::vector<VideoProfile>& profiles, std::int64_t duration_ms);
 
-std::string_view extension_of(Container container);     // ".ts", ".mp4"
+std::string_view extension_of(Container container);  // ".ts", ".mp4"
+// What a rendition comes in: `wanted`, unless its codec has no place there (VP8 and VP9 have none in
+// MPEG-TS).
+Container container_for(Encoder encoder, Container wanted);
 std::string_view content_type_of(Container container);  // "video/mp2t", "video/mp4"
 std::string_view encoder_name(Encoder encoder);         // "H.264", "HEVC", "VP8", "VP9"
 

@@ -193,6 +193,7 @@ Result<VideoProfile> ProfileReader::read() {
     profile.gop_ms = gop;
     FG_TRY(codec, encoder());
     profile.encoder = codec;
+    profile.container = container_for(codec, Container::kMpegTs);
     profile.color_depth = static_cast<int>(depth);
     profile.chroma = static_cast<Chroma>(chroma);
     profile.quality = static_cast<std::uint32_t>(quality);

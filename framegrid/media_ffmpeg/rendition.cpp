@@ -20,9 +20,8 @@ AVRational rate_of(const media::VideoProfile& profile) {
 
 }  // namespace
 
-// VP9 has no place in MPEG-TS, so such a rendition comes as MP4 whatever was asked for.
 OutputFormat format_of(const media::VideoProfile& profile) {
-    return profile.encoder == media::Encoder::kVp9 ? OutputFormat::kMp4 : output_format(profile.container);
+    return output_format(media::container_for(profile.encoder, profile.container));
 }
 
 Rendition::Rendition(

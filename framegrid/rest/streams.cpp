@@ -18,6 +18,13 @@ bool same_ladder(const std::vector<media::VideoProfile>& a, const std::vector<me
     });
 }
 
+// The playlists' segments are MPEG-TS.
+bool fits_hls(const std::vector<media::VideoProfile>& profiles) {
+    return std::ranges::all_of(profiles, [](const media::VideoProfile& profile) {
+        return profile.container == media::Container::kMpegTs;
+    });
+}
+
 }  // namespace
 
 Push::Push(std::shared_ptr<Stream> stream, std::int64_t seq, Clock& clock)
@@ -42,8 +49,8 @@ Push::~Push() {
 }
 
 void Push::complete(std::vector<Blob> renditions, std::int64_t duration_ms) {
-    const bool is_playable = manifest_id_ == stream_->manifest_id && !profiles_.empty() &&
-                             profiles_.front().container == media::Container::kMpegTs;
+    const bool is_playable =
+        manifest_id_ == stream_->manifest_id && !profiles_.empty() && fits_hls(profiles_);
     if (completed_ || !is_playable) {
         return;  // a group that was replaced meanwhile, or one that HLS cannot show
     }
@@ -91,10 +98,11 @@ void StreamTable::start_group(
         stream.manifest_id += "~" + std::to_string(stream.generation);
     }
     for (auto& profile : profiles) {
-        profile.container = container;
+        profile.container = media::container_for(profile.encoder, container);
     }
+    stream.container = container;
     std::vector<HlsRendition> renditions;
-    if (container == media::Container::kMpegTs) {
+    if (fits_hls(profiles)) {
         for (const auto& profile : profiles) {
             const bool is_known = source.width > 0 && source.height > 0;
             renditions.push_back({profile, is_known ? media::output_size(source, profile) : media::Size{}});
@@ -114,9 +122,7 @@ Result<Push> StreamTable::begin(
         auto ladder = config && config->profiles ? *config->profiles : media::default_profiles();
         start_group(*stream, std::move(ladder), target.container, source.size);
     } else if (config && config->profiles && !same_ladder(*config->profiles, stream->profiles)) {
-        const auto container =
-            stream->profiles.empty() ? target.container : stream->profiles.front().container;
-        start_group(*stream, *config->profiles, container, source.size);
+        start_group(*stream, *config->profiles, stream->container, source.size);
     }
     stream->used_at = clock_.now();
     Push push(stream, target.seq, clock_);

@@ -30,6 +30,7 @@ struct Stream {
     std::string manifest_id;  // of the current rendition group
     int generation = 0;       // rendition groups so far
     std::vector<media::VideoProfile> profiles;
+    media::Container container = media::Container::kMpegTs;  // of renditions whose codec has a place there
     int timeout_multiplier = 1;
     std::optional<api::ProbeResult> source;  // of the newest segment
     std::size_t working = 0;

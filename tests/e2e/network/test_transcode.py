@@ -76,6 +76,7 @@ class TranscodeTest(unittest.TestCase):
             "hevc": ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none"),
             "vp9": ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8"),
             "av1": ("-c:v", "libsvtav1", "-preset", "12"),
+            "mpeg4": ("-c:v", "mpeg4"),
         }.items():
             with self.subTest(name):
                 data = harness.test_clip(1, "320x180", 30, codec=codec, audio=False, gop=1).read_bytes()
@@ -84,12 +85,15 @@ class TranscodeTest(unittest.TestCase):
                 self.assertEqual(int(harness.video_stream(parts[0][1])["nb_read_frames"]), 30)
 
     def test_codecs_out(self):
+        data = harness.test_clip(1, "320x180", 30, gop=1, audio=False).read_bytes()
         for encoder, codec in {"HEVC": "hevc", "VP9": "vp9"}.items():
-            with self.subTest(encoder):
-                profile = {**PROFILES[1], "encoder": encoder}
-                data = harness.test_clip(1, "320x180", 30, gop=1, audio=False).read_bytes()
-                parts = self.push_ok(f"out-{codec}", 0, data, [profile], suffix="mp4", duration_ms=1000)
-                self.assertEqual(harness.video_stream(parts[0][1])["codec_name"], codec)
+            for suffix in ("mp4", "ts"):  # VP9 has no place in MPEG-TS, and comes as MP4
+                with self.subTest(encoder=encoder, suffix=suffix):
+                    profile = {**PROFILES[1], "encoder": encoder}
+                    parts = self.push_ok(f"out-{codec}-{suffix}", 0, data, [profile], suffix=suffix, duration_ms=1000)
+                    self.assertEqual(harness.video_stream(parts[0][1])["codec_name"], codec)
+                    kind = "video/mp2t" if (encoder, suffix) == ("HEVC", "ts") else "video/mp4"
+                    self.assertTrue(parts[0][0]["Content-Type"].startswith(kind), parts[0][0])
 
     def test_frame_rate_change(self):
         parts = self.push_ok("fps", 0, self.segment, [{**PROFILES[1], "fps": 15}])
