@@ -6,6 +6,9 @@ target_compile_options(fg_flags INTERFACE
   -Wall -Wextra -Wpedantic -Werror -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough)
 target_compile_definitions(fg_flags INTERFACE BOOST_ASIO_NO_DEPRECATED BOOST_ASIO_DISABLE_BOOST_COROUTINE)
 target_link_libraries(fg_flags INTERFACE Threads::Threads)
+# Of Boost.JSON and fmt, whose headers are in the precompiled one: all that include it must be compiled alike.
+target_compile_definitions(fg_flags INTERFACE BOOST_CONTAINER_DYN_LINK BOOST_CONTAINER_NO_LIB BOOST_JSON_DYN_LINK
+  BOOST_JSON_NO_LIB FMT_SHARED)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 14 reports these inside its own coroutine frames and <regex>/<variant> at -O2; Clang checks the same code.
   target_compile_options(fg_flags INTERFACE -Wno-maybe-uninitialized -Wno-dangling-reference
@@ -51,13 +54,20 @@ endif()
 # framegrid_library(<name> SOURCES <files> [DEPS <framegrid libraries>] [LIBS <third-party targets>] [TESTS <x_test.cpp>])
 # makes framegrid::<name>, and <name>_test run by CTest under the label `unit`.
 # SEPARATE: its files have helpers of the same name, so they are never compiled in batches.
+# GLUE: most of its time is waiting for others, so it is compiled quickly (-O1), with the command line's header in its own
+# precompiled one.
 function(framegrid_library name)
-  cmake_parse_arguments(ARG "SEPARATE" "" "SOURCES;DEPS;LIBS;TESTS" ${ARGN})
+  cmake_parse_arguments(ARG "SEPARATE;GLUE" "" "SOURCES;DEPS;LIBS;TESTS" ${ARGN})
   list(TRANSFORM ARG_DEPS PREPEND framegrid::)
   if(ARG_SOURCES)
     add_library(fg_${name} STATIC ${ARG_SOURCES})
     target_link_libraries(fg_${name} PUBLIC fg_flags ${ARG_DEPS} ${ARG_LIBS})
-    target_precompile_headers(fg_${name} REUSE_FROM fg_pch)
+    if(ARG_GLUE)
+      target_precompile_headers(fg_${name} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp <CLI/CLI.hpp>)
+      target_compile_options(fg_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+    else()
+      target_precompile_headers(fg_${name} REUSE_FROM fg_pch)
+    endif()
     if(ARG_SEPARATE)
       set_target_properties(fg_${name} PROPERTIES UNITY_BUILD OFF)
     endif()

@@ -1,4 +1,5 @@
-// Headers that nearly every translation unit parses; kept to the standard library and Asio's coroutine core.
+// Headers that nearly every translation unit parses: the standard library, Asio's coroutine core, and the two that cost most of
+// what is left.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -24,3 +25,5 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <boost/json.hpp>
+#include <fmt/format.h>
