@@ -8,7 +8,7 @@ build=(g++-14 cmake ninja-build ccache mold pkg-config make git
   libsqlite3-dev libsqlitecpp-dev libyaml-cpp-dev libonnxruntime-dev libavcodec-dev libavformat-dev libavfilter-dev libavutil-dev libswscale-dev
   libswresample-dev libspdlog-dev libfmt-dev libcli11-dev libtomlplusplus-dev libgtest-dev libgmock-dev libbenchmark-dev
   libutf8proc-dev libpq-dev)
-check=(postgresql-17 clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev python3 curl nghttp2-client ffmpeg openssl procps)
+check=(postgresql-17 clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev python3 curl nghttp2-client ffmpeg openssl procps libfaketime)
 train=(python3-torch python3-numpy python3-onnx libopenblas0-pthread)
 
 packages=("${build[@]}" "${check[@]}")

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <framegrid/ledger_sqlite/funds_cache.hpp>
+#include <framegrid/ledger_sqlite/ledger_clock.hpp>
 #include <framegrid/ledger_sqlite/ledger_rows.hpp>
 #include <framegrid/ledger_sqlite/ticket_rows.hpp>
 #include <framegrid/pay/redemption.hpp>
@@ -23,9 +24,10 @@ struct Shared {
     std::uint32_t pool_size;
     FundsCache cache;
     std::unique_ptr<Database> database;
+    mutable LedgerClock wall{clock};
 
     Moment now() const {
-        const std::int64_t unix_ms = clock.unix_ms();
+        const std::int64_t unix_ms = wall.unix_ms();
         return {unix_ms, round_at(genesis, unix_ms)};
     }
     std::int64_t monotonic_ms() const { return milliseconds(clock.now().time_since_epoch()); }

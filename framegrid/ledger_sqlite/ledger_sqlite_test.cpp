@@ -149,8 +149,10 @@ TEST(SqliteLedger, ATicketFromTheFutureWaits) {
     bench.next_round();
     const auto ticket = bench.ticket(1, 10, bench.recipient);
     bench.clock.set_unix_ms(before);
+    bench.reopen();
     EXPECT_EQ(bench.refused(ticket).code, Errc::kUnavailable);
     bench.clock.set_unix_ms(before + kRoundMs);
+    bench.reopen();
     EXPECT_EQ(bench.redeem(ticket).paid, 10);
 }
 

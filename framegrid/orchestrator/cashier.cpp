@@ -196,7 +196,7 @@ Result<PaidWork> Cashier::begin(const pay::Order& order, std::int64_t units) {
 Task<Result<bool>> Cashier::serve() {
     TimePoint sweep_at = ports_.clock.now() + settings_.sweep_period;
     for (;;) {
-        co_await sleep_for(ports_.clock, settings_.period);
+        // At once after a start: what was won before it may have little time left.
         if (!unkept_.empty()) {
             (void)co_await keep(std::exchange(unkept_, {}));
         }
@@ -211,6 +211,7 @@ Task<Result<bool>> Cashier::serve() {
                 return now - entry.second.used_at > settings_.sender_idle_max;
             });
         }
+        co_await sleep_for(ports_.clock, settings_.period);
     }
 }
 
@@ -237,7 +238,8 @@ Task<void> Cashier::redeem_all() {
     }
     Wei pending = 0;
     for (std::size_t i = 0; i < senders->size(); ++i) {
-        co_await redeem_for((*senders)[i]);
+        while (co_await redeem_for((*senders)[i])) {
+        }
         if (const auto left = co_await ports_.winners.pending((*senders)[i])) {
             pending += *left;
         }
@@ -245,29 +247,34 @@ Task<void> Cashier::redeem_all() {
     stats_.pending = pending;
 }
 
-Task<void> Cashier::redeem_for(crypto::Address sender) {
+// The next tickets of a sender; true when there may be more that can be redeemed now.
+Task<bool> Cashier::redeem_for(crypto::Address sender) {
     const auto waiting = co_await ports_.winners.waiting(sender, settings_.redeem_max);
     if (!waiting) {
-        co_return;
+        co_return false;
     }
+    std::size_t settled = 0;
     for (std::size_t i = 0; i < waiting->size(); ++i) {
         const auto chain = ports_.chain.state();
         const auto funds = co_await ports_.ledger.funds(sender, ports_.self, ledger_deadline());
         if (!chain || !funds) {
-            co_return;
+            co_return false;
         }
         stats_.redemption_cost = till_.redemption_cost(*chain);
         const auto& ticket = (*waiting)[i];
         const auto step = pay::redemption_step(ticket, *funds, *chain, stats_.redemption_cost);
         if (step == pay::RedemptionStep::kDrop) {
             co_await give_up(ticket, "its round is over");
+            ++settled;
         } else if (step == pay::RedemptionStep::kRedeem) {
             const bool go_on = co_await redeem(ticket);
             if (!go_on) {
-                co_return;
+                co_return false;
             }
+            ++settled;
         }
     }
+    co_return settled > 0 && waiting->size() == settings_.redeem_max;
 }
 
 Task<void> Cashier::give_up(pay::WinningTicket ticket, std::string why) {

@@ -23,7 +23,7 @@ struct CashierSettings {
     Duration funds_age_max = std::chrono::minutes(1);     // older ones are asked for before they are used
     Duration sender_idle_max = std::chrono::minutes(30);  // then its funds are no longer kept fresh
     std::size_t senders_max = 10'000;
-    std::size_t redeem_max = 100;     // tickets of one sender that are looked at in one period
+    std::size_t redeem_max = 100;     // tickets of one sender that are held at once while they are redeemed
     std::size_t unkept_max = 10'000;  // winning tickets that the queue did not take; then nothing is sold
 };
 
@@ -132,7 +132,7 @@ class Cashier {
     Task<Result<void>> keep(std::vector<pay::WinningTicket> winners);
     Task<void> refresh();
     Task<void> redeem_all();
-    Task<void> redeem_for(crypto::Address sender);
+    Task<bool> redeem_for(crypto::Address sender);
     // False: the sender's others had better wait, too.
     Task<bool> redeem(pay::WinningTicket ticket);
     Task<void> give_up(pay::WinningTicket ticket, std::string why);

@@ -397,6 +397,18 @@ TEST_F(PaymentsTest, WinningTicketsAreRedeemedOnceTheirParamsHaveExpired) {
     ASSERT_TRUE(run()) << "with new params";
 }
 
+TEST_F(PaymentsTest, ABacklogOfTicketsIsRedeemedInOnePeriod) {
+    Node& one = node("one");
+    while (won(one) <= orchestrator::CashierSettings{}.redeem_max + 10) {
+        ASSERT_TRUE(run());
+    }
+    auto state = *chain_.state();
+    state.l1_block += 50;
+    chain_.set(state);
+    advance(orchestrator::CashierSettings{}.period + 1s);
+    EXPECT_EQ(won(one), 0U);
+}
+
 TEST_F(PaymentsTest, AnOwnerSpendsNoMoreThanItMay) {
     Node& one = node("one");
     role().limit_spending([](const std::string&) {
