@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include <framegrid/base/utf8.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/pay/prices.hpp>
 #include <framegrid/pay/purse.hpp>
@@ -24,7 +25,17 @@ Result<void> check_ceilings(const Caller& caller, const std::optional<Price>& ow
     return {};
 }
 
+bool is_plain_text(std::string_view text, std::size_t bytes_max) {
+    const auto control = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == '\x7f'; };
+    return text.size() <= bytes_max && valid_utf8(text) == text && std::ranges::none_of(text, control);
+}
+
 }  // namespace
+
+bool reads_as_ticket(BytesView flat, const crypto::Address& sender) {
+    return flat.size() >= 2 * sender.size() &&
+           std::ranges::equal(flat.subspan(sender.size(), sender.size()), sender);
+}
 
 Signer::Signer(Ports ports, Settings settings)
     : ports_(ports), settings_(std::move(settings)), address_(ports.key.address()) {}
@@ -135,6 +146,26 @@ Task<Result<LivePayment>> Signer::pay_live(Caller caller, LiveRequest request) {
     LivePayment out{std::move(payment), write_live_state(state), {}};
     out.state_signature = ports_.key.sign_message(as_bytes(out.state));
     co_return out;
+}
+
+Task<Result<crypto::Signature>> Signer::sign_segment(SegmentRequest request) {
+    if (!is_plain_text(request.manifest_id, settings_.text_bytes_max)) {
+        co_return fail(Errc::kInvalidArgument, "a manifest id is a text, and not a long one", "manifest_id");
+    }
+    const bool plain = std::ranges::all_of(request.profile_names, [this](const std::string& name) {
+        return is_plain_text(name, settings_.text_bytes_max);
+    });
+    if (!plain || request.profile_names.size() > settings_.profiles_max) {
+        co_return fail(Errc::kInvalidArgument, "profiles are named by short texts, and are few", "profiles");
+    }
+    const auto flat =
+        crypto::flatten_segment(request.manifest_id, request.seq, request.hash, request.profile_names);
+    if (request.seq < 0 || reads_as_ticket(flat, address_)) {
+        co_return over("this is no segment", "manifest_id");
+    }
+    const auto message = crypto::keccak256(flat);
+    auto sign = [this, &message] { return ports_.key.sign_message(message); };
+    co_return co_await offload(ports_.pool, std::move(sign));
 }
 
 }  // namespace framegrid::signer

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <framegrid/crypto/keys.hpp>
 #include <framegrid/pay/sender.hpp>
@@ -26,6 +27,8 @@ struct Settings {
     Wei face_value_max = 0;           // of a ticket; 0: any. What may be lost to bad luck at once
     std::uint32_t tickets_max = 100;  // of one call
     std::uint32_t nonces_max = 600;   // of one recipientRand
+    std::size_t profiles_max = 64;    // of one segment
+    std::size_t text_bytes_max = 1'024;
 };
 
 // What a call of the network's contract asks for (protocol section 5.12).
@@ -40,11 +43,22 @@ struct LiveRequest {
     std::int64_t units = 0;  // 0: by type and time
     LiveType type = LiveType::kLive;
 };
+// What is signed for one segment or AI job (protocol section 3.2).
+struct SegmentRequest {
+    std::string manifest_id;
+    std::int64_t seq = 0;
+    crypto::Hash32 hash{};  // K(media)
+    std::vector<std::string> profile_names{};
+};
 struct LivePayment {
     pay::Payment payment;
     std::string state;
     crypto::Signature state_signature{};
 };
+
+// Whether bytes that would be hashed and signed could also be read as a ticket of this sender. Tickets begin
+// with recipient and sender, 20 bytes each, and have no mark of what they are.
+bool reads_as_ticket(BytesView flat, const crypto::Address& sender);
 
 // Fields of errors that callers act upon.
 inline constexpr const char* kStaleParams = "ticket_params";  // with kUnavailable: ask for new ones
@@ -72,7 +86,8 @@ class Signer {
     // As many tickets as the time since the last call costs. The caller brings the state of its session back,
     // which is signed: the signer remembers none.
     Task<Result<LivePayment>> pay_live(Caller caller, LiveRequest request);
-    // Shows that the segment is of the payer.
+    // Shows that the segment is of the payer. kForbidden: the same bytes could be read as a ticket.
+    Task<Result<crypto::Signature>> sign_segment(SegmentRequest request);
     const crypto::PrivateKey& key() const { return ports_.key; }
 
   private:

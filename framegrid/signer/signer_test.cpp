@@ -96,6 +96,66 @@ TEST_F(SignerTest, EveryTicketIsSigned) {
     ));
 }
 
+SegmentRequest segment() {
+    SegmentRequest out;
+    out.manifest_id = "stream \xc3\xa9";
+    out.seq = 7;
+    out.hash = crypto::keccak256(as_bytes("media"));
+    out.profile_names = {"720p", "240p"};
+    return out;
+}
+
+TEST_F(SignerTest, SegmentsAreSigned) {
+    const auto request = segment();
+    const auto signature = run(signer_->sign_segment(request));
+    ASSERT_TRUE(signature) << signature.error().message;
+    const auto message =
+        crypto::segment_message(request.manifest_id, request.seq, request.hash, request.profile_names);
+    EXPECT_TRUE(crypto::verify_message(key_.address(), message, *signature));
+    SegmentRequest ai;
+    ai.manifest_id = "27_framegrid/scenes";
+    ai.hash = crypto::keccak256({});
+    EXPECT_TRUE(run(signer_->sign_segment(ai)));
+}
+
+TEST_F(SignerTest, ATicketIsNotSignedAsASegment) {
+    // A ticket's bytes, cut where a segment's number and hash would be: both have one and the same hash.
+    auto dear = params();
+    dear.creation.round = 3;
+    dear.creation.block_hash = crypto::keccak256(as_bytes("block"));
+    std::string manifest(as_text(dear.recipient));
+    manifest += as_text(key_.address());
+    for (const auto& number : {pay::pad32(dear.face_value), pay::pad32(dear.win_prob), crypto::pad32(1)}) {
+        manifest += as_text(number);
+    }
+    manifest += as_text(dear.recipient_rand_hash);
+    SegmentRequest disguised{manifest, 3, dear.creation.block_hash, {}};
+    const auto flat = crypto::flatten_segment(disguised.manifest_id, 3, disguised.hash, {});
+    ASSERT_EQ(crypto::keccak256(flat), pay::ticket_hash(dear, key_.address(), 1));
+    EXPECT_TRUE(reads_as_ticket(flat, key_.address()));
+    EXPECT_FALSE(run(signer_->sign_segment(disguised)));
+    EXPECT_FALSE(reads_as_ticket(Bytes(39), crypto::Address{}));
+    EXPECT_TRUE(reads_as_ticket(Bytes(40), crypto::Address{}));
+}
+
+TEST_F(SignerTest, SegmentsOfStrangeFormAreRefused) {
+    auto request = segment();
+    request.manifest_id = std::string("a\0b", 3);
+    EXPECT_EQ(run(signer_->sign_segment(request)).error().field, "manifest_id");
+    request.manifest_id = "\xff\xfe";
+    EXPECT_EQ(run(signer_->sign_segment(request)).error().field, "manifest_id");
+    request.manifest_id.assign(settings_.text_bytes_max + 1, 'm');
+    EXPECT_EQ(run(signer_->sign_segment(request)).error().field, "manifest_id");
+    request = segment();
+    request.seq = -1;
+    EXPECT_FALSE(run(signer_->sign_segment(request)));
+    request = segment();
+    request.profile_names.assign(settings_.profiles_max + 1, "p");
+    EXPECT_EQ(run(signer_->sign_segment(request)).error().field, "profiles");
+    request.profile_names = {"\x01"};
+    EXPECT_EQ(run(signer_->sign_segment(request)).error().field, "profiles");
+}
+
 TEST_F(SignerTest, LimitsOfWhatIsSigned) {
     EXPECT_EQ(sign(1, 1, {6, 1}).error().field, kPriceField);
     EXPECT_EQ(sign(1, 0).error().field, "count");

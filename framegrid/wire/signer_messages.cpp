@@ -1,5 +1,7 @@
 #include <framegrid/wire/signer_messages.hpp>
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include <framegrid/wire/livepeer.pb.h>
@@ -14,6 +16,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kNameBytesMax = 1'024;
+constexpr std::size_t kProfilesMax = 1'024;
 
 std::unexpected<Error> bad_field(std::string what, std::string field) {
     return fail(Errc::kInvalidArgument, std::move(what), std::move(field));
@@ -187,6 +190,46 @@ std::string write_tickets_request(const TicketsRequest& request) {
         {"first_nonce", request.batch.first_nonce},
         {"count", request.batch.count},
         {"price", json::object{{"wei", request.price.wei}, {"units", request.price.units}}}
+    });
+}
+
+Result<signer::SegmentRequest> parse_segment_request(std::string_view text) {
+    FG_TRY(object, object_of(text));
+    signer::SegmentRequest out;
+    FG_TRY(manifest, text_in(object, "manifest_id", kNameBytesMax));
+    FG_TRY(seq, number_in(object, "seq"));
+    FG_TRY(hash, text_in(object, "hash", kNameBytesMax));
+    const auto bytes = crypto::parse_hex(hash);
+    if (!bytes || bytes->size() != out.hash.size()) {
+        return bad_field("hash is 32 bytes in hex", "hash");
+    }
+    std::ranges::copy(*bytes, out.hash.begin());
+    const auto* profiles = object.if_contains("profiles");
+    if (profiles != nullptr && (!profiles->is_array() || profiles->get_array().size() > kProfilesMax)) {
+        return bad_field("profiles is a list of names", "profiles");
+    }
+    for (std::size_t i = 0; profiles != nullptr && i < profiles->get_array().size(); ++i) {
+        const auto& name = profiles->get_array()[i];
+        if (!name.is_string() || name.get_string().size() > kNameBytesMax) {
+            return bad_field("profiles is a list of names", "profiles");
+        }
+        out.profile_names.emplace_back(name.get_string());
+    }
+    out.manifest_id = std::move(manifest);
+    out.seq = seq;
+    return out;
+}
+
+std::string write_segment_request(const signer::SegmentRequest& request) {
+    json::array profiles;
+    for (const auto& name : request.profile_names) {
+        profiles.emplace_back(name);
+    }
+    return json::serialize(json::object{
+        {"manifest_id", request.manifest_id},
+        {"seq", request.seq},
+        {"hash", crypto::hex(request.hash)},
+        {"profiles", std::move(profiles)}
     });
 }
 

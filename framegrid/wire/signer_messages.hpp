@@ -1,4 +1,4 @@
-// JSON of the remote signer's calls (protocol section 5.12), and of ours for single batches of tickets.
+// JSON of the remote signer's calls (protocol section 5.12), and of ours for batches of tickets and segments.
 #pragma once
 
 #include <string>
@@ -22,5 +22,9 @@ struct TicketsRequest {
 };
 Result<TicketsRequest> parse_tickets_request(std::string_view json);
 std::string write_tickets_request(const TicketsRequest& request);
+
+// {"manifest_id", "seq", "hash": hex of 32 bytes, "profiles": [name]}.
+Result<signer::SegmentRequest> parse_segment_request(std::string_view json);
+std::string write_segment_request(const signer::SegmentRequest& request);
 
 }  // namespace framegrid::wire

@@ -97,6 +97,20 @@ Task<SignerServer::Reply> SignerServer::sign_tickets(signer::Caller caller, Blob
     co_return Reply{200, boost::json::serialize(boost::json::object{{"payment", encode_payment(*payment)}})};
 }
 
+Task<SignerServer::Reply> SignerServer::sign_segment(Blob body) {
+    auto request = parse_segment_request(body.text());
+    if (!request) {
+        co_return refusal(request.error());
+    }
+    const auto signature = co_await signer_.sign_segment(*std::move(request));
+    if (!signature) {
+        co_return refusal(signature.error());
+    }
+    co_return Reply{
+        200, boost::json::serialize(boost::json::object{{"signature", "0x" + crypto::hex(*signature)}})
+    };
+}
+
 Task<SignerServer::Reply> SignerServer::pay_live(signer::Caller caller, Blob body) {
     auto request = parse_live_request(body.text());
     if (!request) {
@@ -137,6 +151,9 @@ Task<SignerServer::Reply> SignerServer::answer(http::Exchange& exchange) {
     }
     if (head.path() == "/sign-tickets") {
         co_return co_await sign_tickets(*caller, *std::move(body));
+    }
+    if (head.path() == "/sign-segment") {
+        co_return co_await sign_segment(*std::move(body));
     }
     if (head.path() == "/generate-live-payment") {
         co_return co_await pay_live(*caller, *std::move(body));

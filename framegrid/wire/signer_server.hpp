@@ -1,5 +1,5 @@
 // A remote signer over HTTP (protocol section 5.12): /sign-orchestrator-info, /generate-live-payment,
-// /discover-orchestrators; ours: /sign-tickets.
+// /discover-orchestrators; ours: /sign-tickets, /sign-segment.
 #pragma once
 
 #include <functional>
@@ -36,6 +36,7 @@ class SignerServer {
     };
     Task<Reply> answer(http::Exchange& exchange);
     Task<Reply> sign_tickets(signer::Caller caller, Blob body);
+    Task<Reply> sign_segment(Blob body);
     Task<Reply> pay_live(signer::Caller caller, Blob body);
     Reply info() const;
     Reply orchestrators() const;

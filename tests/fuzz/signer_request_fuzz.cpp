@@ -13,6 +13,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const auto again = wire::parse_tickets_request(wire::write_tickets_request(*tickets));
         FG_ASSERT(again && again->batch.params == tickets->batch.params && again->price == tickets->price);
     }
+    if (const auto segment = wire::parse_segment_request(text)) {
+        const auto again = wire::parse_segment_request(wire::write_segment_request(*segment));
+        FG_ASSERT(again && again->manifest_id == segment->manifest_id && again->seq == segment->seq);
+        FG_ASSERT(again->hash == segment->hash && again->profile_names == segment->profile_names);
+    }
     if (const auto state = signer::read_live_state(text)) {
         FG_ASSERT(signer::read_live_state(signer::write_live_state(*state)));
     }
