@@ -17,6 +17,7 @@
 #include <framegrid/app/gateway_jobs.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/stores.hpp>
+#include <framegrid/app/wallet.hpp>
 #include <framegrid/http/date.hpp>
 #include <framegrid/rest/sources.hpp>
 #include <framegrid/store_postgres/connection.hpp>
@@ -72,6 +73,7 @@ class NetworkCheck {
             checks.push_back(check_auth());
             checks.push_back(check_files());
             checks.push_back(check_database());
+            checks.push_back(check_signer());
         }
         if (options_.has("orchestrators")) {
             checks.push_back(check_peers(split_list(options_.text("orchestrators"))));
@@ -290,6 +292,42 @@ class NetworkCheck {
             co_return true;
         }
         co_return co_await check_peers(list->uris);
+    }
+
+    Task<Result<bool>> check_signer() {
+        const auto url = options_.text("signer");
+        const auto target = http::parse_url(url);
+        if (url.empty() || !target) {
+            if (!url.empty()) {
+                tell_unreachable("signer", url, target.error());
+            }
+            co_return true;
+        }
+        const auto key = signer_key(options_.text("signer-key-file"));
+        if (!key) {
+            findings_.fault("signer-key-file", key.error().message, "write the key into its first line");
+            co_return true;
+        }
+        http::Client client(
+            session_.loop.executor(), session_.clock, signer_client_settings(*target), session_.log
+        );
+        const auto signer =
+            co_await wire::RemoteSigner::connect({client, session_.clock, session_.pool}, url, *key, soon());
+        co_await client.stop();
+        if (signer) {
+            co_return true;
+        }
+        if (signer.error().code == Errc::kUnauthorized) {
+            findings_.fault(
+                "signer-key", "the signer at " + url + " does not know this gateway's key",
+                "put its sha256 into the signer's --callers, or the right key into --signer-key-file"
+            );
+        } else if (signer.error().code == Errc::kUnsupported) {
+            findings_.fault("signer", signer.error().message, "start 'framegrid signer' there");
+        } else {
+            tell_unreachable("signer", url, signer.error());
+        }
+        co_return true;
     }
 
     Task<Result<bool>> check_auth() {

@@ -119,6 +119,7 @@ void check_gateway_secrets(const RoleOptions& options, Findings& findings) {
         }
     }
     (void)check_secret_file(options, "url-secret-file", findings);
+    (void)check_secret_file(options, "signer-key-file", findings);
 }
 
 void check_dates(const http::CertificateFacts& facts, const std::string& file, Findings& findings) {

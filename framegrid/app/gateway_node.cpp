@@ -8,11 +8,10 @@
 #include <framegrid/app/gateway_auth.hpp>
 #include <framegrid/app/gateway_jobs.hpp>
 #include <framegrid/app/gateway_media.hpp>
-#include <framegrid/app/keys.hpp>
 #include <framegrid/app/node.hpp>
 #include <framegrid/app/payments.hpp>
-#include <framegrid/app/receipts.hpp>
 #include <framegrid/app/version.hpp>
+#include <framegrid/app/wallet.hpp>
 #include <framegrid/base/at_exit.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/signals.hpp>
@@ -34,14 +33,11 @@ struct GatewayOptions {
     std::string orchestrators;
     std::string webhook;
     std::string public_url;
-    std::string key_file;
-    std::string password_file;
-    std::string receipts;
     std::string memory = "2G";
     std::int64_t price_wei = 0;
     std::int64_t price_units = 1;
     BuyOptions buy;
-    LedgerOptions ledger;
+    WalletOptions wallet;
     int attempts = 6;
     int drain_seconds = 25;
     std::size_t connections_max = 16'384;
@@ -192,7 +188,7 @@ struct Stoppable {
     GatewayAuth& auth;
     GatewayJobs& jobs;
     GatewayMedia& media;
-    NodeReceipts* receipts = nullptr;
+    Wallet& wallet;
 };
 
 Task<void> shut_down(Stoppable all) {
@@ -202,9 +198,7 @@ Task<void> shut_down(Stoppable all) {
     co_await all.auth.stop();
     co_await all.jobs.stop();
     co_await all.media.stop();
-    if (all.receipts != nullptr) {
-        co_await all.receipts->finish();
-    }
+    co_await all.wallet.stop();
 }
 
 // What runs gets its time, then durable jobs go back to the queue.
@@ -215,49 +209,6 @@ Task<void> drain(Session& session, GatewayJobs& jobs, const gateway::Gateway& ro
     while (role.stats().in_flight > 0 && session.clock.now() < until) {
         co_await sleep_for(session.clock, kDrainTick);
     }
-}
-
-// The key that signs, and the ledger that holds its deposit.
-struct Wallet {
-    std::optional<crypto::PrivateKey> key{};
-    std::optional<pay::KeySigner> signer{};
-    std::unique_ptr<ledger_sqlite::LedgerFile> ledger{};  // null: nothing is paid
-    std::unique_ptr<NodeReceipts> receipts{};             // null: none are written
-    gateway::Settings settings{};
-    const crypto::PrivateKey* key_or_null() const { return key ? &*key : nullptr; }
-    std::optional<gateway::PaymentPorts> ports() {
-        if (!ledger) {
-            return std::nullopt;
-        }
-        auto* const desk = receipts ? &receipts->desk() : nullptr;
-        return gateway::PaymentPorts{*signer, ledger->ledger(), ledger->chain(), desk};
-    }
-    void dump(MetricsWriter& out) const {
-        if (ledger) {
-            ledger->dump(out);
-        }
-        if (receipts) {
-            pay::dump(out, receipts->desk().stats());
-        }
-    }
-};
-
-Result<std::unique_ptr<Wallet>> open_wallet(Session& session, const GatewayOptions& options) {
-    auto out = std::make_unique<Wallet>();
-    FG_TRY(settings, role_settings(options));
-    out->settings = std::move(settings);
-    if (!options.key_file.empty()) {
-        FG_TRY(key, load_key(options.key_file, options.password_file));
-        out->key.emplace(std::move(key));
-        out->signer.emplace(*out->key, session.pool);
-    } else if (options.ledger.ledger != kNoLedger) {
-        return fail(Errc::kInvalidArgument, "who pays needs a key: name its file with --key", "key");
-    }
-    FG_TRY(ledger, open_ledger(options.ledger, {}, session.clock, session.random));
-    out->ledger = std::move(ledger);
-    FG_TRY(receipts, NodeReceipts::open(session, options.receipts, out->key_or_null()));
-    out->receipts = std::move(receipts);
-    return out;
 }
 
 gateway::Ports role_ports(
@@ -326,12 +277,14 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
         co_return fail(!listen ? listen.error() : !source ? source.error() : rest_settings.error());
     }
     FG_CO_CHECK(prepare(session, options, *listen));
-    FG_CO_TRY(money, open_wallet(session, options));
+    FG_CO_TRY(settings, role_settings(options));
+    FG_CO_TRY(money, co_await Wallet::open(session, options.wallet));
     http::Client client(session.loop.executor(), session.clock, client_settings(), session.log);
-    wire::WireDirectory directory({client, session.clock, session.pool, session.random, money->key_or_null()}
+    wire::WireDirectory directory(
+        {client, session.clock, session.pool, session.random, money->request_signer()}
     );
     const auto role =
-        gateway::make_gateway(role_ports(session, directory, *source->any, *money), money->settings);
+        gateway::make_gateway(role_ports(session, directory, *source->any, *money), std::move(settings));
     auto media = GatewayMedia::make(session, rest_settings->jobs_max);
     if (!media) {
         co_return fail(std::move(media.error()));
@@ -377,8 +330,8 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     announce(session, local_uri(*listen, server.port()));
     const AtExit books([&] { log_books(session.log, "gateway.balance", role->books()); });
     Reloader reloader(session, *role, server, source->fixed);
-    auto services = run_services(*role, api, **jobs, authenticator, reloader, money->receipts.get());
-    auto stop = shut_down({server, admin, client, **auth, **jobs, **media, money->receipts.get()});
+    auto services = run_services(*role, api, **jobs, authenticator, reloader, money->receipts());
+    auto stop = shut_down({server, admin, client, **auth, **jobs, **media, *money});
     (void)co_await with_cleanup<bool>(std::move(services), std::move(stop));
     co_return kExitOk;
 }
@@ -414,12 +367,7 @@ void add_gateway_options(CLI::App& command, GatewayOptions& options) {
     command.add_option("--memory", options.memory, "for media in flight; more is refused with 503")
         ->capture_default_str();
     add_buy_options(command, options.buy);
-    add_ledger_options(command, options.ledger);
-    command.add_option(
-        "--key", options.key_file, "key file that signs requests and pays (see 'framegrid key')"
-    );
-    command.add_option("--key-password-file", options.password_file, "file with the key file's password");
-    add_receipts_option(command, options.receipts);
+    add_wallet_options(command, options.wallet);
     add_job_options(command, options.jobs);
     add_auth_options(command, options.auth);
     add_telemetry_option(command, options.otlp_endpoint);
@@ -438,7 +386,9 @@ void add_gateway_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->footer(
         "Examples:\n"
         "  framegrid gateway --orchestrators https://a.example:8935,https://b.example:8935\n"
-        "  framegrid gateway --orchestrators https://a.example:8935 --listen 0.0.0.0:9935 --tls --auth keys"
+        "  framegrid gateway --orchestrators https://a.example:8935 --listen 0.0.0.0:9935 --tls --auth keys\n"
+        "  framegrid gateway --orchestrators https://a.example:8935 --ledger sqlite:ledger.db \\\n"
+        "      --signer https://signer.example:8936 --signer-key-file signer.key    # holds no key itself"
     );
     command->callback([options, &common, &run] {
         run = [options, &common] {

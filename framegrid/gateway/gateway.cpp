@@ -24,6 +24,7 @@ constexpr Duration kSweepPeriod = std::chrono::seconds(10);
 constexpr std::size_t kDigestsMax = 10'000;
 constexpr std::size_t kVerdictsMax = 20;  // listed in an explanation
 constexpr Duration kRetryTick = std::chrono::milliseconds(20);
+constexpr Duration kSignerPause = std::chrono::milliseconds(250);
 
 // What one job has learned from its attempts so far.
 struct Progress {
@@ -34,7 +35,8 @@ struct Progress {
     std::vector<market::Slot> renewed;   // nodes that were asked for a new token
     std::optional<Error> reject;         // what the first of them said
     std::optional<Error> last;
-    bool unpaid = false;  // the last failure is about our own money or limits
+    bool unpaid = false;       // the last failure is about our own money or limits
+    bool signer_away = false;  // it is that nobody signs for us just now
 };
 
 // What came of one attempt.
@@ -57,8 +59,12 @@ bool contains(const std::vector<market::Slot>& slots, market::Slot slot) {
 
 // A node's refusal of our token is not the client's fault: it must not read like one.
 Error for_client(Error error) {
+    if (pay::is_signers(error) && error.code != Errc::kUnauthorized) {
+        return error;  // what our own signer allows us
+    }
     if (error.code == Errc::kForbidden || error.code == Errc::kUnauthorized) {
-        return make_error(Errc::kUnavailable, "the orchestrators refused: " + error.message);
+        const char* const who = pay::is_signers(error) ? "" : "the orchestrators refused: ";
+        return make_error(Errc::kUnavailable, who + error.message);
     }
     return error;
 }
@@ -144,6 +150,7 @@ class Role final : public Gateway {
     void renew_token(const std::string& manifest_id, market::Slot slot, TimePoint now);
     bool nobody_can_confirm(Progress& progress);
     Error conclude(Progress& progress);
+    bool settle_signers(market::Slot slot, Error error, Progress& progress);
     bool settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress);
     Task<Result<bool>> sweep(TaskGroup& tasks);
     Task<void> end_sessions(std::vector<SessionAt> sessions);
@@ -322,6 +329,9 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         if (!settle_failure(request, *slot, std::move(output.error()), progress)) {
             break;
         }
+        if (std::exchange(progress.signer_away, false)) {
+            co_await sleep_for(ports_.clock, kSignerPause);
+        }
         if (deadline.passed(ports_.clock)) {
             co_return fail(
                 make_error(Errc::kDeadline, "the deadline passed").with_context(progress.last->message)
@@ -457,7 +467,12 @@ Task<Result<Attempted>> Role::attempt(
         if (auto credit = pay_on_credit(request, slot, purpose)) {
             payment = *std::move(credit);
         } else {
-            auto bought = co_await pay_for(request, slot, purpose, deadline);
+            auto buying = pay_for(request, slot, purpose, deadline);
+            if (payments_->signs_elsewhere()) {
+                auto claim = claim_of(job.manifest_id, job.seq, job.work);
+                buying = payments_->beside_signing(std::move(claim), std::move(buying), deadline);
+            }
+            auto bought = co_await std::move(buying);
             if (!bought) {
                 progress.unpaid = bought.error().code == Errc::kForbidden;
                 span.fail(bought.error());
@@ -500,10 +515,11 @@ Task<Result<Attempted>> Role::run_paid(
         ports_.clock, deadline, orchestrator->run(std::move(job), deadline)
     );
     if (!output) {
-        if (is_answer(output.error())) {
+        const bool unsigned_yet = pay::is_signers(output.error());
+        if (is_answer(output.error()) || unsigned_yet) {
             payment.refused();
         }
-        if (payments_ && output.error().code == Errc::kForbidden) {
+        if (payments_ && !unsigned_yet && output.error().code == Errc::kForbidden) {
             payments_->disown(purpose);
         }
         co_return fail(std::move(output.error()));
@@ -566,7 +582,7 @@ Task<Result<JobPayment>> Role::pay_for(
         asked = true;
     }
     auto bought = co_await payments_->buy(purpose, fee_of, deadline);
-    if (!bought && bought.error().code == Errc::kUnavailable && !asked) {
+    if (!bought && bought.error().code == Errc::kUnavailable && !pay::is_signers(bought.error()) && !asked) {
         // Too few tickets were left, or they had just expired.
         FG_CO_CHECK(co_await ask_terms(purpose.terms_key, uri, request.needs, deadline));
         bought = co_await payments_->buy(purpose, fee_of, deadline);
@@ -683,10 +699,29 @@ void Role::renew_token(const std::string& manifest_id, market::Slot slot, TimePo
     }
 }
 
+// What our signer says is no orchestrator's fault.
+bool Role::settle_signers(market::Slot slot, Error error, Progress& progress) {
+    progress.unpaid = false;
+    pool_.on_abandoned(slot);
+    const bool dear = error.field == pay::kSignerPriceField;
+    progress.signer_away = error.code == Errc::kUnavailable;
+    if (dear) {
+        progress.demand.exclude.push_back(slot);
+    } else if (progress.signer_away) {
+        --progress.attempts;  // it is waited for as an orchestrator is: patience bounds this
+        stats_.retries -= progress.attempts > 0 ? 1 : 0;
+    }
+    progress.last = std::move(error);
+    return dear || (progress.signer_away && !progress.patience.passed(ports_.clock));
+}
+
 // Tells the pool what a failed attempt says about the node, and decides whether to go on.
 bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress) {
     const TimePoint now = ports_.clock.now();
     bool go_on = true;
+    if (pay::is_signers(error)) {
+        return settle_signers(slot, std::move(error), progress);
+    }
     if (std::exchange(progress.unpaid, false)) {
         // Nobody is to blame; another one may be cheaper.
         pool_.on_abandoned(slot);

@@ -151,7 +151,10 @@ Result<pay::TicketBatch> Payments::plan(
         out.purchase_ = std::make_unique<const pay::Purchase>(std::move(purchase));
         return pay::TicketBatch{address(), *terms.params, 1, 0};
     }
-    auto batch = sender_.take(*terms.params, purchase.tickets, *funds_, chain);
+    // Numbers that nobody will sign are not used up.
+    const auto ready = ports_.signer.ready();
+    auto batch = ready ? sender_.take(*terms.params, purchase.tickets, *funds_, chain)
+                       : Result<pay::TicketBatch>(fail(Error(ready.error())));
     if (!batch) {
         purse_.settle(purchase, {}, pay::Outcome::kNotSent, now);
         return fail(std::move(batch.error()));
@@ -241,6 +244,44 @@ Task<Result<JobPayment>> Payments::buy(
     stats_.tickets_sent_wei += out.purchase_->ticket_ev * batch->count;
     out.payment_ = std::make_shared<const pay::Payment>(std::move(*payment));
     co_return out;
+}
+
+pay::SegmentClaim claim_of(const std::string& manifest_id, std::int64_t seq, const api::Work& work) {
+    pay::SegmentClaim out{manifest_id, seq};
+    if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
+        out.media = work.input;
+        for (const auto& profile : transcode->profiles) {
+            out.profile_names.push_back(profile.name);
+        }
+    }
+    return out;
+}
+
+Task<void> Payments::sign_ahead(pay::SegmentClaim claim, Deadline deadline, Result<void>& done) {
+    done = co_await ports_.signer.sign_ahead(std::move(claim), deadline.at_most(clock_, settings_.time_max));
+}
+
+Task<Result<JobPayment>> Payments::buy_and_join(
+    Task<Result<JobPayment>> buying, TaskGroup& beside, const Result<void>& ahead
+) {
+    auto bought = co_await std::move(buying);
+    if (!bought) {
+        co_return bought;
+    }
+    co_await beside.join();
+    if (!ahead) {
+        co_return fail(Error(ahead.error()));
+    }
+    co_return bought;
+}
+
+Task<Result<JobPayment>> Payments::beside_signing(
+    pay::SegmentClaim claim, Task<Result<JobPayment>> buying, Deadline deadline
+) {
+    TaskGroup beside(co_await this_executor(), 1, log_);
+    Result<void> ahead;
+    beside.spawn(sign_ahead(std::move(claim), deadline, ahead));
+    co_return co_await with_group<JobPayment>(beside, buy_and_join(std::move(buying), beside, ahead));
 }
 
 void Payments::write_receipt(

@@ -16,6 +16,7 @@
 #include <framegrid/pay/receipt_desk.hpp>
 #include <framegrid/pay/signer.hpp>
 #include <framegrid/runtime/metrics.hpp>
+#include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::gateway {
 
@@ -61,6 +62,9 @@ struct Terms {
     pay::Money ticket_ev{};                                   // of the params
     std::shared_ptr<const pay::Payment> on_credit = nullptr;  // what says this price and pays with credit
 };
+
+// What the payer signs of a job.
+pay::SegmentClaim claim_of(const std::string& manifest_id, std::int64_t seq, const api::Work& work);
 
 // Who is paid for what.
 struct Purpose {
@@ -128,6 +132,13 @@ class Payments {
     Task<Result<JobPayment>> buy(
         Purpose purpose, std::function<pay::Money(const Price&)> fee_of, Deadline deadline
     );
+    // Whether a job without enough credit should go through beside_signing().
+    bool signs_elsewhere() const { return ports_.signer.is_remote(); }
+    // The signer signs what the job's header needs while `buying` asks for the tickets: one round trip, not
+    // two. Errors of either.
+    Task<Result<JobPayment>> beside_signing(
+        pay::SegmentClaim claim, Task<Result<JobPayment>> buying, Deadline deadline
+    );
     // Of a job that was answered; nothing where none are kept or it was free.
     void write_receipt(
         const crypto::Hash32& id, const JobPayment& payment, const api::Work& work,
@@ -152,6 +163,10 @@ class Payments {
     Result<void> check_price(const Purpose& purpose, const Terms& terms) const;
     // A payment of these terms that has no tickets.
     std::shared_ptr<const pay::Payment> without_tickets(Terms& terms) const;
+    Task<void> sign_ahead(pay::SegmentClaim claim, Deadline deadline, Result<void>& done);
+    Task<Result<JobPayment>> buy_and_join(
+        Task<Result<JobPayment>> buying, TaskGroup& beside, const Result<void>& ahead
+    );
     Result<pay::TicketBatch> plan(
         const Purpose& purpose, const Terms& terms, const pay::Money& fee, JobPayment& out
     );

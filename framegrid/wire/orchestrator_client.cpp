@@ -4,7 +4,6 @@
 #include <set>
 
 #include <framegrid/api/early_artifacts.hpp>
-#include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/convert.hpp>
@@ -91,7 +90,7 @@ struct WireOrchestrator::EarlyDownloads {
 };
 
 WireOrchestrator::WireOrchestrator(ClientPorts ports, const std::string& service_uri)
-    : ports_(ports), signer_(ports.key), base_(http::parse_url(service_uri)) {}
+    : ports_(ports), signer_(ports.signer), base_(http::parse_url(service_uri)) {}
 
 Task<Result<std::string>> WireOrchestrator::call(std::string method, std::string request, Deadline deadline) {
     if (!base_) {
@@ -103,9 +102,9 @@ Task<Result<std::string>> WireOrchestrator::call(std::string method, std::string
 
 Task<Result<api::OrchestratorInfo>> WireOrchestrator::get_info(api::InfoRequest request, Deadline deadline) {
     net::OrchestratorRequest message;
-    if (ports_.key != nullptr) {
-        const auto address = ports_.key->address();
-        const auto signature = ports_.key->sign_message(crypto::info_request_message(address));
+    if (ports_.signer != nullptr) {
+        const auto& address = ports_.signer->address();
+        const auto& signature = ports_.signer->info_signature();
         message.set_address(address.data(), address.size());
         message.set_sig(signature.data(), signature.size());
     }
@@ -162,7 +161,7 @@ Task<Result<api::JobOutput>> WireOrchestrator::run(api::Job job, Deadline deadli
 
 std::string WireOrchestrator::payment_header(const api::Job& job) {
     if (!job.payment) {
-        return encode_payment_header(ports_.key);
+        return encode_payment_header(ports_.signer == nullptr ? nullptr : &ports_.signer->address());
     }
     if (!job.payment->tickets.empty()) {
         return encode_payment(*job.payment);
@@ -175,14 +174,14 @@ std::string WireOrchestrator::payment_header(const api::Job& job) {
 }
 
 http::Request WireOrchestrator::job_request(
-    const api::Job& job, const crypto::Hash32& hash, std::string_view path, std::string content_type
+    const api::Job& job, const SegmentProof& proof, std::string_view path, std::string content_type
 ) {
     http::Request request;
     request.method = "POST";
     request.url = url_below(*base_, path);
     request.headers = {
         {"content-type", std::move(content_type)},
-        {std::string(kSegmentHeader), signer_.encode(job, hash)},
+        {std::string(kSegmentHeader), encode_segment_header(job, proof)},
         {std::string(kPaymentHeader), payment_header(job)},
     };
     if (auto trace = write_traceparent(job.work.trace); !trace.empty()) {
@@ -281,13 +280,20 @@ Task<Result<std::vector<Blob>>> WireOrchestrator::download_all(
 Task<Result<api::JobOutput>> WireOrchestrator::run_transcode(api::Job job, Deadline deadline) {
     const auto& work = std::get<api::TranscodeWork>(job.work.kind);
     const Blob input = job.work.input;
-    crypto::Hash32 hash{};
-    if (input.size() > kHashInPlaceMax) {
-        hash = co_await offload(ports_.pool, [input] { return crypto::keccak256(input.view()); });
-    } else {
-        hash = crypto::keccak256(input.view());
+    auto proof = signer_.take_ahead(job);
+    if (!proof) {
+        proof.emplace();
+        if (input.size() > kHashInPlaceMax) {
+            proof->hash = co_await offload(ports_.pool, [input] { return crypto::keccak256(input.view()); });
+        } else {
+            proof->hash = crypto::keccak256(input.view());
+        }
+        if (!signer_.at_once(job, *proof)) {
+            FG_CO_TRY(asked, co_await signer_.ask(job, proof->hash, deadline));
+            proof = asked;
+        }
     }
-    http::Request request = job_request(job, hash, "/segment", "video/MP2T");
+    http::Request request = job_request(job, *proof, "/segment", "video/MP2T");
     request.body = input;
     const Deadline upload = deadline.at_most(ports_.clock, upload_time(work));
     EarlyDownloads early(co_await this_executor(), job);

@@ -7,7 +7,6 @@
 #include <unordered_map>
 
 #include <framegrid/api/orchestrator.hpp>
-#include <framegrid/crypto/keys.hpp>
 #include <framegrid/http/client.hpp>
 #include <framegrid/runtime/offload.hpp>
 #include <framegrid/runtime/random.hpp>
@@ -23,7 +22,7 @@ struct ClientPorts {
     Clock& clock;
     WorkPool& pool;
     Random& random;
-    const crypto::PrivateKey* key = nullptr;  // signs requests; null off-chain
+    RequestSigner* signer = nullptr;  // of requests; null off-chain
 };
 
 // One orchestrator. Holds no connection of its own: calls share the client's. Single-threaded, as the client
@@ -62,7 +61,7 @@ class WireOrchestrator final : public api::Orchestrator {
     );
     std::string payment_header(const api::Job& job);
     http::Request job_request(
-        const api::Job& job, const crypto::Hash32& hash, std::string_view path, std::string content_type
+        const api::Job& job, const SegmentProof& proof, std::string_view path, std::string content_type
     );
 
     ClientPorts ports_;

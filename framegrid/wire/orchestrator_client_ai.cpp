@@ -54,7 +54,12 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_ai(api::Job job, Deadline dea
                   work, job.work.input, job.work.input_content_type, "framegrid" + ports_.random.hex(16)
               )
     );
-    http::Request request = job_request(job, empty_hash(), "/" + work.pipeline, std::move(body.content_type));
+    SegmentProof proof{empty_hash()};
+    if (!signer_.at_once(job, proof)) {
+        FG_CO_TRY(asked, co_await signer_.ask(job, proof.hash, deadline));
+        proof = asked;
+    }
+    http::Request request = job_request(job, proof, "/" + work.pipeline, std::move(body.content_type));
     request.headers.add("authorization", std::string(kAiAuthorization));
     if (job.progress) {
         request.headers.add(std::string(kProgressHeader), std::to_string(work.preview_steps));
@@ -132,7 +137,12 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_echo(api::Job job, Deadline d
     if (type.empty()) {
         type = "application/octet-stream";
     }
-    http::Request request = job_request(job, empty_hash(), "/echo", std::move(type));
+    SegmentProof proof{empty_hash()};
+    if (!signer_.at_once(job, proof)) {
+        FG_CO_TRY(asked, co_await signer_.ask(job, proof.hash, deadline));
+        proof = asked;
+    }
+    http::Request request = job_request(job, proof, "/echo", std::move(type));
     request.body = job.work.input;
     FG_CO_TRY(answer, co_await ports_.client.fetch(std::move(request), media::kSegmentBytesMax, deadline));
     if (answer.status != 200) {

@@ -10,29 +10,12 @@ namespace framegrid::wire {
 namespace {
 
 constexpr std::size_t kHeaderBytesMax = 64 * 1024;
-constexpr std::size_t kKnownMax = 1024;  // signatures
 constexpr std::size_t kKnownNameMax = 256;
-
-std::vector<std::string> profile_names(const api::Job& job) {
-    std::vector<std::string> names;
-    if (const auto* work = std::get_if<api::TranscodeWork>(&job.work.kind)) {
-        for (const auto& profile : work->profiles) {
-            names.push_back(profile.name);
-        }
-    }
-    return names;
-}
 
 // K(nothing): what AI jobs have for media.
 const crypto::Hash32& empty_media() {
     static const crypto::Hash32 hash = crypto::keccak256({});
     return hash;
-}
-
-// The manifest id is all that the messages of such jobs differ in.
-bool repeats(const api::Job& job, const crypto::Hash32& hash) {
-    return job.seq == 0 && job.manifest_id.size() <= kKnownNameMax && hash == empty_media() &&
-           profile_names(job).empty();
 }
 
 crypto::Hash32 message_of(const api::Job& job, const crypto::Hash32& hash) {
@@ -52,34 +35,88 @@ Result<Bytes> decode_header(std::string_view text, const char* name) {
 
 }  // namespace
 
-std::string encode_segment_header(
-    const api::Job& job, const crypto::Hash32& hash, const crypto::PrivateKey* key
-) {
-    return SegmentSigner(key).encode(job, hash);
+std::vector<std::string> profile_names(const api::Job& job) {
+    std::vector<std::string> names;
+    if (const auto* work = std::get_if<api::TranscodeWork>(&job.work.kind)) {
+        for (const auto& profile : work->profiles) {
+            names.push_back(profile.name);
+        }
+    }
+    return names;
 }
 
-std::string SegmentSigner::encode(const api::Job& job, const crypto::Hash32& hash) {
+// The manifest id is all that the messages of such jobs differ in.
+bool repeats(const api::Job& job, const crypto::Hash32& hash) {
+    return job.seq == 0 && job.manifest_id.size() <= kKnownNameMax && hash == empty_media() &&
+           profile_names(job).empty();
+}
+
+std::string encode_segment_header(const api::Job& job, const SegmentProof& proof) {
     net::SegData message = to_proto(job);
-    message.set_hash(hash.data(), hash.size());
-    if (key_ != nullptr) {
-        const auto signature = sign(job, hash);
-        message.set_sig(signature.data(), signature.size());
+    message.set_hash(proof.hash.data(), proof.hash.size());
+    if (proof.signature) {
+        message.set_sig(proof.signature->data(), proof.signature->size());
     }
     return crypto::base64(as_bytes(message.SerializeAsString()));
 }
 
-crypto::Signature SegmentSigner::sign(const api::Job& job, const crypto::Hash32& hash) {
-    if (!repeats(job, hash)) {
-        return key_->sign_message(message_of(job, hash));
+std::string encode_segment_header(
+    const api::Job& job, const crypto::Hash32& hash, const crypto::PrivateKey* key
+) {
+    SegmentProof proof{hash, std::nullopt};
+    if (key != nullptr) {
+        proof.signature = key->sign_message(message_of(job, hash));
     }
-    const auto known = known_.find(job.manifest_id);
-    if (known != known_.end()) {
-        return known->second;
+    return encode_segment_header(job, proof);
+}
+
+bool SegmentSigner::at_once(const api::Job& job, SegmentProof& proof) {
+    if (signer_ == nullptr) {
+        return true;
     }
-    if (known_.size() >= kKnownMax) {
+    if (!repeats(job, proof.hash)) {
+        proof.signature = signer_->at_once(job, proof.hash);
+        return proof.signature.has_value();
+    }
+    if (const auto known = known_.find(job.manifest_id); known != known_.end()) {
+        proof.signature = known->second;
+        return true;
+    }
+    proof.signature = signer_->at_once(job, proof.hash);
+    remember(job, proof);
+    return proof.signature.has_value();
+}
+
+Task<Result<SegmentProof>> SegmentSigner::ask(const api::Job& job, crypto::Hash32 hash, Deadline deadline) {
+    FG_CO_TRY(signature, co_await signer_->ask(job, hash, deadline));
+    const SegmentProof proof{hash, signature};
+    remember(job, proof);
+    co_return proof;
+}
+
+void SegmentSigner::remember(const api::Job& job, const SegmentProof& proof) {
+    if (!proof.signature || !repeats(job, proof.hash)) {
+        return;
+    }
+    if (known_.size() >= kSegmentSignaturesMax) {
         known_.clear();
     }
-    return known_.emplace(job.manifest_id, key_->sign_message(message_of(job, hash))).first->second;
+    known_.insert_or_assign(job.manifest_id, *proof.signature);
+}
+
+KeyRequestSigner::KeyRequestSigner(const crypto::PrivateKey& key)
+    : key_(key),
+      address_(key.address()),
+      info_signature_(key.sign_message(crypto::info_request_message(address_))) {}
+
+std::optional<crypto::Signature> KeyRequestSigner::at_once(const api::Job& job, const crypto::Hash32& hash) {
+    return key_.sign_message(message_of(job, hash));
+}
+
+Task<Result<crypto::Signature>> KeyRequestSigner::ask(
+    const api::Job& job, const crypto::Hash32& hash, Deadline /*deadline*/
+) {
+    co_return key_.sign_message(message_of(job, hash));
 }
 
 Result<void> SegmentVerifier::verify(
@@ -97,7 +134,7 @@ Result<void> SegmentVerifier::verify(
         return {};
     }
     FG_CHECK(verify_segment(header, sender));
-    if (known_.size() >= kKnownMax) {
+    if (known_.size() >= kSegmentSignaturesMax) {
         known_.clear();
     }
     known_.insert(std::move(name));
@@ -120,13 +157,12 @@ Result<SegmentHeader> decode_segment_header(std::string_view text) {
     return header;
 }
 
-std::string encode_payment_header(const crypto::PrivateKey* key) {
-    if (key == nullptr) {
+std::string encode_payment_header(const crypto::Address* sender) {
+    if (sender == nullptr) {
         return {};
     }
     net::Payment message;
-    const auto sender = key->address();
-    message.set_sender(sender.data(), sender.size());
+    message.set_sender(sender->data(), sender->size());
     // A payment without an expected price crashes existing orchestrators (protocol section 5.10).
     message.mutable_expected_price()->set_priceperunit(0);
     message.mutable_expected_price()->set_pixelsperunit(1);

@@ -10,6 +10,7 @@
 
 #include <framegrid/api/orchestrator.hpp>
 #include <framegrid/crypto/keys.hpp>
+#include <framegrid/wire/request_signer.hpp>
 
 namespace framegrid::wire {
 
@@ -29,24 +30,36 @@ struct SegmentHeader {
 std::string encode_segment_header(
     const api::Job& job, const crypto::Hash32& hash, const crypto::PrivateKey* key
 );
+std::string encode_segment_header(const api::Job& job, const SegmentProof& proof);
+// The profiles that the payer signs for, by name and in order.
+std::vector<std::string> profile_names(const api::Job& job);
+// Whether its signature is that of every job with this manifest id: there is no media.
+bool repeats(const api::Job& job, const crypto::Hash32& hash);
 // kInvalidArgument on anything malformed or over a limit.
 Result<SegmentHeader> decode_segment_header(std::string_view text);
 
 // Larger segments are hashed by the pool: that takes longer than going there and back.
 inline constexpr std::size_t kHashInPlaceMax = 64 * 1024;
 
+inline constexpr std::size_t kSegmentSignaturesMax = 1024;  // remembered, on either side
+
 // Signatures of jobs without media are the same for every job of a model: made once, and checked once.
 class SegmentSigner {
   public:
-    // Null: off-chain, nothing is signed. The key outlives it.
-    explicit SegmentSigner(const crypto::PrivateKey* key) : key_(key) {}
-    // encode_segment_header() with the key.
-    std::string encode(const api::Job& job, const crypto::Hash32& hash);
+    // Null: off-chain, nothing is signed. The signer outlives it.
+    explicit SegmentSigner(RequestSigner* signer) : signer_(signer) {}
+    // Signs proof.hash if that takes no waiting. False: use ask().
+    bool at_once(const api::Job& job, SegmentProof& proof);
+    Task<Result<SegmentProof>> ask(const api::Job& job, crypto::Hash32 hash, Deadline deadline);
+    // See RequestSigner.
+    std::optional<SegmentProof> take_ahead(const api::Job& job) {
+        return signer_ == nullptr ? std::nullopt : signer_->take_ahead(job);
+    }
 
   private:
-    crypto::Signature sign(const api::Job& job, const crypto::Hash32& hash);
+    void remember(const api::Job& job, const SegmentProof& proof);
 
-    const crypto::PrivateKey* key_;
+    RequestSigner* signer_;
     std::unordered_map<std::string, crypto::Signature> known_;  // by manifest id
 };
 class SegmentVerifier {
@@ -58,8 +71,8 @@ class SegmentVerifier {
     std::unordered_set<std::string> known_;  // sender, signature, manifest id
 };
 
-// An empty Payment off-chain, else one that names the sender at price 0.
-std::string encode_payment_header(const crypto::PrivateKey* key);
+// An empty Payment off-chain (null), else one that names the sender at price 0.
+std::string encode_payment_header(const crypto::Address* sender);
 // The sender, if the payment names one. An empty header is an empty payment.
 Result<std::optional<crypto::Address>> decode_payment_header(std::string_view text);
 

@@ -139,6 +139,52 @@ TEST(SegmentHeader, MalformedHeadersAreErrors) {
     EXPECT_FALSE(decode_segment_header(header_of(message))->has_token);
 }
 
+class CountingSigner final : public RequestSigner {
+  public:
+    explicit CountingSigner(const crypto::PrivateKey& key) : inner_(key) {}
+    const crypto::Address& address() const override { return inner_.address(); }
+    const crypto::Signature& info_signature() const override { return inner_.info_signature(); }
+    std::optional<crypto::Signature> at_once(const api::Job& job, const crypto::Hash32& hash) override {
+        ++signed_at_once;
+        return away ? std::nullopt : inner_.at_once(job, hash);
+    }
+    Task<Result<crypto::Signature>> ask(const api::Job& job, const crypto::Hash32& hash, Deadline deadline)
+        override {
+        return inner_.ask(job, hash, deadline);
+    }
+    bool away = false;
+    int signed_at_once = 0;
+
+  private:
+    KeyRequestSigner inner_;
+};
+
+TEST(SegmentSigner, SignsJobsWithoutMediaOnce) {
+    const auto key = cow();
+    CountingSigner payer(key);
+    SegmentSigner signer(&payer);
+    api::Job ai;
+    ai.manifest_id = "27_model";
+    ai.work.kind = api::AiWork{"text-to-image", "model", "{}"};
+    for (int i = 0; i < 3; ++i) {
+        SegmentProof proof{crypto::keccak256({})};
+        ASSERT_TRUE(signer.at_once(ai, proof));
+        EXPECT_EQ(encode_segment_header(ai, proof), encode_segment_header(ai, proof.hash, &key));
+    }
+    EXPECT_EQ(payer.signed_at_once, 1);
+    for (int i = 0; i < 2; ++i) {
+        SegmentProof proof{browns()};
+        ASSERT_TRUE(signer.at_once(vector_job(), proof));
+    }
+    EXPECT_EQ(payer.signed_at_once, 3) << "segments have each their own";
+    payer.away = true;
+    SegmentProof proof{browns()};
+    EXPECT_FALSE(signer.at_once(vector_job(), proof));
+    SegmentProof unsigned_proof{browns()};
+    EXPECT_TRUE(SegmentSigner(nullptr).at_once(vector_job(), unsigned_proof));
+    EXPECT_FALSE(unsigned_proof.signature);
+}
+
 TEST(PaymentHeader, OffChainIsEmpty) {
     EXPECT_EQ(encode_payment_header(nullptr), "");
     EXPECT_EQ(decode_payment_header("").value(), std::nullopt);
@@ -146,7 +192,8 @@ TEST(PaymentHeader, OffChainIsEmpty) {
 
 TEST(PaymentHeader, NamesTheSenderAndAPrice) {
     const auto key = cow();
-    const auto text = encode_payment_header(&key);
+    const auto sender = key.address();
+    const auto text = encode_payment_header(&sender);
     EXPECT_EQ(decode_payment_header(text).value(), key.address());
     net::Payment payment;
     ASSERT_TRUE(payment.ParseFromString(std::string(as_text(crypto::parse_base64(text).value()))));

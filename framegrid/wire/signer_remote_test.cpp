@@ -1,6 +1,8 @@
 // A gateway's tickets signed by a signer on the other side of a socket.
 #include <framegrid/wire/signer_client.hpp>
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
@@ -8,6 +10,7 @@
 #include <framegrid/http/server.hpp>
 #include <framegrid/http/test_loop.hpp>
 #include <framegrid/runtime/seeded_random.hpp>
+#include <framegrid/wire/segment_header.hpp>
 #include <framegrid/wire/signer_messages.hpp>
 #include <framegrid/wire/signer_server.hpp>
 
@@ -39,7 +42,7 @@ class RemoteSignerTest : public testing::Test {
           ),
           server_(
               loop_.get_executor(), clock_, clear_text(),
-              [this](http::Exchange& exchange) { return routes_.serve(exchange); }, Logger{}
+              [this](http::Exchange& exchange) { return serve(exchange); }, Logger{}
           ),
           client_(loop_.get_executor(), clock_, {}, Logger{}) {}
     // Nothing of the server may be left in the loop when it goes.
@@ -51,6 +54,33 @@ class RemoteSignerTest : public testing::Test {
     Task<void> both_end() {
         co_await client_.stop();
         co_await server_.stop(Duration::zero());
+    }
+    Task<void> serve(http::Exchange& exchange) {
+        asked_.emplace_back(exchange.head.path());
+        if (!instead_) {
+            co_await routes_.serve(exchange);
+            co_return;
+        }
+        if (instead_->status != 0) {  // 0: the connection breaks
+            auto head = *instead_;
+            [[maybe_unused]] const auto sent =
+                co_await exchange.response.respond(std::move(head), Blob::copy_of("{}"));
+            co_return;
+        }
+        [[maybe_unused]] const auto begun = co_await exchange.response.start({.status = 200, .headers = {}});
+    }
+    std::size_t times(std::string_view path) const {
+        return static_cast<std::size_t>(std::ranges::count(asked_, path));
+    }
+    static api::Job segment(std::int64_t seq, Blob media) {
+        api::Job job;
+        job.manifest_id = "stream";
+        job.seq = seq;
+        media::VideoProfile profile;
+        profile.name = "720p";
+        job.work.kind = api::TranscodeWork{.profiles = {profile}, .duration_ms = 2000, .clip = {}};
+        job.work.input = std::move(media);
+        return job;
     }
     static http::ServerSettings clear_text() {
         http::ServerSettings out;
@@ -71,7 +101,7 @@ class RemoteSignerTest : public testing::Test {
     Deadline soon() const { return Deadline::after(clock_, std::chrono::seconds(10)); }
     auto connect(const std::string& key) {
         return run(
-            RemoteSigner::connect(client_, "http://127.0.0.1:" + std::to_string(server_.port()), key, soon())
+            RemoteSigner::connect(ports_, "http://127.0.0.1:" + std::to_string(server_.port()), key, soon())
         );
     }
     pay::TicketBatch batch(std::uint32_t first, std::uint32_t count) const {
@@ -98,6 +128,9 @@ class RemoteSignerTest : public testing::Test {
     SignerServer routes_;
     http::Server server_;
     http::Client client_;
+    RemoteSigner::Ports ports_{client_, clock_, pool_};
+    std::vector<std::string> asked_;             // paths
+    std::optional<http::ResponseHead> instead_;  // what is answered in the signer's place
 };
 
 TEST_F(RemoteSignerTest, SignsAsTheKeyAtHandWould) {
@@ -112,7 +145,7 @@ TEST_F(RemoteSignerTest, SignsAsTheKeyAtHandWould) {
 
     const auto dear = run((*remote)->sign(batch(1, 1), {6, 1}, soon()));
     EXPECT_EQ(dear.error().code, Errc::kForbidden);
-    EXPECT_EQ(dear.error().field, "price");
+    EXPECT_EQ(dear.error().field, pay::kSignerPriceField);
     const auto used_up = run((*remote)->sign(batch(601, 1), {1, 1}, soon()));
     EXPECT_EQ(used_up.error().code, Errc::kUnavailable);
     EXPECT_EQ(used_up.error().disposition, Disposition::kRetry);
@@ -122,12 +155,154 @@ TEST_F(RemoteSignerTest, SignsAsTheKeyAtHandWould) {
 
 TEST_F(RemoteSignerTest, WantsAKeyAndASigner) {
     EXPECT_EQ(
-        run(RemoteSigner::connect(client_, "http://127.0.0.1:1", "right", soon())).error().code,
+        run(RemoteSigner::connect(ports_, "http://127.0.0.1:1", "right", soon())).error().code,
         Errc::kUnavailable
     );
     ASSERT_TRUE(server_.listen());
     EXPECT_EQ(connect("wrong").error().code, Errc::kUnauthorized);
     EXPECT_EQ(connect("").error().code, Errc::kUnauthorized);
+}
+
+TEST_F(RemoteSignerTest, SegmentsAreSignedAsTheKeyAtHandWould) {
+    ASSERT_TRUE(server_.listen());
+    const auto remote = connect("right");
+    ASSERT_TRUE(remote) << remote.error().message;
+    KeyRequestSigner local(key_);
+    EXPECT_EQ((*remote)->info_signature(), local.info_signature());
+    const auto media = Blob::copy_of(std::string(100'000, 'x'));
+    const auto job = segment(3, media);
+    const auto hash = crypto::keccak256(media.view());
+    EXPECT_EQ((*remote)->at_once(job, hash), std::nullopt);
+    const auto signature = run((*remote)->ask(job, hash, soon()));
+    ASSERT_TRUE(signature) << signature.error().message;
+    EXPECT_EQ(*signature, local.at_once(job, hash));
+    EXPECT_EQ((*remote)->at_once(job, hash), std::nullopt) << "each segment has its own";
+}
+
+TEST_F(RemoteSignerTest, WhatIsSignedAheadIsTakenOnceAndByItsJob) {
+    ASSERT_TRUE(server_.listen());
+    const auto remote = connect("right");
+    ASSERT_TRUE(remote) << remote.error().message;
+    const auto media = Blob::copy_of("media");
+    ASSERT_TRUE(run((*remote)->sign_ahead({"stream", 3, media, {"720p"}}, soon())));
+    EXPECT_FALSE((*remote)->take_ahead(segment(4, media)));
+    EXPECT_FALSE((*remote)->take_ahead(segment(3, Blob::copy_of("media")))) << "other bytes, for all we know";
+    const auto proof = (*remote)->take_ahead(segment(3, media));
+    ASSERT_TRUE(proof);
+    KeyRequestSigner local(key_);
+    EXPECT_EQ(proof->hash, crypto::keccak256(media.view()));
+    EXPECT_EQ(proof->signature, local.at_once(segment(3, media), proof->hash));
+    EXPECT_FALSE((*remote)->take_ahead(segment(3, media)));
+
+    asked_.clear();
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(run((*remote)->sign_ahead({"27_model", 0, {}, {}}, soon())));
+    }
+    EXPECT_EQ(times("/sign-segment"), 1U) << "the jobs of a model have one signature";
+    api::Job ai;
+    ai.manifest_id = "27_model";
+    ai.work.kind = api::AiWork{"text-to-image", "model", "{}"};
+    EXPECT_EQ((*remote)->at_once(ai, crypto::keccak256({})), local.at_once(ai, crypto::keccak256({})));
+}
+
+TEST_F(RemoteSignerTest, NobodysProofsAreForgotten) {
+    ASSERT_TRUE(server_.listen());
+    auto remote = run(RemoteSigner::connect(
+        ports_, "http://127.0.0.1:" + std::to_string(server_.port()), "right", soon(),
+        {.ahead_max = 2, .ahead_bytes_max = 1'000}
+    ));
+    ASSERT_TRUE(remote) << remote.error().message;
+    const auto media = Blob::copy_of("media");
+    for (std::int64_t seq = 1; seq <= 3; ++seq) {
+        ASSERT_TRUE(run((*remote)->sign_ahead({"stream", seq, media, {"720p"}}, soon())));
+    }
+    EXPECT_FALSE((*remote)->take_ahead(segment(1, media)));
+    EXPECT_TRUE((*remote)->take_ahead(segment(3, media)));
+    const auto large = Blob::copy_of(std::string(2'000, 'x'));
+    ASSERT_TRUE(run((*remote)->sign_ahead({"stream", 4, large, {"720p"}}, soon())));
+    EXPECT_FALSE((*remote)->take_ahead(segment(4, large)));
+    EXPECT_FALSE((*remote)->take_ahead(segment(2, media))) << "it was the older one";
+}
+
+TEST_F(RemoteSignerTest, TicketsAreAskedForOnceAndTheRestTwice) {
+    ASSERT_TRUE(server_.listen());
+    const auto remote = connect("right");
+    ASSERT_TRUE(remote) << remote.error().message;
+    EXPECT_TRUE((*remote)->ready());
+    asked_.clear();
+    instead_ = http::ResponseHead{.status = 0, .headers = {}};
+    const auto lost = run((*remote)->sign(batch(1, 1), {1, 1}, soon()));
+    ASSERT_FALSE(lost);
+    EXPECT_TRUE(pay::is_signers(lost.error())) << lost.error().field;
+    EXPECT_EQ(lost.error().code, Errc::kUnavailable) << lost.error().message;
+    EXPECT_EQ(times("/sign-tickets"), 1U);
+    EXPECT_FALSE((*remote)->ready());
+    EXPECT_FALSE(run((*remote)->sign_ahead({"m", 0, {}, {}}, soon())));
+    EXPECT_EQ(times("/sign-segment"), 2U);
+    instead_.reset();
+    EXPECT_TRUE(run((*remote)->sign(batch(1, 1), {1, 1}, soon())));
+    EXPECT_TRUE((*remote)->ready());
+}
+
+TEST_F(RemoteSignerTest, WhoMustDoWhat) {
+    ASSERT_TRUE(server_.listen());
+    const auto remote = connect("right");
+    ASSERT_TRUE(remote) << remote.error().message;
+    struct Case {
+        int status;
+        Errc code;
+        const char* says;
+    };
+    for (const auto& one :
+         {Case{401, Errc::kUnauthorized, "--callers"}, Case{403, Errc::kForbidden, "the signer refuses"},
+          Case{400, Errc::kForbidden, "the signer refuses"}, Case{500, Errc::kUnavailable, "cannot sign now"},
+          Case{507, Errc::kUnavailable, "cannot sign now"},
+          Case{503, Errc::kUnavailable, "cannot sign now"}}) {
+        instead_ = http::ResponseHead{.status = one.status, .headers = {}};
+        const auto refused = run((*remote)->sign(batch(1, 1), {1, 1}, soon()));
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().code, one.code) << one.status;
+        EXPECT_TRUE(pay::is_signers(refused.error())) << one.status;
+        EXPECT_NE(refused.error().message.find(one.says), std::string::npos) << refused.error().message;
+    }
+    instead_ = http::ResponseHead{.status = 200, .headers = {}};
+    EXPECT_EQ(run((*remote)->sign(batch(1, 1), {1, 1}, soon())).error().code, Errc::kProtocol);
+    EXPECT_EQ(run((*remote)->sign_ahead({"m", 1, {}, {}}, soon())).error().code, Errc::kProtocol);
+    instead_.reset();
+    PrometheusText text;
+    (*remote)->dump(text);
+    EXPECT_NE(text.text().find("framegrid_signer_errors_total{call=\"tickets\"} 6"), std::string::npos)
+        << text.text();
+}
+
+TEST(SegmentMessages, AreCheckedFieldByField) {
+    const std::string hash(64, 'a');
+    const signer::SegmentRequest request{"m \"", 5, crypto::keccak256({}), {"a", "b"}};
+    const auto back = parse_segment_request(write_segment_request(request));
+    ASSERT_TRUE(back);
+    EXPECT_EQ(back->manifest_id, request.manifest_id);
+    EXPECT_EQ(back->seq, 5);
+    EXPECT_EQ(back->hash, request.hash);
+    EXPECT_EQ(back->profile_names, request.profile_names);
+    const auto field_of = [&hash](std::string text) {
+        text.replace(text.find('#'), 1, "\"hash\":\"" + hash + "\"");
+        const auto parsed = parse_segment_request(text);
+        return parsed ? std::string("none") : parsed.error().field;
+    };
+    EXPECT_EQ(field_of("{#}"), "none");
+    EXPECT_EQ(field_of(R"({#,"seq":-1})"), "seq");
+    EXPECT_EQ(field_of(R"({#,"seq":1.5})"), "seq");
+    EXPECT_EQ(field_of(R"({#,"manifest_id":1})"), "manifest_id");
+    EXPECT_EQ(field_of(R"({#,"profiles":"a"})"), "profiles");
+    EXPECT_EQ(field_of(R"({#,"profiles":[1]})"), "profiles");
+    EXPECT_EQ(parse_segment_request(R"({"hash":"aa"})").error().field, "hash");
+    EXPECT_EQ(parse_segment_request("{}").error().field, "hash");
+    EXPECT_EQ(parse_segment_request("[]").error().field, "body");
+    std::string many = R"({"profiles":[)";
+    for (int i = 0; i < 2'000; ++i) {
+        many += R"("p",)";
+    }
+    EXPECT_EQ(parse_segment_request(many + R"("p"],"hash":")" + hash + "\"}").error().field, "profiles");
 }
 
 TEST(SignerMessages, AreCheckedFieldByField) {

@@ -89,6 +89,50 @@ class Node final : public api::Orchestrator {
     bool mute = false;  // its answers are lost
 };
 
+// A signer elsewhere: its answers take a while, and it may be away or refuse.
+class FarSigner final : public pay::Signer {
+  public:
+    FarSigner(const crypto::PrivateKey& key, Clock& clock)
+        : key_(key), clock_(clock), address_(key.address()) {}
+    const pay::Address& address() const override { return address_; }
+    bool is_remote() const override { return true; }
+    Task<Result<pay::Payment>> sign(pay::TicketBatch batch, Price price, Deadline) override {
+        ++tickets;
+        at_once_max = std::max(at_once_max, ++at_once);
+        co_await sleep_for(clock_, 100ms);
+        --at_once;
+        if (error) {
+            co_return fail(Error(*error));
+        }
+        co_return pay::sign(batch, price, key_);
+    }
+    Task<Result<void>> sign_ahead(pay::SegmentClaim claim, Deadline) override {
+        claims.push_back(std::move(claim));
+        at_once_max = std::max(at_once_max, ++at_once);
+        co_await sleep_for(clock_, 100ms);
+        --at_once;
+        if (ahead_error) {
+            co_return fail(Error(*ahead_error));
+        }
+        co_return Result<void>{};
+    }
+    std::optional<Error> error;
+    std::optional<Error> ahead_error;
+    std::vector<pay::SegmentClaim> claims;
+    int tickets = 0;
+    int at_once = 0;
+    int at_once_max = 0;
+
+  private:
+    const crypto::PrivateKey& key_;
+    Clock& clock_;
+    pay::Address address_;
+};
+
+Error signers(Errc code, const char* field) {
+    return make_error(code, "the signer says so", field);
+}
+
 class Source final : public gateway::OrchestratorSource {
   public:
     Task<Result<std::vector<std::string>>> list(Deadline) override { co_return uris; }
@@ -144,7 +188,8 @@ class PaymentsTest : public testing::Test, public api::OrchestratorDirectory {
     gateway::Gateway& role() {
         if (!role_) {
             gateway::Ports ports{loop_.get_executor(), clock_, random_, {}, *this, source_, {}};
-            ports.payments.emplace(*signer_, ledger_, chain_);
+            pay::Signer& signer = far_ ? static_cast<pay::Signer&>(*far_) : *signer_;
+            ports.payments.emplace(signer, ledger_, chain_);
             role_ = gateway::make_gateway(std::move(ports), settings_);
             group_.spawn(serve(*role_));
             advance(100ms);
@@ -209,6 +254,7 @@ class PaymentsTest : public testing::Test, public api::OrchestratorDirectory {
     InlinePool pool_;
     crypto::PrivateKey key_ = pay::key_of("cow");
     std::optional<pay::KeySigner> signer_{std::in_place, key_, pool_};
+    std::optional<FarSigner> far_;  // in its place
     pay::MemoryChain chain_;
     pay::MemoryLedger ledger_{chain_};
     Source source_;
@@ -254,6 +300,79 @@ TEST_F(PaymentsTest, ManyAtOnceBuyNoMoreThanTheyNeed) {
     }
     EXPECT_EQ(ours(), theirs(node("one")));
     EXPECT_LE(role().stats().payments->tickets_sent, 60U);
+}
+
+TEST_F(PaymentsTest, ASignerElsewhereIsAskedForBothAtOnce) {
+    far_.emplace(key_, clock_);
+    Node& one = node("one");
+    for (int i = 0; i < 20; ++i) {
+        const auto result = run();
+        ASSERT_TRUE(result) << result.error().message;
+        ASSERT_EQ(ours(), theirs(one)) << i;
+    }
+    EXPECT_EQ(far_->at_once_max, 2) << "tickets and the job's signature";
+    EXPECT_EQ(static_cast<int>(far_->claims.size()), far_->tickets) << "none for jobs on credit";
+    EXPECT_LT(far_->tickets, 10);
+    EXPECT_EQ(far_->claims.front().manifest_id, "echo");
+}
+
+TEST_F(PaymentsTest, ASignerThatIsAwayIsWaitedForAndNobodyIsBlamed) {
+    far_.emplace(key_, clock_);
+    far_->error = signers(Errc::kUnavailable, "signer");
+    Node& one = node("one");
+    role();
+    std::optional<Result<gateway::JobResult>> result;
+    group_.spawn(keep<gateway::JobResult>(role().run(echo(), later()), result));
+    advance(5s);
+    EXPECT_FALSE(result);
+    EXPECT_GT(far_->tickets, 5);
+    far_->error.reset();
+    advance(1s);
+    ASSERT_TRUE(result && *result) << (result ? result->error().message : "none");
+    EXPECT_EQ((*result)->attempts, 1) << "that nobody signs is no attempt";
+
+    for (auto* trouble : {&far_->error, &far_->ahead_error}) {
+        far_->error.reset();
+        far_->ahead_error.reset();
+        *trouble = signers(Errc::kUnavailable, "signer");
+        // Until the credit is used up.
+        std::optional<Result<gateway::JobResult>> last;
+        for (int i = 0; i < 20 && (!last || *last); ++i) {
+            last.emplace(run());
+        }
+        ASSERT_FALSE(*last);
+        EXPECT_EQ(last->error().code, Errc::kUnavailable);
+        EXPECT_EQ(ours(), theirs(one)) << "what was not sent is not lost";
+        EXPECT_EQ(role().stats().pool.suspensions, 0U);
+        trouble->reset();
+        EXPECT_TRUE(run());
+    }
+}
+
+TEST_F(PaymentsTest, WhatTheSignerRefusesReachesTheClient) {
+    far_.emplace(key_, clock_);
+    node("one");
+    far_->error = signers(Errc::kForbidden, "signer.spend_limit");
+    auto refused = run();
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::kForbidden);
+    EXPECT_EQ(refused.error().message.find("the orchestrators refused"), std::string::npos);
+    EXPECT_NE(refused.error().message.find("the signer says so"), std::string::npos);
+    EXPECT_EQ(far_->tickets, 1) << "no orchestrator changes that";
+    node("two", kPrice, "other");
+    advance(70s);
+    far_->tickets = 0;
+    far_->error = signers(Errc::kForbidden, "signer.price");
+    refused = run();
+    EXPECT_EQ(refused.error().code, Errc::kForbidden);
+    EXPECT_GE(far_->tickets, 2) << "another one may be cheaper";
+    far_->error = signers(Errc::kUnauthorized, "signer");
+    EXPECT_EQ(run().error().code, Errc::kUnavailable) << "the client's own key is another one";
+    far_->error = signers(Errc::kProtocol, "signer");
+    EXPECT_EQ(run().error().code, Errc::kProtocol);
+    EXPECT_EQ(role().stats().pool.suspensions, 0U);
+    far_->error.reset();
+    EXPECT_TRUE(run());
 }
 
 TEST_F(PaymentsTest, NobodyWorksForFree) {

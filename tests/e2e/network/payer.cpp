@@ -124,7 +124,8 @@ int main(int argc, char** argv) {
     host::SystemRandom random;
     host::ThreadPool pool(1);
     http::Client client(loop.executor(), clock, http::ClientSettings{}, {});
-    Payer payer({client, clock, pool, random, &key}, argv[1], key);
+    wire::KeyRequestSigner signer(key);
+    Payer payer({client, clock, pool, random, &signer}, argv[1], key);
     const auto result = loop.run_main(payer.run());
     return result ? *result : 1;
 }

@@ -2,14 +2,20 @@
 
 import base64
 import hashlib
+import http.server
 import json
+import os
 import pathlib
+import re
 import signal
 import subprocess
 import tempfile
+import threading
+import time
 import unittest
 
 import harness
+from test_payments import PRICE, PROFILES, ROUND_MS, SEGMENT_WEI, TICKET_EV, Books, balances, echo, wait, won
 
 KEY = "a caller's key"
 
@@ -141,6 +147,176 @@ class SignerTest(unittest.TestCase):
                               timeout=20, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertNotIn("battery", done.stderr)
+
+
+class GatewayWithoutKeyTest(unittest.TestCase):
+    """A gateway whose key is a signer's: jobs are paid and signed, and it says who must do what when they are not."""
+
+    def setUp(self):
+        self.books = Books()
+        self.addCleanup(self.books.folder.cleanup)
+        self.callers = self.books.path / "callers.toml"
+        self.key_file = self.books.path / "caller.key"
+        self.key_file.write_text(KEY + "\n")
+        self.key_file.chmod(0o600)
+        self.signer = None
+
+    def start_signer(self, listen="127.0.0.1:0", **limits):
+        lines = ["[[caller]]", 'name = "gateway"', f'key_sha256 = "{hashlib.sha256(KEY.encode()).hexdigest()}"']
+        lines += [f'{name} = "{value}"' for name, value in limits.items()]
+        self.callers.write_text("\n".join(lines) + "\n")
+        self.signer = harness.Process(
+            ["signer", "--key", str(self.books.key("gateway")), "--key-password-file", str(self.books.password),
+             "--callers", str(self.callers), "--data", str(self.books.path / "signer"), "--listen", listen], name="signer")
+        self.addCleanup(self.signer.stop)
+        self.url = self.signer.line("ready ").split()[1]
+
+    def kill_signer(self):
+        self.signer.kill(signal.SIGKILL)
+        self.signer.popen.wait()
+
+    def network(self, *more, **options):
+        return harness.Network(
+            orchestrators=1, workers=1, orchestrator_args=self.books.seller,
+            gateway_args=["--ledger", f"sqlite:{self.books.ledger}", "--ledger-round-ms", str(ROUND_MS), "--signer", self.url,
+                          "--signer-key-file", str(self.key_file), *more], **options)
+
+    def gateway_fails(self, *arguments, env=None):
+        done = subprocess.run([harness.BINARY, "gateway", "--listen", "127.0.0.1:0", "--orchestrators", "https://127.0.0.1:1",
+                               "--data", self.books.path / "none", *arguments], capture_output=True, text=True, timeout=40,
+                              check=False, env={**os.environ, **(env or {})})
+        self.assertNotEqual(done.returncode, 0)
+        return done.stderr
+
+    def calls(self, net, call, what="calls_total"):
+        text = net.request("GET", "/metrics")[2].decode()
+        return int(re.search(rf'^framegrid_signer_{what}{{call="{call}"}} (\d+)', text, re.M).group(1))
+
+    def test_segments_and_ai_jobs_are_paid(self):
+        self.start_signer()
+        with self.network(log_level="debug") as net:
+            self.books.fund("gateway")
+            net.wait_usable()
+            data = harness.segment(2, "426x240")
+            segments, echos = 6, 20
+            spent = 0
+            for seq in range(segments):
+                status, headers, body = net.push("show", seq, data, PROFILES)
+                self.assertEqual(status, 200, body)
+            for _ in range(echos):
+                status, headers, body = echo(net)
+                self.assertEqual(status, 200, body)
+                spent += int(headers["x-framegrid-wei"])
+            self.assertEqual(spent, echos * PRICE)
+            metrics = net.request("GET", "/metrics")[2].decode()
+            fees = float(re.search(r"^framegrid_gateway_fees_wei_total (\S+)", metrics, re.M).group(1))
+            self.assertEqual(fees, spent + segments * SEGMENT_WEI)
+            self.assertEqual(self.calls(net, "segment"), segments + 1, "one for each segment, one for all AI jobs of a model")
+            self.assertGreaterEqual(self.calls(net, "tickets"), segments)
+            for call in ("info", "tickets", "segment"):
+                self.assertEqual(self.calls(net, call, "errors_total"), 0)
+            self.assertTrue(wait(lambda: won(self.books)[0] == won(self.books)[1] > 0, 40), won(self.books))
+            net.gateway.kill(signal.SIGTERM)
+            net.gateway.popen.wait(10)
+            net.orchestrators[0].kill(signal.SIGTERM)
+            net.orchestrators[0].popen.wait(10)
+            ours = balances(net.gateway.log_text(), "gateway.balance")
+            self.assertTrue(ours)
+            self.assertEqual(ours, balances(net.orchestrators[0].log_text(), "orchestrator.balance"))
+            for log in (net.gateway.log_text(), self.signer.log_text()):
+                self.assertNotIn(KEY, log)
+
+    def test_a_signer_that_dies_and_comes_back(self):
+        self.start_signer()
+        with self.network() as net:
+            self.books.fund("gateway")
+            net.wait_usable()
+            data = harness.segment(2, "426x240")
+            self.assertEqual(net.push("show", 0, data, PROFILES)[0], 200)
+            for _ in range(2):
+                self.assertEqual(echo(net)[0], 200)
+            self.kill_signer()
+            self.assertEqual(echo(net)[0], 200, "paid with credit, and the signature is known")
+            answers = []
+            waiting = threading.Thread(target=lambda: answers.append(net.push("show", 1, data, PROFILES)))
+            waiting.start()
+            time.sleep(1)
+            self.start_signer(self.url.split("//")[1])
+            waiting.join()
+            self.assertEqual(answers[0][0], 200, answers[0][2])
+            self.kill_signer()
+            status, headers, body = net.push("show", 2, data, PROFILES)
+            self.assertEqual((status, headers.get("retry-after")), (503, "1"), body)
+            self.assertIn(b"the signer cannot be asked", body)
+            self.assertFalse([node for node in net.status()["orchestrators"] if node["suspended"]])
+            self.assertGreater(self.calls(net, "tickets", "errors_total"), 0)
+            self.start_signer(self.url.split("//")[1])
+            status, _, body = net.push("show", 3, data, PROFILES)
+            self.assertEqual(status, 200, body)
+
+    def test_limits_reach_the_client(self):
+        segment_tickets = SEGMENT_WEI // TICKET_EV + 1
+        self.start_signer(wei_per_day_max=str(segment_tickets * TICKET_EV * 5 // 2))
+        with self.network() as net:
+            self.books.fund("gateway")
+            net.wait_usable()
+            data = harness.segment(2, "426x240")
+            answers = [net.push("show", seq, data, PROFILES) for seq in range(4)]
+            self.assertEqual([status for status, _, _ in answers], [200, 200, 403, 403], answers[-1][2])
+            self.assertIn(b"raise the signer's limit, or wait until midnight UTC", answers[-1][2])
+            self.kill_signer()
+            self.start_signer(self.url.split("//")[1], price_max="1/2")
+            status, _, body = net.push("other", 0, data, PROFILES)
+            self.assertEqual(status, 403, body)
+            self.assertIn(b"the signer refuses", body)
+            self.assertFalse([node for node in net.status()["orchestrators"] if node["suspended"]])
+
+    def test_what_is_wrong_is_said_at_the_start(self):
+        self.start_signer()
+        ledger = ("--ledger", f"sqlite:{self.books.ledger}")
+        self.assertIn("does not know this gateway's key", self.gateway_fails("--signer", self.url, *ledger))
+        self.assertIn("does not know this gateway's key",
+                      self.gateway_fails("--signer", self.url, *ledger, env={"FRAMEGRID_SIGNER_KEY": "wrong"}))
+        both = self.gateway_fails("--signer", self.url, "--key", str(self.books.key("gateway")))
+        self.assertIn("excludes", both)
+        self.assertIn("name it with --signer", self.gateway_fails("--signer-key-file", str(self.key_file)))
+
+    def test_a_signer_of_live_sessions_only(self):
+        self.start_signer()
+        request = {"Authorization": f"Bearer {KEY}"}
+        _, _, info = harness.request(self.url + "/sign-orchestrator-info", "POST", None, request)
+
+        class Peer(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                known = self.path == "/sign-orchestrator-info"
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                self.send_response(200 if known else 404)
+                self.end_headers()
+                self.wfile.write(info if known else b"404 page not found")
+
+            def log_message(self, *_):
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Peer) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            said = self.gateway_fails("--signer", f"http://127.0.0.1:{server.server_port}")
+            server.shutdown()
+        self.assertIn("has no call POST /sign-tickets", said)
+        self.assertIn("/generate-live-payment", said)
+
+    def test_the_doctor_asks_the_signer(self):
+        self.start_signer()
+
+        def findings(*arguments):
+            done = subprocess.run([harness.BINARY, "doctor", "--json", "gateway", "--listen", "127.0.0.1:0", "--signer", self.url,
+                                   *arguments], capture_output=True, text=True, timeout=60, check=False)
+            return [one["check"] for one in json.loads(done.stdout)["findings"] if one["check"].startswith("signer")]
+
+        good = ("--signer-key-file", str(self.key_file))
+        self.assertEqual(findings(*good), [])
+        self.assertEqual(findings(), ["signer-key"])
+        self.kill_signer()
+        self.assertEqual(findings(*good), ["signer-unreachable"])
 
 
 if __name__ == "__main__":
