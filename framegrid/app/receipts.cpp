@@ -16,18 +16,24 @@ NodeReceipts::NodeReceipts(Session& session, std::unique_ptr<receipts_fs::Receip
       desk_(pay::ReceiptDesk::Ports{*files_, session.clock, session.pool, session.log}) {}
 
 Result<std::unique_ptr<NodeReceipts>> NodeReceipts::open(
-    Session& session, const std::string& directory, const crypto::PrivateKey* key
+    Session& session, const std::string& directory, const crypto::PrivateKey* key, pay::ClosingSigner* signer
 ) {
     if (directory.empty()) {
         return nullptr;
     }
-    if (key == nullptr) {
+    if (key == nullptr && signer == nullptr) {
         return fail(Errc::kInvalidArgument, "receipts are signed: name a key file with --key", "receipts");
     }
     receipts_fs::ReceiptFilesSettings settings;
     settings.directory = host::expand_home(directory);
-    FG_TRY(files, receipts_fs::ReceiptFiles::open(std::move(settings), *key, session.clock, session.pool));
-    return std::unique_ptr<NodeReceipts>(new NodeReceipts(session, std::move(files)));
+    using receipts_fs::ReceiptFiles;
+    auto files = key != nullptr
+                     ? ReceiptFiles::open(std::move(settings), *key, session.clock, session.pool)
+                     : ReceiptFiles::open(std::move(settings), *signer, session.clock, session.pool);
+    if (!files) {
+        return fail(std::move(files.error()));
+    }
+    return std::unique_ptr<NodeReceipts>(new NodeReceipts(session, *std::move(files)));
 }
 
 Task<void> NodeReceipts::finish() {

@@ -16,10 +16,12 @@ void add_receipts_option(CLI::App& command, std::string& directory);
 
 class NodeReceipts {
   public:
-    // Blocking. Null for no directory. The key signs each hour and outlives it. kInvalidArgument (field
+    // Blocking. Null for no directory. The key, or the signer in its place, signs each
+    // hour and outlives it. kInvalidArgument (field
     // "receipts"): no key; kIo.
     static Result<std::unique_ptr<NodeReceipts>> open(
-        Session& session, const std::string& directory, const crypto::PrivateKey* key
+        Session& session, const std::string& directory, const crypto::PrivateKey* key,
+        pay::ClosingSigner* signer = nullptr
     );
     pay::ReceiptDesk& desk() { return desk_; }
     // Writes what is left when everything has stopped.

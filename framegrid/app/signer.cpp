@@ -266,6 +266,7 @@ Task<Result<int>> serve_signer(Session& session, SignerOptions options) {
         },
         session.log, {.orchestrators = split_list(options.orchestrators)}
     );
+    made->listen.body_bytes_max = wire::kReceiptsBytesMax;  // the other calls have their own limit
     http::Server server(
         session.loop.executor(), session.clock, made->listen,
         [&routes](http::Exchange& exchange) { return routes.serve(exchange); }, session.log
@@ -315,7 +316,9 @@ void add_signer_command(CLI::App& app, const CommonOptions& common, Run& run) {
         "  price_max = \"1200/1000000\"       # wei per units; absent: any\n"
         "  wei_per_day_max = \"1000000000000000\"\n"
         "Example:\n"
-        "  framegrid signer --key node.key --callers callers.toml --listen 0.0.0.0:8936 --tls"
+        "  framegrid signer --key node.key --callers callers.toml --listen 0.0.0.0:8936 --tls\n"
+        "and the gateway, which shows the key whose sha256 is in the file:\n"
+        "  framegrid gateway --signer https://signer.example:8936 --signer-key-file caller.key ..."
     );
     command->callback([options, &common, &run] {
         run = [options, &common] {

@@ -94,6 +94,10 @@ Task<Result<void>> Wallet::open_signer(const WalletOptions& options) {
     if (!options.signer.empty()) {
         FG_CO_TRY(key, signer_key(options.signer_key_file));
         FG_CO_CHECK(co_await connect(options.signer, std::move(key)));
+        if (!options.receipts.empty()) {
+            const auto soon = Deadline::after(session_.clock, kSignerWaitMax);
+            FG_CO_CHECK(co_await remote_->check_signs_receipts(soon));
+        }
         request_signer_ = remote_.get();
         signer_ = remote_.get();
         session_.log.info(
@@ -137,7 +141,8 @@ Task<Result<std::unique_ptr<Wallet>>> Wallet::open(Session& session, WalletOptio
         co_return fail(std::move(ledger.error()));
     }
     out->ledger_ = std::move(*ledger);
-    auto receipts = NodeReceipts::open(session, options.receipts, out->key_ ? &*out->key_ : nullptr);
+    auto receipts =
+        NodeReceipts::open(session, options.receipts, out->key_ ? &*out->key_ : nullptr, out->remote_.get());
     if (!receipts) {
         co_await out->stop();
         co_return fail(std::move(receipts.error()));
@@ -168,7 +173,7 @@ void Wallet::dump(MetricsWriter& out) const {
 
 Task<void> Wallet::stop() {
     if (receipts_) {
-        co_await receipts_->finish();
+        co_await receipts_->finish();  // which may need the signer
     }
     if (client_) {
         co_await client_->stop();

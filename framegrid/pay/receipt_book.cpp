@@ -41,15 +41,21 @@ Money HourSum::amount() const {
     return out;
 }
 
-Closing HourSum::close(std::string hour, const crypto::Hash32& previous, const crypto::PrivateKey& key)
+Closing HourSum::describe(std::string hour, const crypto::Hash32& previous, const crypto::Address& party)
     const {
     Closing out;
     out.hour = std::move(hour);
-    out.party = key.address();
+    out.party = party;
     out.receipts = root_.size();
     out.amount = amount();
     out.previous = previous;
     out.root = root_.root();
+    return out;
+}
+
+Closing HourSum::close(std::string hour, const crypto::Hash32& previous, const crypto::PrivateKey& key)
+    const {
+    Closing out = describe(std::move(hour), previous, key.address());
     out.signature = key.sign_message(as_bytes(closing_text(out)));
     return out;
 }

@@ -11,6 +11,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include <framegrid/base/bytes.hpp>
 #include <framegrid/crypto/merkle.hpp>
 #include <framegrid/pay/receipt.hpp>
 
@@ -23,7 +24,9 @@ class HourSum {
     void add(const Receipt& receipt, std::string_view line);
     std::uint64_t receipts() const { return root_.size(); }
     Money amount() const;
-    // The closing line, signed.
+    // The closing line, not signed yet.
+    Closing describe(std::string hour, const crypto::Hash32& previous, const crypto::Address& party) const;
+    // The same, signed.
     Closing close(std::string hour, const crypto::Hash32& previous, const crypto::PrivateKey& key) const;
     bool matches(const Closing& closing) const;
 
@@ -32,6 +35,17 @@ class HourSum {
     // Sums of numerators by denominator: adding a receipt looks for no common one.
     std::map<std::int64_t, BigInt> numerators_;
     Money others_;
+};
+
+// Port: signs the end of an hour elsewhere. On its role's executor.
+class ClosingSigner {
+  public:
+    // The next bytes of the hour's receipts, lines with their ends; empty: there are no more.
+    using NextLines = std::function<Task<Result<Blob>>()>;
+    virtual ~ClosingSigner() = default;
+    virtual const crypto::Address& party() const = 0;
+    // Over closing_text(closing). The signer reads the receipts and signs what they make.
+    virtual Task<Result<crypto::Signature>> sign_closing(Closing closing, NextLines lines) = 0;
 };
 
 // The text of an hour: lines, each with its end. `closing` is absent while the hour is open.

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::int64_t kHourMs = 3'600'000;
 constexpr const char* kSuffix = ".jsonl";
+constexpr const char* kUnsignedField = "unsigned_hour";
+constexpr std::size_t kPieceBytes = 256 * 1024;
 // Of a file that is read: longer than any that is written.
 constexpr std::size_t kFileBytesMax = std::size_t{2} << 30U;
 
@@ -78,15 +80,51 @@ std::int64_t hour_named(const std::string& name) {
     return low;
 }
 
+// A file's bytes in pieces, read on the pool.
+class Lines {
+  public:
+    Lines(host::Path path, WorkPool& pool) : path_(std::move(path)), pool_(pool) {}
+    Task<Result<Blob>> next() {
+        co_return co_await offload(pool_, [this] { return read_piece(); });
+    }
+
+  private:
+    Result<Blob> read_piece() {
+        if (!file_) {
+            file_ = host::UniqueFd(::open(path_.c_str(), O_RDONLY | O_CLOEXEC));
+        }
+        Bytes bytes(kPieceBytes);
+        const auto count = file_ ? ::read(file_.get(), bytes.data(), bytes.size()) : -1;
+        if (count < 0) {
+            return fail(host::system_error("cannot read " + path_.string(), errno));
+        }
+        bytes.resize(static_cast<std::size_t>(count));
+        return Blob(std::move(bytes));
+    }
+
+    host::Path path_;
+    WorkPool& pool_;
+    host::UniqueFd file_;
+};
+
 }  // namespace
 
 Result<std::unique_ptr<ReceiptFiles>> ReceiptFiles::open(
     ReceiptFilesSettings settings, const crypto::PrivateKey& key, Clock& clock, WorkPool& pool
 ) {
     FG_CHECK(host::make_dirs(settings.directory, 0700));
-    std::unique_ptr<ReceiptFiles> out(new ReceiptFiles(std::move(settings), key, clock, pool));
+    std::unique_ptr<ReceiptFiles> out(new ReceiptFiles(std::move(settings), &key, nullptr, clock, pool));
     FG_CHECK(out->recover());
     FG_CHECK(out->close_before(clock.unix_ms() / kHourMs));
+    return out;
+}
+
+Result<std::unique_ptr<ReceiptFiles>> ReceiptFiles::open(
+    ReceiptFilesSettings settings, pay::ClosingSigner& signer, Clock& clock, WorkPool& pool
+) {
+    FG_CHECK(host::make_dirs(settings.directory, 0700));
+    std::unique_ptr<ReceiptFiles> out(new ReceiptFiles(std::move(settings), nullptr, &signer, clock, pool));
+    FG_CHECK(out->recover());
     return out;
 }
 
@@ -193,7 +231,14 @@ Result<void> ReceiptFiles::close_before(std::int64_t hour) {
     if (!open_ || open_->hour >= hour) {
         return {};
     }
-    const auto line = pay::to_line(open_->sum.close(name_of(open_->hour), previous_, key_));
+    if (key_ == nullptr) {
+        return fail(Errc::kUnavailable, "the hour before is not signed yet", kUnsignedField);
+    }
+    return end_hour(open_->sum.close(name_of(open_->hour), previous_, *key_));
+}
+
+Result<void> ReceiptFiles::end_hour(const pay::Closing& closing) {
+    const auto line = pay::to_line(closing);
     FG_CHECK(write(*open_, line + '\n'));
     if (fsync(open_->file.get()) != 0) {
         return fail(host::system_error("cannot keep receipts", errno));
@@ -202,6 +247,42 @@ Result<void> ReceiptFiles::close_before(std::int64_t hour) {
     previous_ = crypto::sha256(as_bytes(line));
     open_.reset();
     return {};
+}
+
+std::optional<pay::Closing> ReceiptFiles::unsigned_before(std::int64_t hour) {
+    const std::scoped_lock lock(mutex_);
+    if (!open_ || open_->hour >= hour) {
+        return std::nullopt;
+    }
+    return open_->sum.describe(name_of(open_->hour), previous_, signer_->party());
+}
+
+Result<void> ReceiptFiles::end_signed(const pay::Closing& closing) {
+    const std::scoped_lock lock(mutex_);
+    if (!open_ || name_of(open_->hour) != closing.hour) {
+        return {};  // somebody was faster
+    }
+    if (!open_->sum.matches(closing)) {
+        return fail(Errc::kUnavailable, "the hour has grown while it was signed", kUnsignedField);
+    }
+    return end_hour(closing);
+}
+
+Task<Result<void>> ReceiptFiles::close_elsewhere(std::int64_t hour) {
+    auto closing = co_await offload(pool_, [&] { return unsigned_before(hour); });
+    if (!closing) {
+        co_return Result<void>{};
+    }
+    auto lines = std::make_shared<Lines>(path_of(settings_.directory, closing->hour), pool_);
+    auto signature = co_await signer_->sign_closing(*closing, [lines] { return lines->next(); });
+    if (!signature) {
+        co_return fail(std::move(signature.error()).with_context("close the hour " + closing->hour));
+    }
+    closing->signature = *signature;
+    if (!crypto::verify_message(closing->party, as_bytes(pay::closing_text(*closing)), *signature)) {
+        co_return fail(Errc::kProtocol, "the signer signed another book than ours for " + closing->hour);
+    }
+    co_return co_await offload(pool_, [&] { return end_signed(*closing); });
 }
 
 Task<Result<void>> ReceiptFiles::add(pay::Receipt receipt) {
@@ -221,11 +302,19 @@ Task<Result<void>> ReceiptFiles::add_all(std::vector<pay::Receipt> receipts) {
         co_return Result<void>{};
     }
     const std::int64_t hour = clock_.unix_ms() / kHourMs;
-    co_return co_await offload(pool_, [&] { return append(receipts, hour); });
+    auto written = co_await offload(pool_, [&] { return append(receipts, hour); });
+    if (!written && signer_ != nullptr && written.error().field == kUnsignedField) {
+        FG_CO_CHECK(co_await close_elsewhere(hour));
+        written = co_await offload(pool_, [&] { return append(receipts, hour); });
+    }
+    co_return written;
 }
 
 Task<Result<void>> ReceiptFiles::close_past() {
     const std::int64_t hour = clock_.unix_ms() / kHourMs;
+    if (signer_ != nullptr) {
+        co_return co_await close_elsewhere(hour);
+    }
     co_return co_await offload(pool_, [&] {
         const std::scoped_lock lock(mutex_);
         return close_before(hour);

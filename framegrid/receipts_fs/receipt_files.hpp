@@ -32,6 +32,12 @@ class ReceiptFiles final : public pay::Receipts {
         ReceiptFilesSettings settings, const crypto::PrivateKey& key, Clock& clock, WorkPool& pool
     );
 
+    // The same for a party whose key is elsewhere: an hour is closed when something is written after it, or
+    // by close_past(). kUnavailable until it is signed, and nothing is written meanwhile.
+    static Result<std::unique_ptr<ReceiptFiles>> open(
+        ReceiptFilesSettings settings, pay::ClosingSigner& signer, Clock& clock, WorkPool& pool
+    );
+
     Task<Result<void>> add(pay::Receipt receipt) override;
     Task<Result<void>> add_all(std::vector<pay::Receipt> receipts) override;
     Task<Result<void>> close_past() override;
@@ -44,18 +50,26 @@ class ReceiptFiles final : public pay::Receipts {
         std::uint64_t bytes = 0;
         pay::HourSum sum;
     };
-    ReceiptFiles(ReceiptFilesSettings settings, const crypto::PrivateKey& key, Clock& clock, WorkPool& pool)
-        : settings_(std::move(settings)), key_(key), clock_(clock), pool_(pool) {}
+    ReceiptFiles(
+        ReceiptFilesSettings settings, const crypto::PrivateKey* key, pay::ClosingSigner* signer,
+        Clock& clock, WorkPool& pool
+    )
+        : settings_(std::move(settings)), key_(key), signer_(signer), clock_(clock), pool_(pool) {}
+    Task<Result<void>> close_elsewhere(std::int64_t hour);
 
     // On any thread.
     Result<void> recover();
     Result<void> append(const std::vector<pay::Receipt>& receipts, std::int64_t hour);
     Result<void> close_before(std::int64_t hour);
+    std::optional<pay::Closing> unsigned_before(std::int64_t hour);
+    Result<void> end_hour(const pay::Closing& closing);
+    Result<void> end_signed(const pay::Closing& closing);
     Result<void> write(Open& open, const std::string& lines);
     Result<void> begin(std::int64_t hour);
 
     ReceiptFilesSettings settings_;
-    const crypto::PrivateKey& key_;
+    const crypto::PrivateKey* key_;  // null: the other one signs
+    pay::ClosingSigner* signer_;
     Clock& clock_;
     WorkPool& pool_;
     host::UniqueFd directory_;  // locked

@@ -180,6 +180,87 @@ TEST_F(ReceiptFilesTest, AClockThatIsSetBackOpensNothingThatIsClosed) {
     EXPECT_EQ(check()->receipts, 4U);
 }
 
+// Has the key, and may be away, or sign something else.
+class FarSigner final : public pay::ClosingSigner {
+  public:
+    explicit FarSigner(const crypto::PrivateKey& key) : key_(key), party_(key.address()) {}
+    const crypto::Address& party() const override { return party_; }
+    Task<Result<crypto::Signature>> sign_closing(pay::Closing closing, NextLines lines) override {
+        if (away) {
+            co_return fail(Errc::kUnavailable, "the signer cannot be asked");
+        }
+        read.clear();
+        for (;;) {
+            FG_CO_TRY(piece, co_await lines());
+            if (piece.empty()) {
+                break;
+            }
+            read += piece.text();
+        }
+        closing.receipts += wrong ? 1 : 0;
+        co_return key_.sign_message(as_bytes(pay::closing_text(closing)));
+    }
+    bool away = false;
+    bool wrong = false;
+    std::string read;
+
+  private:
+    const crypto::PrivateKey& key_;
+    crypto::Address party_;
+};
+
+class FarReceiptFilesTest : public ReceiptFilesTest {
+  protected:
+    FarReceiptFilesTest() { reopen_far(); }
+    void reopen_far() {
+        files_.reset();
+        auto opened = ReceiptFiles::open({.directory = book()}, signer_, clock_, pool_);
+        ASSERT_TRUE(opened) << opened.error().message;
+        files_ = std::move(*opened);
+    }
+    FarSigner signer_{key_};
+};
+
+TEST_F(FarReceiptFilesTest, HoursAreClosedByWhoHasTheKey) {
+    EXPECT_TRUE(add(1));
+    EXPECT_TRUE(add(2));
+    EXPECT_TRUE(run(files_->close_past()));
+    EXPECT_EQ(signer_.read, "") << "the hour is not over";
+    const auto lines = text("2025-11-27T06");
+    clock_.time += kHour;
+    EXPECT_TRUE(add(3)) << "closes the hour before";
+    EXPECT_EQ(signer_.read, lines);
+    clock_.time += kHour;
+    EXPECT_TRUE(run(files_->close_past()));
+    EXPECT_TRUE(run(files_->close_past()));
+    const auto report = check();
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_EQ(report->party, key_.address());
+    EXPECT_EQ(report->hours, 2U);
+    EXPECT_EQ(report->receipts, 3U);
+    EXPECT_EQ(report->open_receipts, 0U);
+}
+
+TEST_F(FarReceiptFilesTest, WithoutTheSignerNoOtherHourBegins) {
+    EXPECT_TRUE(add(1));
+    clock_.time += kHour;
+    signer_.away = true;
+    EXPECT_EQ(add(2).error().code, Errc::kUnavailable);
+    EXPECT_EQ(run(files_->close_past()).error().code, Errc::kUnavailable);
+    reopen_far();
+    EXPECT_EQ(add(2).error().code, Errc::kUnavailable);
+    EXPECT_EQ(check()->open_receipts, 1U) << "what was written is there";
+    signer_.away = false;
+    signer_.wrong = true;
+    EXPECT_EQ(add(2).error().code, Errc::kProtocol);
+    EXPECT_EQ(check()->hours, 0U);
+    signer_.wrong = false;
+    EXPECT_TRUE(add(2));
+    EXPECT_EQ(check()->hours, 1U);
+    EXPECT_EQ(check()->receipts, 1U);
+    EXPECT_EQ(check()->open_receipts, 1U);
+}
+
 TEST_F(ReceiptFilesTest, ADirectoryHasOneWriter) {
     const auto second = ReceiptFiles::open({.directory = book()}, key_, clock_, pool_);
     ASSERT_FALSE(second);

@@ -6,6 +6,7 @@
 #include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/runtime/manual_clock.hpp>
 #include <framegrid/runtime/seeded_random.hpp>
+#include <framegrid/signer/hour_to_sign.hpp>
 
 #include <gtest/gtest.h>
 
@@ -275,6 +276,78 @@ TEST_F(SignerTest, NothingIsDueWhileTheCreditLasts) {
     request.state = first->state;
     request.state_signature = Bytes(first->state_signature.begin(), first->state_signature.end());
     EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kNoTicketsField);
+}
+
+pay::Receipt receipt_of(const crypto::Address& payer, std::int64_t units) {
+    pay::Receipt out;
+    out.id = crypto::keccak256(as_bytes(std::to_string(units)));
+    out.payer = payer;
+    out.payee.fill(9);
+    out.work = "transcoding";
+    out.price = {3, 2};
+    out.units = units;
+    return out;
+}
+
+class HourToSignTest : public testing::Test {
+  protected:
+    SeededRandom random_{1};
+    crypto::PrivateKey key_ = crypto::PrivateKey::generate(random_);
+    crypto::Hash32 previous_ = crypto::keccak256(as_bytes("before"));
+    HourToSign hour() { return HourToSign::begin(key_, "2026-11-27T06", previous_).value(); }
+    std::string lines(int count) {
+        std::string out;
+        for (int i = 1; i <= count; ++i) {
+            out += pay::to_line(receipt_of(key_.address(), i)) + '\n';
+        }
+        return out;
+    }
+};
+
+TEST_F(HourToSignTest, SignsWhatItHasReadHoweverItWasCut) {
+    const auto text = lines(3);
+    pay::HourSum sum;
+    for (int i = 1; i <= 3; ++i) {
+        const auto receipt = receipt_of(key_.address(), i);
+        sum.add(receipt, pay::to_line(receipt));
+    }
+    const auto expected = pay::to_line(sum.close("2026-11-27T06", previous_, key_));
+    for (const std::size_t size : {std::size_t{1}, std::size_t{100}, text.size()}) {
+        auto one = hour();
+        for (std::size_t at = 0; at < text.size(); at += size) {
+            ASSERT_TRUE(one.add(std::string_view(text).substr(at, size)));
+        }
+        const auto closing = one.close();
+        ASSERT_TRUE(closing);
+        EXPECT_EQ(pay::to_line(*closing), expected) << size;
+    }
+    auto paid = hour();
+    auto earned = receipt_of(crypto::Address{1}, 5);
+    earned.payee = key_.address();
+    EXPECT_TRUE(paid.add(pay::to_line(earned) + '\n')) << "an orchestrator's book is signed as well";
+}
+
+TEST_F(HourToSignTest, RefusesWhatIsNoHourOfItsOwn) {
+    for (const auto* bad : {"", "2026-11-27", "2026-11-27T0x", "2026-11-27T06\"", "2026-11-27 06"}) {
+        EXPECT_EQ(HourToSign::begin(key_, bad, {}).error().field, "hour") << bad;
+    }
+    auto others = hour();
+    EXPECT_TRUE(others.add(lines(1)));
+    const auto refused = others.add(pay::to_line(receipt_of(crypto::Address{1}, 1)) + '\n');
+    EXPECT_EQ(refused.error().code, Errc::kForbidden);
+    EXPECT_NE(refused.error().message.find("line 2"), std::string::npos);
+    auto changed = lines(1);
+    changed[changed.find("\"amount\":\"3/2") + 10] = '4';
+    EXPECT_EQ(hour().add(changed).error().field, "receipts");
+    auto closed = hour();
+    ASSERT_TRUE(closed.add(lines(1)));
+    const auto closing = pay::to_line(closed.close().value());
+    EXPECT_FALSE(hour().add(closing + '\n')) << "a closing line is no receipt";
+    EXPECT_FALSE(hour().add(std::string(9'000, '{'))) << "no line is that long";
+    EXPECT_FALSE(hour().close());
+    auto cut = hour();
+    ASSERT_TRUE(cut.add(lines(1) + "{"));
+    EXPECT_FALSE(cut.close());
 }
 
 TEST(LiveState, IsReadAsItIsWritten) {

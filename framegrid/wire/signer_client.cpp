@@ -18,8 +18,8 @@ namespace {
 constexpr std::size_t kReplyBytesMax = 1 << 20;
 constexpr int kStatusRefreshInfo = 480;
 constexpr int kStatusPriceTooHigh = 481;
-constexpr std::array kPaths{"/sign-orchestrator-info", "/sign-tickets", "/sign-segment"};
-constexpr std::array kNames{"info", "tickets", "segment"};
+constexpr std::array kPaths{"/sign-orchestrator-info", "/sign-tickets", "/sign-segment", "/sign-receipts"};
+constexpr std::array kNames{"info", "tickets", "segment", "receipts"};
 
 std::string text_member(const Blob& json, const char* name) {
     boost::system::error_code bad;
@@ -118,28 +118,48 @@ Result<crypto::Signature> signature_in(const Blob& reply) {
     return out;
 }
 
+class LinesBody final : public http::BodyReader {
+  public:
+    explicit LinesBody(pay::ClosingSigner::NextLines lines) : lines_(std::move(lines)) {}
+    Task<Result<Blob>> read() override { return lines_(); }
+    const http::Headers& trailers() const override { return trailers_; }
+
+  private:
+    pay::ClosingSigner::NextLines lines_;
+    http::Headers trailers_;
+};
+
 }  // namespace
 
+http::Request RemoteSigner::request_for(Call what) const {
+    http::Request out;
+    out.method = "POST";
+    out.url = url_below(url_, kPaths.at(static_cast<std::size_t>(what)));
+    out.headers = http::Headers{{"content-type", "application/json"}};
+    if (!key_.empty()) {
+        out.headers.add("authorization", "Bearer " + key_);
+    }
+    return out;
+}
+
+void RemoteSigner::count(Call what, TimePoint began, const Result<http::Fetched>& answer) {
+    auto& counts = counts_.at(static_cast<std::size_t>(what));
+    counts.took.add(ports_.clock.now() - began);
+    counts.errors += answer && answer->status == 200 ? 0 : 1;
+}
+
 Task<Result<http::Fetched>> RemoteSigner::fetch(Call what, std::string body, Deadline deadline) {
-    const auto which = static_cast<std::size_t>(what);
     deadline = deadline.at_most(ports_.clock, settings_.call_time_max);
     const Blob content = Blob::copy_of(body);
     // A ticket that is signed twice is counted twice there; the rest costs nothing.
     int tries_left = what == Call::kTickets ? 1 : 2;
     const TimePoint began = ports_.clock.now();
     for (;;) {
-        http::Request request;
-        request.method = "POST";
-        request.url = url_below(url_, kPaths.at(which));
-        request.headers = http::Headers{{"content-type", "application/json"}};
-        if (!key_.empty()) {
-            request.headers.add("authorization", "Bearer " + key_);
-        }
+        auto request = request_for(what);
         request.body = content;
         auto answer = co_await ports_.client.fetch(std::move(request), kReplyBytesMax, deadline);
         if (answer || --tries_left == 0 || answer.error().code != Errc::kUnavailable) {
-            counts_.at(which).took.add(ports_.clock.now() - began);
-            counts_.at(which).errors += answer && answer->status == 200 ? 0 : 1;
+            count(what, began, answer);
             if (!answer) {
                 auto error = unreachable(std::move(answer.error()));
                 away_ = error.code == Errc::kUnavailable ? std::optional(error) : std::nullopt;
@@ -243,6 +263,31 @@ Task<Result<crypto::Signature>> RemoteSigner::sign_segment(
     const signer::SegmentRequest request{manifest_id, seq, hash, std::move(profile_names)};
     FG_CO_TRY(reply, co_await call(Call::kSegment, write_segment_request(request), deadline));
     co_return signature_in(reply);
+}
+
+Task<Result<void>> RemoteSigner::check_signs_receipts(Deadline deadline) {
+    FG_CO_CHECK(co_await check_has(Call::kReceipts, deadline));
+    counts_.at(static_cast<std::size_t>(Call::kReceipts)) = {};
+    co_return Result<void>{};
+}
+
+Task<Result<crypto::Signature>> RemoteSigner::sign_closing(pay::Closing closing, NextLines lines) {
+    auto request = request_for(Call::kReceipts);
+    request.url.target += "?" + write_receipts_query({closing.hour, closing.previous});
+    request.headers.set("content-type", "application/jsonl");
+    request.body_source = std::make_shared<LinesBody>(std::move(lines));
+    const TimePoint began = ports_.clock.now();
+    auto answer = co_await ports_.client.fetch(
+        std::move(request), kReplyBytesMax, Deadline::after(ports_.clock, settings_.receipts_time_max)
+    );
+    count(Call::kReceipts, began, answer);
+    if (!answer) {
+        co_return fail(unreachable(std::move(answer.error())));
+    }
+    if (answer->status != 200) {
+        co_return fail(refusal_of(answer->status, answer->body));
+    }
+    co_return signature_in(answer->body);
 }
 
 void RemoteSigner::remember(const std::string& manifest_id, const crypto::Signature& signature) {

@@ -1,5 +1,5 @@
 // A gateway without a key: tickets and jobs signed by a signer elsewhere, over its HTTP contract (protocol
-// section 5.12) and our calls /sign-tickets and /sign-segment.
+// section 5.12) and our calls /sign-tickets, /sign-segment and /sign-receipts.
 #pragma once
 
 #include <array>
@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include <framegrid/http/client.hpp>
+#include <framegrid/pay/receipt_book.hpp>
 #include <framegrid/pay/signer.hpp>
 #include <framegrid/runtime/histogram.hpp>
 #include <framegrid/runtime/offload.hpp>
@@ -18,6 +19,7 @@ namespace framegrid::wire {
 
 struct RemoteSignerSettings {
     Duration call_time_max = std::chrono::seconds(5);
+    Duration receipts_time_max = std::chrono::minutes(2);
     Duration away_pause = std::chrono::milliseconds(200);
     std::size_t ahead_max = 256;                           // proofs that nobody has taken yet
     std::size_t ahead_bytes_max = std::size_t{256} << 20;  // of their media
@@ -25,7 +27,7 @@ struct RemoteSignerSettings {
 
 // One executor; client, clock and pool outlive it. Errors have a field of pay::is_signers(), except
 // kUnavailable "ticket_params": the orchestrator must be asked for new ones.
-class RemoteSigner final : public pay::Signer, public RequestSigner {
+class RemoteSigner final : public pay::Signer, public RequestSigner, public pay::ClosingSigner {
   public:
     struct Ports {
         http::Client& client;
@@ -52,10 +54,15 @@ class RemoteSigner final : public pay::Signer, public RequestSigner {
         override;
     std::optional<SegmentProof> take_ahead(const api::Job& job) override;
 
+    const crypto::Address& party() const override { return address_; }
+    // Checks that the signer has the call: for who will need it.
+    Task<Result<void>> check_signs_receipts(Deadline deadline);
+    Task<Result<crypto::Signature>> sign_closing(pay::Closing closing, NextLines lines) override;
+
     void dump(MetricsWriter& out) const;
 
   private:
-    enum class Call : std::uint8_t { kInfo, kTickets, kSegment };
+    enum class Call : std::uint8_t { kInfo, kTickets, kSegment, kReceipts };
     struct Counts {
         std::uint64_t errors = 0;
         Histogram took{};
@@ -66,6 +73,8 @@ class RemoteSigner final : public pay::Signer, public RequestSigner {
     };
     RemoteSigner(Ports ports, http::Url url, std::string key, RemoteSignerSettings settings)
         : ports_(ports), url_(std::move(url)), key_(std::move(key)), settings_(settings) {}
+    http::Request request_for(Call what) const;
+    void count(Call what, TimePoint began, const Result<http::Fetched>& answer);
     Task<Result<http::Fetched>> fetch(Call what, std::string body, Deadline deadline);
     Task<Result<Blob>> call(Call what, std::string body, Deadline deadline);
     Task<Result<void>> ask_who(Deadline deadline);
@@ -85,7 +94,7 @@ class RemoteSigner final : public pay::Signer, public RequestSigner {
     std::unordered_map<std::string, crypto::Signature> known_;  // of jobs without media, by manifest id
     std::list<Ahead> ahead_;                                    // oldest first
     std::size_t ahead_bytes_ = 0;
-    std::array<Counts, 3> counts_{};
+    std::array<Counts, 4> counts_{};
     std::optional<Error> away_{};  // why it could not be asked, and until when nobody need try again
     TimePoint away_until_{};
 };

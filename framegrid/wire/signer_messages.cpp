@@ -233,4 +233,24 @@ std::string write_segment_request(const signer::SegmentRequest& request) {
     });
 }
 
+Result<ReceiptsQuery> parse_receipts_query(std::string_view query) {
+    constexpr std::string_view kHour = "hour=";
+    constexpr std::string_view kPrevious = "&previous=";
+    const auto middle = query.find(kPrevious);
+    if (!query.starts_with(kHour) || middle == std::string_view::npos) {
+        return bad_field("the query is hour=2026-11-27T06&previous=HEX", "hour");
+    }
+    ReceiptsQuery out{std::string(query.substr(kHour.size(), middle - kHour.size())), {}};
+    const auto bytes = crypto::parse_hex(query.substr(middle + kPrevious.size()));
+    if (!bytes || bytes->size() != out.previous.size()) {
+        return bad_field("previous is 32 bytes in hex", "previous");
+    }
+    std::ranges::copy(*bytes, out.previous.begin());
+    return out;
+}
+
+std::string write_receipts_query(const ReceiptsQuery& query) {
+    return "hour=" + query.hour + "&previous=" + crypto::hex(query.previous);
+}
+
 }  // namespace framegrid::wire

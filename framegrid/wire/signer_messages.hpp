@@ -27,4 +27,12 @@ std::string write_tickets_request(const TicketsRequest& request);
 Result<signer::SegmentRequest> parse_segment_request(std::string_view json);
 std::string write_segment_request(const signer::SegmentRequest& request);
 
+// "hour=2026-11-27T06&previous=HEX": what the receipts that are the body close.
+struct ReceiptsQuery {
+    std::string hour;
+    crypto::Hash32 previous{};
+};
+Result<ReceiptsQuery> parse_receipts_query(std::string_view query);
+std::string write_receipts_query(const ReceiptsQuery& query);
+
 }  // namespace framegrid::wire

@@ -275,6 +275,55 @@ TEST_F(RemoteSignerTest, WhoMustDoWhat) {
         << text.text();
 }
 
+// Two receipts of this payer, in pieces; `cut`: the second one has no end.
+Task<Result<Blob>> piece_of(std::shared_ptr<std::string> rest) {
+    auto piece = rest->substr(0, 300);
+    rest->erase(0, piece.size());
+    co_return Blob::copy_of(piece);
+}
+
+TEST_F(RemoteSignerTest, AnHourOfReceiptsIsReadAndSigned) {
+    ASSERT_TRUE(server_.listen());
+    const auto remote = connect("right");
+    ASSERT_TRUE(remote) << remote.error().message;
+    ASSERT_TRUE(run((*remote)->check_signs_receipts(soon())));
+    pay::HourSum sum;
+    auto text = std::make_shared<std::string>();
+    for (int i = 1; i <= 2; ++i) {
+        pay::Receipt receipt;
+        receipt.payer = key_.address();
+        receipt.work = "transcoding";
+        receipt.price = {1, 1};
+        receipt.units = i;
+        sum.add(receipt, pay::to_line(receipt));
+        *text += pay::to_line(receipt) + '\n';
+    }
+    const auto all = *text;
+    const auto closing = sum.describe("2026-11-27T06", crypto::keccak256({}), key_.address());
+    const auto signature = run((*remote)->sign_closing(closing, [text] { return piece_of(text); }));
+    ASSERT_TRUE(signature) << signature.error().message;
+    EXPECT_EQ(*signature, sum.close("2026-11-27T06", crypto::keccak256({}), key_).signature);
+
+    *text = all.substr(0, all.size() - 1);
+    const auto cut = run((*remote)->sign_closing(closing, [text] { return piece_of(text); }));
+    ASSERT_FALSE(cut);
+    EXPECT_EQ(cut.error().code, Errc::kForbidden);
+    EXPECT_NE(cut.error().message.find("has no end"), std::string::npos) << cut.error().message;
+    EXPECT_FALSE(run((*remote)->sign_closing(closing, []() -> Task<Result<Blob>> {
+        co_return fail(Errc::kIo, "the disk is broken");
+    })));
+}
+
+TEST(SignerMessages, AReceiptsQueryIsExact) {
+    const std::string hash(64, 'a');
+    EXPECT_EQ(parse_receipts_query("hour=2026-11-27T06&previous=" + hash)->hour, "2026-11-27T06");
+    for (const auto& bad :
+         {std::string(), "previous=" + hash, std::string("hour=x"), std::string("hour=x&previous=aa"),
+          "hour=x&previous=" + hash + "&more=1"}) {
+        EXPECT_EQ(parse_receipts_query(bad).error().code, Errc::kInvalidArgument) << bad;
+    }
+}
+
 TEST(SegmentMessages, AreCheckedFieldByField) {
     const std::string hash(64, 'a');
     const signer::SegmentRequest request{"m \"", 5, crypto::keccak256({}), {"a", "b"}};

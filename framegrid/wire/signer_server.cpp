@@ -5,6 +5,7 @@
 #include <framegrid/base/utf8.hpp>
 #include <framegrid/crypto/hash.hpp>
 #include <framegrid/http/text.hpp>
+#include <framegrid/signer/hour_to_sign.hpp>
 #include <framegrid/wire/payment_header.hpp>
 #include <framegrid/wire/segment_header.hpp>
 #include <framegrid/wire/signer_messages.hpp>
@@ -111,6 +112,41 @@ Task<SignerServer::Reply> SignerServer::sign_segment(Blob body) {
     };
 }
 
+Task<SignerServer::Reply> SignerServer::sign_receipts(http::Exchange& exchange) {
+    const auto asked = parse_receipts_query(exchange.head.query());
+    if (!asked) {
+        co_return refusal(asked.error());
+    }
+    auto hour = signer::HourToSign::begin(signer_.key(), asked->hour, asked->previous);
+    if (!hour) {
+        co_return refusal(hour.error());
+    }
+    for (std::size_t bytes = 0;;) {
+        const auto piece = co_await exchange.body.read();
+        if (!piece) {
+            co_return refusal(piece.error());
+        }
+        if (piece->empty()) {
+            break;
+        }
+        bytes += piece->size();
+        if (bytes > settings_.receipts_bytes_max) {
+            co_return refusal(make_error(Errc::kTooLarge, "these are too many receipts for an hour"));
+        }
+        if (const auto added = hour->add(piece->text()); !added) {
+            co_return refusal(added.error());
+        }
+    }
+    const auto closing = hour->close();
+    if (!closing) {
+        co_return refusal(closing.error());
+    }
+    co_return Reply{
+        200,
+        boost::json::serialize(boost::json::object{{"signature", "0x" + crypto::hex(closing->signature)}})
+    };
+}
+
 Task<SignerServer::Reply> SignerServer::pay_live(signer::Caller caller, Blob body) {
     auto request = parse_live_request(body.text());
     if (!request) {
@@ -141,6 +177,9 @@ Task<SignerServer::Reply> SignerServer::answer(http::Exchange& exchange) {
     }
     if (head.method != "POST") {
         co_return refusal(make_error(Errc::kNotFound, "there is nothing here"));
+    }
+    if (head.path() == "/sign-receipts") {
+        co_return co_await sign_receipts(exchange);
     }
     auto body = co_await http::read_all(exchange.body, settings_.body_bytes_max);
     if (!body) {

@@ -1,5 +1,5 @@
 // A remote signer over HTTP (protocol section 5.12): /sign-orchestrator-info, /generate-live-payment,
-// /discover-orchestrators; ours: /sign-tickets, /sign-segment.
+// /discover-orchestrators; ours: /sign-tickets, /sign-segment, /sign-receipts.
 #pragma once
 
 #include <functional>
@@ -14,9 +14,13 @@
 
 namespace framegrid::wire {
 
+// As much as a node's book of an hour may have, and some.
+inline constexpr std::size_t kReceiptsBytesMax = (std::size_t{1} << 30) + (1 << 20);
+
 struct SignerServerSettings {
     std::size_t body_bytes_max = 256 * 1024;
-    std::vector<std::string> orchestrators{};  // what /discover-orchestrators names
+    std::size_t receipts_bytes_max = kReceiptsBytesMax;  // of an hour; never in memory at once
+    std::vector<std::string> orchestrators{};            // what /discover-orchestrators names
 };
 
 // One executor. Outlives its requests.
@@ -37,6 +41,7 @@ class SignerServer {
     Task<Reply> answer(http::Exchange& exchange);
     Task<Reply> sign_tickets(signer::Caller caller, Blob body);
     Task<Reply> sign_segment(Blob body);
+    Task<Reply> sign_receipts(http::Exchange& exchange);
     Task<Reply> pay_live(signer::Caller caller, Blob body);
     Reply info() const;
     Reply orchestrators() const;

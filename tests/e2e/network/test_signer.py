@@ -15,6 +15,7 @@ import time
 import unittest
 
 import harness
+from test_account import account
 from test_payments import PRICE, PROFILES, ROUND_MS, SEGMENT_WEI, TICKET_EV, Books, balances, echo, wait, won
 
 KEY = "a caller's key"
@@ -254,6 +255,64 @@ class GatewayWithoutKeyTest(unittest.TestCase):
             status, _, body = net.push("show", 3, data, PROFILES)
             self.assertEqual(status, 200, body)
 
+    def test_receipts_are_signed_there(self):
+        self.start_signer()
+        folder = self.books.path / "receipts"
+        with self.network("--receipts", str(folder)) as net:
+            self.books.fund("gateway")
+            net.wait_usable()
+            for _ in range(5):
+                self.assertEqual(echo(net)[0], 200)
+            self.assertEqual(net.push("show", 0, harness.segment(2, "426x240"), PROFILES)[0], 200)
+            net.gateway.kill(signal.SIGTERM)
+            net.gateway.popen.wait(10)
+            # A year later, for this book: the next receipt closes the hour that is over.
+            next(folder.iterdir()).rename(folder / "2025-11-27T06.jsonl")
+            net.restart_gateway()
+            net.wait_usable()
+            self.kill_signer()
+            self.assertEqual(echo(net)[0], 503, "new tickets are due")
+            self.start_signer(self.url.split("//")[1])
+            self.assertEqual(echo(net)[0], 200)
+            closed = folder / "2025-11-27T06.jsonl"
+            self.assertTrue(wait(lambda: '"close"' in closed.read_text(), 20), closed.read_text())
+            self.assertEqual(self.calls(net, "receipts"), 1)
+            net.gateway.kill(signal.SIGTERM)
+            net.gateway.popen.wait(10)
+        found = json.loads(account("verify", str(folder), "--party", self.books.address("gateway")).stdout)
+        self.assertEqual((found["hours"], found["receipts"], found["open_receipts"]), (1, 6, 1), found)
+
+    def test_nobody_elses_receipts_are_signed(self):
+        self.start_signer()
+        request = {"Authorization": f"Bearer {KEY}"}
+        other = {"id": "0" * 64, "at_ms": 1, "payer": "0x" + "1" * 40, "payee": "0x" + "2" * 40, "work": "transcoding",
+                 "price": "1/1", "units": 1, "amount": "1", "model": "0" * 64, "input": "0" * 64, "output": "0" * 64}
+        own = {**other, "payer": self.books.address("gateway").lower()}
+        line = {name: json.dumps(value, separators=(",", ":")) + "\n" for name, value in (("own", own), ("other", other))}
+        path = self.url + "/sign-receipts?hour=2026-11-27T06&previous=" + "0" * 64
+        self.assertEqual(harness.request(path, "POST", line["own"], request)[0], 200)
+        self.assertEqual(harness.request(path, "POST", line["own"] + line["other"], request)[0], 403)
+        self.assertEqual(harness.request(path, "POST", line["own"], {})[0], 401)
+        for body in ("", "x" * 100_000, line["own"].replace('"amount":"1"', '"amount":"2"'), line["own"][:-1]):
+            self.assertEqual(harness.request(path, "POST", body, request)[0], 400, body[:50])
+
+    def test_segments_of_hostile_form(self):
+        self.start_signer()
+        request = {"Authorization": f"Bearer {KEY}"}
+
+        def ask(body):
+            body = body if isinstance(body, str) else json.dumps(body)
+            return harness.request(self.url + "/sign-segment", "POST", body, request)[0]
+
+        good = {"manifest_id": "m", "seq": 1, "hash": "a" * 64, "profiles": ["p"]}
+        self.assertEqual(ask(good), 200)
+        for change in ({"seq": -1}, {"seq": 2**63}, {"seq": "1"}, {"hash": "a" * 63}, {"hash": 1}, {"manifest_id": "\x00"},
+                       {"manifest_id": "m" * 2000}, {"profiles": ["p"] * 100}, {"profiles": {}}, {"profiles": ["\n"]}):
+            self.assertEqual(ask({**good, **change}), 400, change)
+        for body in ("", "[]", "{", "[" * 100_000, '"' + "x" * 300_000 + '"'):
+            self.assertIn(ask(body), (400, 413), body[:20])
+        self.assertEqual(ask(good), 200)
+
     def test_limits_reach_the_client(self):
         segment_tickets = SEGMENT_WEI // TICKET_EV + 1
         self.start_signer(wei_per_day_max=str(segment_tickets * TICKET_EV * 5 // 2))
@@ -277,6 +336,11 @@ class GatewayWithoutKeyTest(unittest.TestCase):
         self.assertIn("does not know this gateway's key", self.gateway_fails("--signer", self.url, *ledger))
         self.assertIn("does not know this gateway's key",
                       self.gateway_fails("--signer", self.url, *ledger, env={"FRAMEGRID_SIGNER_KEY": "wrong"}))
+        config = self.books.path / "gateway.toml"
+        config.write_text(f'[gateway]\nsigner = "{self.url}"\nsigner-key-file = "{self.books.password}"\n')
+        self.assertIn("does not know this gateway's key",
+                      self.gateway_fails(*ledger, env={"FRAMEGRID_CONFIG": str(config)}))
+        self.assertIn("does not know this gateway's key", self.gateway_fails(*ledger, env={"FRAMEGRID_SIGNER": self.url}))
         both = self.gateway_fails("--signer", self.url, "--key", str(self.books.key("gateway")))
         self.assertIn("excludes", both)
         self.assertIn("name it with --signer", self.gateway_fails("--signer-key-file", str(self.key_file)))
