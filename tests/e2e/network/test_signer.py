@@ -17,6 +17,7 @@ import unittest
 import harness
 from test_account import account
 from test_payments import PRICE, PROFILES, ROUND_MS, SEGMENT_WEI, TICKET_EV, Books, balances, echo, wait, won
+from test_upscale import multipart
 
 KEY = "a caller's key"
 
@@ -209,10 +210,17 @@ class GatewayWithoutKeyTest(unittest.TestCase):
                 self.assertEqual(status, 200, body)
                 spent += int(headers["x-framegrid-wei"])
             self.assertEqual(spent, echos * PRICE)
+            picture = harness.clip("scene.png", ["-f", "lavfi", "-i", "testsrc2=size=96x64", "-frames:v", "1"]).read_bytes()
+            body, kind = multipart({"prompt": "", "model_id": "framegrid/sr-2x"}, picture)
+            for _ in range(2):
+                status, headers, answer = net.request("POST", "/upscale", body, {"Content-Type": kind})
+                self.assertEqual(status, 200, answer)
+                self.assertGreater(int(headers["x-framegrid-wei"]), 0)
+                spent += int(headers["x-framegrid-wei"])
             metrics = net.request("GET", "/metrics")[2].decode()
             fees = float(re.search(r"^framegrid_gateway_fees_wei_total (\S+)", metrics, re.M).group(1))
             self.assertEqual(fees, spent + segments * SEGMENT_WEI)
-            self.assertEqual(self.calls(net, "segment"), segments + 1, "one for each segment, one for all AI jobs of a model")
+            self.assertEqual(self.calls(net, "segment"), segments + 2, "one for each segment, one for all AI jobs of a model")
             self.assertGreaterEqual(self.calls(net, "tickets"), segments)
             for call in ("info", "tickets", "segment"):
                 self.assertEqual(self.calls(net, call, "errors_total"), 0)
@@ -221,9 +229,10 @@ class GatewayWithoutKeyTest(unittest.TestCase):
             net.gateway.popen.wait(10)
             net.orchestrators[0].kill(signal.SIGTERM)
             net.orchestrators[0].popen.wait(10)
-            ours = balances(net.gateway.log_text(), "gateway.balance")
-            self.assertTrue(ours)
-            self.assertEqual(ours, balances(net.orchestrators[0].log_text(), "orchestrator.balance"))
+            # The two name models differently.
+            ours = sorted(wei for _, wei in balances(net.gateway.log_text(), "gateway.balance"))
+            self.assertEqual(len(ours), 3)
+            self.assertEqual(ours, sorted(wei for _, wei in balances(net.orchestrators[0].log_text(), "orchestrator.balance")))
             for log in (net.gateway.log_text(), self.signer.log_text()):
                 self.assertNotIn(KEY, log)
 
