@@ -95,7 +95,7 @@ Error refusal_of(int status, const Blob& body) {
 }
 
 // Of the signer, and so of nobody whom the job is for.
-Error unreachable(Error error) {
+Error unreachable(const Error& error) {
     const auto code = error.code == Errc::kProtocol || error.code == Errc::kTooLarge ? Errc::kProtocol
                       : error.code == Errc::kCancelled                               ? Errc::kCancelled
                                                                                      : Errc::kUnavailable;
@@ -161,7 +161,7 @@ Task<Result<http::Fetched>> RemoteSigner::fetch(Call what, std::string body, Dea
         if (answer || --tries_left == 0 || answer.error().code != Errc::kUnavailable) {
             count(what, began, answer);
             if (!answer) {
-                auto error = unreachable(std::move(answer.error()));
+                auto error = unreachable(answer.error());
                 away_ = error.code == Errc::kUnavailable ? std::optional(error) : std::nullopt;
                 away_until_ = ports_.clock.now() + settings_.away_pause;
                 co_return fail(std::move(error));
@@ -282,7 +282,7 @@ Task<Result<crypto::Signature>> RemoteSigner::sign_closing(pay::Closing closing,
     );
     count(Call::kReceipts, began, answer);
     if (!answer) {
-        co_return fail(unreachable(std::move(answer.error())));
+        co_return fail(unreachable(answer.error()));
     }
     if (answer->status != 200) {
         co_return fail(refusal_of(answer->status, answer->body));
