@@ -1,5 +1,5 @@
-// Headers that nearly every translation unit parses: the standard library, Asio's coroutine core, and the two that cost most of
-// what is left.
+// Headers that nearly every translation unit parses: the standard library, Asio's coroutine core, and the two
+// that cost most of what is left.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -19,6 +19,7 @@
 #include <variant>
 #include <vector>
 
+#include <fmt/format.h>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -26,4 +27,3 @@
 #include <boost/asio/experimental/channel.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
-#include <fmt/format.h>
