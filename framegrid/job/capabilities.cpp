@@ -302,11 +302,17 @@ std::optional<SourceCodec> source_codec(std::string_view name) {
         {"vp8", SourceCodec::kVp8},
         {"vp9", SourceCodec::kVp9},
     };
+    // Of libavcodec's decoders: cameras, discs, broadcast, editing, and what the web used to be made of.
     constexpr std::string_view kOthers[]{
-        "av1",      "mpeg1video", "mpeg2video", "mpeg4",   "vc1",     "theora", "mjpeg",     "prores",
-        "dnxhd",    "ffv1",       "wmv1",       "wmv2",    "wmv3",    "h263",   "msmpeg4v2", "msmpeg4v3",
-        "flv1",     "vp6",        "vp6f",       "dvvideo", "gif",     "png",    "apng",      "qtrle",
-        "rawvideo", "jpeg2000",   "huffyuv",    "ffvhuff", "utvideo",
+        "apng",    "av1",       "bmp",       "cavs",      "cfhd",    "cinepak",  "cljr",       "dnxhd",
+        "dvvideo", "dirac",     "ffv1",      "ffvhuff",   "flashsv", "flashsv2", "flv1",       "gif",
+        "h261",    "h263",      "h263p",     "hap",       "huffyuv", "indeo2",   "indeo3",     "indeo4",
+        "indeo5",  "jpeg2000",  "jpegls",    "magicyuv",  "mjpeg",   "mjpegb",   "mpeg1video", "mpeg2video",
+        "mpeg4",   "msmpeg4v1", "msmpeg4v2", "msmpeg4v3", "mss1",    "mss2",     "msrle",      "msvideo1",
+        "png",     "prores",    "qtrle",     "r210",      "rpza",    "snow",     "svq1",       "svq3",
+        "theora",  "tiff",      "tscc",      "utvideo",   "v210",    "v308",     "v410",       "vc1",
+        "vp3",     "vp5",       "vp6",       "vp6a",      "vp6f",    "vp7",      "vvc",        "webp",
+        "wmv1",    "wmv2",      "wmv3",      "y41p",      "yuv4",    "zlib",     "zmbv",
     };
     for (const auto& [known, codec] : kKnown) {
         if (known == name) {

@@ -10,7 +10,7 @@ namespace {
 // Containers that may hold untrusted media. No playlists or scripts: those make FFmpeg open other files.
 constexpr const char* kContainers =
     "mpegts,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,flv,ogg,mpeg,mpegvideo,h264,hevc,obu,av1,ivf,nut,asf,"
-    "m4v,gif,mxf";
+    "m4v,gif,apng,mxf,gxf,rm,dv,yuv4mpegpipe,wtv,nsv,vc1,dirac,vvc";
 constexpr int kIoBufferBytes = 64 * 1024;
 
 int refuse_open(AVFormatContext*, AVIOContext**, const char*, int, AVDictionary**) {

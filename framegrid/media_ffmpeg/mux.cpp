@@ -365,7 +365,6 @@ bool fits_mov(AVCodecID codec) {
         case AV_CODEC_ID_H263:
         case AV_CODEC_ID_JPEG2000:
         case AV_CODEC_ID_QTRLE:
-        case AV_CODEC_ID_RAWVIDEO:
         case AV_CODEC_ID_PNG:
         case AV_CODEC_ID_GIF:
             return true;

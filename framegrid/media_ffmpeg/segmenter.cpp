@@ -124,6 +124,12 @@ Result<void> Segmenter::State::prepare() {
     if (video == nullptr) {
         return fail(Errc::kUnprocessable, "TranscoderInvalidVideo: there is no video in the file");
     }
+    if (!is_supported_input(video->codecpar->codec_id)) {
+        return fail(
+            Errc::kUnsupported,
+            std::string("Unsupported input codec ") + avcodec_get_name(video->codecpar->codec_id)
+        );
+    }
     AVFormatContext* context = input->get();
     for (unsigned i = 0; i < context->nb_streams; ++i) {
         AVStream* stream = context->streams[i];

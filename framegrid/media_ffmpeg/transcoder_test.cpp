@@ -365,7 +365,7 @@ TEST_F(TranscoderTest, TellsBadInputByTheNetworksTexts) {
         "No keyframes in input"
     );
     ClipSpec spec = small_clip();
-    spec.video_encoder = "snow";
+    spec.video_encoder = "asv1";
     spec.video_options = "";
     expect_error(clip_bytes(spec, "clip.avi"), Errc::kUnsupported, "Unsupported input codec");
     expect_error(
