@@ -60,7 +60,6 @@ class FileTranscode {
     SegmentPump pump_;
     std::map<std::uint64_t, WrittenSegment> written_;
     std::vector<MediaInfo> rendition_info_;
-    std::vector<bool> is_mp4_;  // by profile: its codec has no place in MPEG-TS
     std::vector<media::HlsVariant> variants_;
 };
 
@@ -88,7 +87,6 @@ Task<Result<TranscodeReport>> FileTranscode::run() {
         }
     }
     rendition_info_.resize(options_.profiles.size());
-    is_mp4_.resize(options_.profiles.size());
     auto parallel = co_await choose_parallel();
     SegmentPump::Work work = [this](Segment segment) { return transcode(std::move(segment)); };
     auto pumped = co_await pump_.run(std::move(work), static_cast<std::size_t>(*parallel));
@@ -122,9 +120,6 @@ Task<Result<bool>> FileTranscode::transcode(Segment segment) {
             fmt::format("{} renditions for {} profiles", renditions->size(), options_.profiles.size())
         );
     }
-    for (std::size_t i = 0; i < renditions->size(); ++i) {
-        is_mp4_[i] = (*renditions)[i].content_type.starts_with("video/mp4");
-    }
     auto wrote = co_await offload(session_.pool, [&] { return write_segment(seq, *renditions); });
     if (!wrote) {
         co_return fail(std::move(wrote.error()));
@@ -154,8 +149,7 @@ Result<void> FileTranscode::write_segment(std::uint64_t seq, const std::vector<R
 }
 
 std::string FileTranscode::file_name(std::size_t index, std::uint64_t seq) const {
-    const auto container = is_mp4_[index] ? media::Container::kMp4 : media::Container::kMpegTs;
-    return fmt::format("{}{}", seq, media::extension_of(container));
+    return fmt::format("{}{}", seq, media::extension_of(options_.profiles[index].container));
 }
 
 Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index) {
@@ -163,7 +157,7 @@ Result<RenditionReport> FileTranscode::finish_rendition(std::size_t index) {
     report.name = options_.profiles[index].name;
     report.size = rendition_info_[index].size;
     report.fps = fps_of(rendition_info_[index]);
-    report.is_hls = !is_mp4_[index];
+    report.is_hls = options_.profiles[index].container == media::Container::kMpegTs;
     if (report.is_hls) {
         FG_CHECK(write_playlist(index, report));
     } else {

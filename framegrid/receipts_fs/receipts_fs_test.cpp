@@ -37,9 +37,11 @@ struct AtOnce final : WorkPool {
 class ReceiptFilesTest : public ::testing::Test {
   protected:
     ReceiptFilesTest() { reopen(); }
-    void reopen() {
+    void reopen() { reopen_with(key_); }
+    template <typename Closer>
+    void reopen_with(Closer& closer) {
         files_.reset();
-        auto opened = ReceiptFiles::open({.directory = book()}, key_, clock_, pool_);
+        auto opened = ReceiptFiles::open({.directory = book()}, closer, clock_, pool_);
         ASSERT_TRUE(opened) << opened.error().message;
         files_ = std::move(*opened);
     }
@@ -212,12 +214,7 @@ class FarSigner final : public pay::ClosingSigner {
 class FarReceiptFilesTest : public ReceiptFilesTest {
   protected:
     FarReceiptFilesTest() { reopen_far(); }
-    void reopen_far() {
-        files_.reset();
-        auto opened = ReceiptFiles::open({.directory = book()}, signer_, clock_, pool_);
-        ASSERT_TRUE(opened) << opened.error().message;
-        files_ = std::move(*opened);
-    }
+    void reopen_far() { reopen_with(signer_); }
     FarSigner signer_{key_};
 };
 
