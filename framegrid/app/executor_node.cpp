@@ -75,6 +75,7 @@ class OnDemandTranscoder : public api::Transcoder {
         const api::StopFlag& stop, const api::ArtifactSink& early
     ) override {
         if (!transcoder_) {
+            media_ffmpeg::keep_freed_memory();
             media_ffmpeg::TranscoderSettings settings;
             settings.preset = options_.preset;
             settings.hw = options_.hw;

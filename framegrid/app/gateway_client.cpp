@@ -104,6 +104,7 @@ Task<Result<std::vector<Rendition>>> GatewayClient::push(SegmentPush segment, De
         {"content-duration", std::to_string(segment.duration_ms)},
         {"content-resolution", fmt::format("{}x{}", segment.source.width, segment.source.height)},
         {"livepeer-transcode-configuration", segment.configuration},
+        {"priority", "u=7"},  // whole segments are wanted, however they come
     };
     if (segment.clip_to_ms > 0) {
         request.headers.add("content-slice-to", std::to_string(segment.clip_to_ms));

@@ -132,8 +132,7 @@ Task<Result<bool>> Network::start_all() {
     std::vector<std::string> args{
         "gateway", "--listen", fmt::format("127.0.0.1:{}", settings_.gateway_port), "--orchestrators", uris
     };
-    // All stop together: running jobs could not go on anyway.
-    args.insert(args.end(), {"--data", data_dir().string(), "--drain-seconds", "0"});
+    args.insert(args.end(), {"--data", data_dir().string()});
     if (payments_) {
         const auto paying = payments_->arguments("gateway");
         args.insert(args.end(), paying.begin(), paying.end());
@@ -220,6 +219,8 @@ Task<Result<bool>> Network::launch(Child& child) {
     host::SpawnOptions options;
     options.argv = {program_, "--log-level", settings_.child_log_level, "--log-format", settings_.log_format};
     options.argv.insert(options.argv.end(), child.args.begin(), child.args.end());
+    // All stop together: running jobs could not go on anyway.
+    options.argv.insert(options.argv.end(), {"--drain-seconds", "0"});
     // Through the environment, so that it shows in no process list.
     std::vector<std::string> env{"FRAMEGRID_SECRET=" + secret_};
     for (const char* name :

@@ -107,7 +107,8 @@ Task<Answer> LiveIngest::push(Call& call) {
     }
     RenditionStream stream(call, push->profiles(), target->seq, random_.hex(kBoundaryBytes));
     Job job{*target, *headers, *source, std::move(*segment), *push, call.trace, nullptr, call.owner};
-    if (headers->wants_renditions && push->profiles().size() > 1) {
+    // Haste costs memory: pictures wait for the renditions that are made after the first.
+    if (headers->wants_renditions && !headers->background && push->profiles().size() > 1) {
         job.stream = &stream;
     }
     auto done = co_await run_and_stream(call, std::move(job));

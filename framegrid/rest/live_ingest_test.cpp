@@ -128,6 +128,10 @@ TEST_F(LiveIngestTest, NobodyTakesOneRenditionOrNoneEarly) {
                            {"livepeer-transcode-configuration", R"({"presets":["P144p30fps16x9"]})"}}
     );
     EXPECT_FALSE(gateway_.jobs.back().early);
+    auto background = two();
+    background.push_back({"priority", "u=7"});
+    push("/live/show/1.ts", background);
+    EXPECT_FALSE(gateway_.jobs.back().early);
 }
 
 TEST_F(LiveIngestTest, JobCarriesWhatTheClientAskedFor) {

@@ -215,6 +215,7 @@ Result<PushHeaders> parse_push_headers(const http::Headers& headers) {
     if (const auto accept = headers.get("accept")) {
         out.wants_renditions = asks_for(accepted_types(*accept), "multipart/mixed");
     }
+    out.background = is_background(headers.get("priority").value_or(""));
     return out;
 }
 

@@ -38,6 +38,7 @@ struct PushHeaders {
     std::optional<media::Size> resolution;
     std::optional<api::Clip> clip;
     bool wants_renditions = false;     // Accept names multipart/mixed
+    bool background = false;           // Priority: nobody waits for the first rendition
     std::optional<PushConfig> config;  // absent: no header
 };
 

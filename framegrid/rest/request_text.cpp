@@ -139,6 +139,11 @@ bool asks_for(const std::vector<std::string>& accepted, std::string_view type) {
     });
 }
 
+bool is_background(std::string_view priority) {
+    // Split like media types: members with parameters. Only one value matters here.
+    return std::ranges::contains(accepted_types(priority), "u=7");
+}
+
 std::vector<std::pair<std::string, std::string>> query_of(std::string_view query) {
     std::vector<std::pair<std::string, std::string>> out;
     while (!query.empty()) {

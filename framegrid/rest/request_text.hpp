@@ -37,4 +37,7 @@ std::vector<std::string> accepted_types(std::string_view header);
 // false.
 bool asks_for(const std::vector<std::string>& accepted, std::string_view type);
 
+// True when a Priority header says that nobody waits for the answer: urgency 7 (RFC 9218, section 4.1).
+bool is_background(std::string_view priority);
+
 }  // namespace framegrid::rest

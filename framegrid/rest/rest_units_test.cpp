@@ -88,6 +88,14 @@ TEST_F(RouterTest, TellsUnknownPathsFromWrongMethods) {
     EXPECT_EQ(router_.find("POST", "/s/a/b").allow, "GET, HEAD");
 }
 
+TEST(RequestText, PriorityInTheBackground) {
+    EXPECT_TRUE(is_background("u=7"));
+    EXPECT_TRUE(is_background("i, u=7;x=1"));
+    EXPECT_FALSE(is_background(""));
+    EXPECT_FALSE(is_background("u=5, i"));
+    EXPECT_FALSE(is_background("u=70"));
+}
+
 TEST(RequestText, AcceptLists) {
     EXPECT_TRUE(asks_for(accepted_types("multipart/mixed"), "multipart/mixed"));
     EXPECT_TRUE(asks_for(accepted_types("text/html, Multipart/Mixed;q=0.5, */*"), "multipart/mixed"));
