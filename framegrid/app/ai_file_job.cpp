@@ -46,7 +46,7 @@ Task<Result<AiFileReport>> PieceByPiece::run() {
     }
     pieces_.emplace(std::move(*pieces));
     const media_ffmpeg::SegmenterSettings cut{
-        .target_ms = options_.segment_ms, .reach_next = options_.between_pictures
+        .target_ms = options_.segment_ms, .reach_next = options_.between_pictures, .any_codec = true
     };
     auto opened = co_await pump_.open(options_.input, cut);
     if (!opened) {

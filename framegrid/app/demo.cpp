@@ -345,7 +345,7 @@ Task<Result<int>> play(Session& session, LocalNetwork& network, DemoOptions opti
     job.profiles = {
         rung("720p", 1280, 720, 3'000'000), rung("480p", 854, 480, 1'500'000), rung("240p", 426, 240, 500'000)
     };
-    auto segmenter = media_ffmpeg::Segmenter::open(job.input.string());
+    auto segmenter = media_ffmpeg::Segmenter::open(job.input.string(), {.any_codec = true});
     if (!segmenter) {
         co_return fail(std::move(segmenter.error()));
     }

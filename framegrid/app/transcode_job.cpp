@@ -74,7 +74,7 @@ Task<Result<int>> FileTranscode::choose_parallel() {
 
 Task<Result<TranscodeReport>> FileTranscode::run() {
     const media_ffmpeg::SegmenterSettings cut{
-        .target_ms = options_.segment_ms, .overlap = true, .hls_sound = true
+        .target_ms = options_.segment_ms, .overlap = true, .hls_sound = true, .any_codec = true
     };
     auto opened = co_await pump_.open(options_.input, cut);
     if (!opened) {

@@ -46,6 +46,12 @@ Result<std::unique_ptr<SegmentDecoder>> SegmentDecoder::open(
     run.frame_rate = frame_rate;
     self->step_ = std::max<std::int64_t>(1, av_rescale_q(1, av_inv_q(run.frame_rate), run.time_base));
     self->matrix_ = display_matrix_of(parameters);
+    if (!is_supported_input(parameters.codec_id)) {
+        return fail(
+            Errc::kUnsupported,
+            std::string("Unsupported input codec ") + avcodec_get_name(parameters.codec_id)
+        );
+    }
     if (!session.decoder || !session.decoder->fits(parameters)) {
         session.decoder.reset();
         FG_TRY(decoder, VideoDecoder::open(parameters, run.time_base, threads, &hardware));

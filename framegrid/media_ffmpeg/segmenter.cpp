@@ -1,6 +1,7 @@
 #include <framegrid/media_ffmpeg/segmenter.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <deque>
 #include <functional>
 #include <iterator>
@@ -12,6 +13,7 @@ extern "C" {
 
 #include <framegrid/media_ffmpeg/audio_to_aac.hpp>
 #include <framegrid/media_ffmpeg/describe.hpp>
+#include <framegrid/media_ffmpeg/mezzanine.hpp>
 #include <framegrid/media_ffmpeg/parameter_sets.hpp>
 #include <framegrid/media_ffmpeg/video_decoder.hpp>
 
@@ -35,6 +37,8 @@ constexpr std::size_t kLeadingMax = 32;
 constexpr std::size_t kAheadMax = 10'000;
 // Containers cost a little on top of the packets.
 constexpr std::size_t kPayloadMax = media::kSegmentBytesMax / 16 * 15;
+// Video without loss is large and can be cut anywhere.
+constexpr std::size_t kMezzanineMax = 100'000'000;
 
 std::int64_t time_of(const AVPacket& packet) {
     return packet.pts != AV_NOPTS_VALUE ? packet.pts : packet.dts;
@@ -74,6 +78,8 @@ bool is_hls_sound(AVCodecID codec) {
 
 struct Segmenter::State {
     Result<void> prepare();
+    Result<void> choose_video();
+    Result<void> choose_audio();
     Result<std::optional<Segment>> next();
     Result<void> take_video(PacketPtr packet);
     Result<void> take_tail(const AVPacket& packet);
@@ -87,15 +93,19 @@ struct Segmenter::State {
     void follow_clock(AVPacket& packet);
     void move(AVPacket& packet, AVRational time_base) const;
     bool cuts_here(const AVPacket& packet) const;
+    Result<ParametersPtr> video_parameters() const;
     Result<std::optional<Segment>> finish_segment(std::int64_t end);
 
     SegmenterSettings settings;
+    std::function<Result<std::unique_ptr<Input>>()> open_input;
     std::unique_ptr<Input> input;
     MediaInfo info;
     OutputFormat format = OutputFormat::kMpegTs;
     AVStream* video = nullptr;
     AVStream* audio = nullptr;
     std::unique_ptr<ByteStream> byte_stream;
+    bool lossless = false;  // any file is, when it can't be cut otherwise
+    std::unique_ptr<Mezzanine> mezzanine;
     std::unique_ptr<AudioToAac> audio_encoder;
     std::int64_t shift_us = 0;
     bool clock_may_change = false;
@@ -115,42 +125,63 @@ struct Segmenter::State {
     bool at_end = false;
 };
 
-Result<void> Segmenter::State::prepare() {
-    input->get()->flags |= AVFMT_FLAG_GENPTS;
-    FG_CHECK(input->find_streams(kProbeBytes, kProbeMs));
-    info = describe(*input);
+Result<void> Segmenter::State::choose_video() {
     video = input->video();
-    audio = input->audio();
     if (video == nullptr) {
         return fail(Errc::kUnprocessable, "TranscoderInvalidVideo: there is no video in the file");
     }
-    if (!is_supported_input(video->codecpar->codec_id)) {
+    const AVCodecParameters& parameters = *video->codecpar;
+    const bool taken = is_supported_input(parameters.codec_id);
+    if (lossless || (!taken && settings.any_codec)) {
+        FG_TRY(opened, Mezzanine::open(parameters, video->time_base));
+        mezzanine = std::move(opened);
+        format = OutputFormat::kMov;
+        return {};
+    }
+    if (!taken) {
         return fail(
             Errc::kUnsupported,
-            std::string("Unsupported input codec ") + avcodec_get_name(video->codecpar->codec_id)
+            std::string("Unsupported input codec ") + avcodec_get_name(parameters.codec_id)
         );
     }
+    format = choose_format(*video);
+    if (format == OutputFormat::kMpegTs) {
+        FG_TRY(stream, ByteStream::open(parameters, video->time_base));
+        byte_stream = std::move(stream);
+    }
+    return {};
+}
+
+Result<void> Segmenter::State::choose_audio() {
+    audio = input->audio();
+    if (audio == nullptr) {
+        return {};
+    }
+    const AVCodecID codec = audio->codecpar->codec_id;
+    const bool fits = (format == OutputFormat::kMpegTs ? fits_mpegts(codec) : fits_mp4(codec)) &&
+                      (!settings.hls_sound || is_hls_sound(codec));
+    if (!fits && avcodec_find_decoder(codec) == nullptr) {
+        audio = nullptr;  // sound that nobody here can read is dropped, the pictures go on
+        info.audio_codec.clear();
+    } else if (!fits) {
+        FG_TRY(encoder, AudioToAac::open(*audio->codecpar, audio->time_base));
+        audio_encoder = std::move(encoder);
+    }
+    return {};
+}
+
+Result<void> Segmenter::State::prepare() {
+    FG_TRY(opened, open_input());
+    input = std::move(opened);
+    input->get()->flags |= AVFMT_FLAG_GENPTS;
+    FG_CHECK(input->find_streams(kProbeBytes, kProbeMs));
+    info = describe(*input);
+    FG_CHECK(choose_video());
+    FG_CHECK(choose_audio());
     AVFormatContext* context = input->get();
     for (unsigned i = 0; i < context->nb_streams; ++i) {
         AVStream* stream = context->streams[i];
         stream->discard = stream == video || stream == audio ? AVDISCARD_DEFAULT : AVDISCARD_ALL;
-    }
-    format = choose_format(*video);
-    if (format == OutputFormat::kMpegTs) {
-        FG_TRY(stream, ByteStream::open(*video->codecpar, video->time_base));
-        byte_stream = std::move(stream);
-    }
-    if (audio != nullptr) {
-        const AVCodecID codec = audio->codecpar->codec_id;
-        const bool fits = (format == OutputFormat::kMpegTs ? fits_mpegts(codec) : fits_mp4(codec)) &&
-                          (!settings.hls_sound || is_hls_sound(codec));
-        if (!fits && avcodec_find_decoder(codec) == nullptr) {
-            audio = nullptr;  // sound that nobody here can read is dropped, the pictures go on
-            info.audio_codec.clear();
-        } else if (!fits) {
-            FG_TRY(encoder, AudioToAac::open(*audio->codecpar, audio->time_base));
-            audio_encoder = std::move(encoder);
-        }
     }
     const std::int64_t begins = context->start_time == AV_NOPTS_VALUE ? 0 : context->start_time;
     const std::int64_t pictures = video->start_time == AV_NOPTS_VALUE
@@ -213,8 +244,9 @@ bool Segmenter::State::cuts_here(const AVPacket& packet) const {
     }
     const std::int64_t at = time_of(packet);
     const std::int64_t long_ms = av_rescale_q(at - start, video->time_base, {1, 1000});
+    const double enough = static_cast<double>(settings.target_ms) * (mezzanine ? 1 : kEarlyCut);
     return at != AV_NOPTS_VALUE &&
-           static_cast<double>(long_ms) >= kEarlyCut * static_cast<double>(settings.target_ms);
+           (static_cast<double>(long_ms) >= enough || (mezzanine && payload >= kMezzanineMax));
 }
 
 Result<void> Segmenter::State::take_video(PacketPtr packet) {
@@ -273,9 +305,29 @@ Result<void> Segmenter::State::add_audio(std::vector<PacketPtr> packets) {
     return {};
 }
 
+Result<ParametersPtr> Segmenter::State::video_parameters() const {
+    if (!mezzanine) {
+        return byte_stream ? byte_stream->parameters() : copy_parameters(*video->codecpar);
+    }
+    FG_TRY(parameters, mezzanine->parameters());
+    // Which way up the pictures are is all that the codec does not keep.
+    if (const std::int32_t* matrix = display_matrix_of(*video->codecpar)) {
+        constexpr std::size_t kBytes = 9 * sizeof(std::int32_t);
+        AVPacketSideData* side = av_packet_side_data_new(
+            &parameters->coded_side_data, &parameters->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX, kBytes, 0
+        );
+        if (side == nullptr) {
+            throw std::bad_alloc();
+        }
+        std::memcpy(side->data, matrix, kBytes);
+    }
+    return parameters;
+}
+
 Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t segment_end) {
     std::vector<Track> tracks(1);
-    tracks[0].parameters = byte_stream ? byte_stream->parameters() : copy_parameters(*video->codecpar);
+    FG_TRY(parameters, video_parameters());
+    tracks[0].parameters = std::move(parameters);
     if (video->sample_aspect_ratio.num > 0) {
         tracks[0].parameters->sample_aspect_ratio = video->sample_aspect_ratio;
     }
@@ -315,17 +367,30 @@ Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t seg
 }
 
 Result<bool> Segmenter::State::read(PacketPtr& packet) {
-    if (!ahead.empty()) {
-        packet = std::move(ahead.front());
-        ahead.pop_front();
-        return true;
+    for (;;) {
+        if (!ahead.empty()) {
+            packet = std::move(ahead.front());
+            ahead.pop_front();
+            return true;
+        }
+        packet = make_packet();
+        FG_TRY(more, input->read(*packet));
+        if (more) {
+            follow_clock(*packet);
+        }
+        if (!mezzanine || (more && packet->stream_index != video->index)) {
+            return more;
+        }
+        std::vector<PacketPtr> pictures;
+        FG_CHECK(mezzanine->push(more ? packet.get() : nullptr, pictures));
+        for (PacketPtr& picture : pictures) {
+            picture->stream_index = video->index;
+            ahead.push_back(std::move(picture));
+        }
+        if (!more && ahead.empty()) {
+            return false;
+        }
     }
-    packet = make_packet();
-    FG_TRY(more, input->read(*packet));
-    if (more) {
-        follow_clock(*packet);
-    }
-    return more;
 }
 
 // The pictures that are decoded after a keyframe and shown before it: those of an open GOP need what is
@@ -442,8 +507,7 @@ Result<std::unique_ptr<Segmenter>> Segmenter::open(const std::string& path, Segm
     return guarded([&]() -> Result<std::unique_ptr<Segmenter>> {
         auto state = std::make_unique<State>();
         state->settings = settings;
-        FG_TRY(input, Input::open_file(path));
-        state->input = std::move(input);
+        state->open_input = [path] { return Input::open_file(path); };
         return open(std::move(state));
     });
 }
@@ -452,8 +516,7 @@ Result<std::unique_ptr<Segmenter>> Segmenter::open(Blob file, SegmenterSettings 
     return guarded([&]() -> Result<std::unique_ptr<Segmenter>> {
         auto state = std::make_unique<State>();
         state->settings = settings;
-        FG_TRY(input, Input::open(std::move(file)));
-        state->input = std::move(input);
+        state->open_input = [file] { return Input::open(file); };
         return open(std::move(state));
     });
 }
@@ -463,7 +526,19 @@ const MediaInfo& Segmenter::info() const {
 }
 
 Result<std::optional<Segment>> Segmenter::next() {
-    return guarded([this] { return state_->next(); });
+    return guarded([this]() -> Result<std::optional<Segment>> {
+        auto segment = state_->next();
+        if (segment || segment.error().code != Errc::kTooLarge || state_->seq > 0 || state_->lossless) {
+            return segment;
+        }
+        auto again = std::make_unique<State>();
+        again->settings = state_->settings;
+        again->open_input = state_->open_input;
+        again->lossless = true;
+        FG_CHECK(again->prepare());
+        state_ = std::move(again);
+        return state_->next();
+    });
 }
 
 }  // namespace framegrid::media_ffmpeg

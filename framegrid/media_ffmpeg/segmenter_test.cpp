@@ -126,6 +126,58 @@ TEST(Segmenter, UsesMp4ForWhatMpegTsCannotCarry) {
     EXPECT_EQ(probe(segments[0].bytes)->audio_codec, "aac");
 }
 
+TEST(Segmenter, ReencodesVideoThatNoSegmentCarriesWithoutLoss) {
+    const TempDir directory;
+    const std::string path = directory.file("raw.avi");
+    ClipSpec spec = four_seconds();
+    spec.video_encoder = "rawvideo";
+    spec.video_options = "";
+    spec.pixel_format = "yuv420p";
+    spec.audio_encoder = "pcm_s16le";
+    ASSERT_TRUE(make_clip(path, spec).has_value());
+    const auto refused = Segmenter::open(path);
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Errc::kUnsupported);
+    EXPECT_EQ(refused.error().message, "Unsupported input codec rawvideo");
+
+    const auto segments = segments_of(path, {.target_ms = 2000, .any_codec = true});
+    ASSERT_EQ(segments.size(), 2U);
+    EXPECT_EQ(segments[1].content_type, "video/quicktime");
+    EXPECT_NEAR(static_cast<double>(segments[1].start_ms), 2000, 2);
+    const Look whole = look_at(file_bytes(path));
+    const Look first = look_at(segments[0].bytes);
+    const Look second = look_at(segments[1].bytes);
+    EXPECT_EQ(first.video_codec, "ffv1");
+    ASSERT_EQ(first.shots.size(), 60U);
+    ASSERT_EQ(second.shots.size(), 60U);
+    EXPECT_EQ(second.shots[7].luma_top, whole.shots[67].luma_top);
+    EXPECT_EQ(second.shots[0].pts - first.shots[0].pts, 180'000);
+    EXPECT_FALSE(second.audio_pts.empty());
+}
+
+TEST(Segmenter, CutsAFileWithoutAnotherKeyframeAnywhere) {
+    const TempDir directory;
+    const std::string path = directory.file("one.mkv");
+    ClipSpec spec;
+    spec.width = 64;
+    spec.height = 36;
+    spec.fps_num = 2;
+    spec.duration_ms = 310'000;
+    spec.keyframe_ms = 1'000'000;
+    spec.audio = false;
+    spec.video_options = "preset=ultrafast:keyint=100000:scenecut=0";
+    ASSERT_TRUE(make_clip(path, spec).has_value());
+    const auto segments = segments_of(path, 100'000);
+    ASSERT_EQ(segments.size(), 4U);
+    EXPECT_NEAR(static_cast<double>(segments[2].start_ms), 200'000, 2);
+    std::size_t pictures = 0;
+    for (const Segment& segment : segments) {
+        EXPECT_TRUE(segment.starts_with_keyframe);
+        pictures += look_at(segment.bytes).shots.size();
+    }
+    EXPECT_EQ(pictures, 620U);
+}
+
 TEST(Segmenter, ReencodesSoundThatDoesNotFit) {
     const TempDir directory;
     ClipSpec spec = four_seconds();

@@ -203,19 +203,15 @@ AVPixelFormat VideoDecoder::choose_format(AVCodecContext* context, const AVPixel
 Result<std::unique_ptr<VideoDecoder>> VideoDecoder::open(
     const AVCodecParameters& parameters, AVRational time_base, int threads, const Hardware* hardware
 ) {
-    if (!is_supported_input(parameters.codec_id)) {
-        return fail(
-            Errc::kUnsupported,
-            std::string("Unsupported input codec ") + avcodec_get_name(parameters.codec_id)
-        );
-    }
     const AVCodec* codec =
         parameters.codec_id == AV_CODEC_ID_AV1 ? avcodec_find_decoder_by_name("libdav1d") : nullptr;
     if (codec == nullptr) {
         codec = avcodec_find_decoder(parameters.codec_id);
     }
     if (codec == nullptr) {
-        return fail(Errc::kUnsupported, "Decoder not found");
+        return fail(
+            Errc::kUnsupported, std::string("Decoder not found for ") + avcodec_get_name(parameters.codec_id)
+        );
     }
     std::unique_ptr<VideoDecoder> decoder(new VideoDecoder());
     decoder->codec_.reset(avcodec_alloc_context3(codec));

@@ -47,7 +47,7 @@ class PictureFilter {
 // One decoder that lives across the segments of a session.
 class VideoDecoder {
   public:
-    // kUnsupported: "Unsupported input codec" / "Decoder not found".
+    // kUnsupported: "Decoder not found". Which codecs the network takes is the callers' question.
     static Result<std::unique_ptr<VideoDecoder>> open(
         const AVCodecParameters& parameters, AVRational time_base, int threads, const Hardware* hardware
     );
