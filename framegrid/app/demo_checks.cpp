@@ -29,7 +29,10 @@ Result<std::vector<RenditionCheck>> check_renditions(
 ) {
     std::vector<RenditionCheck> checks(job.profiles.size());
     std::vector<int> compared(job.profiles.size());
-    FG_TRY(segmenter, media_ffmpeg::Segmenter::open(job.input.string(), {.target_ms = job.segment_ms, .any_codec = true}));
+    FG_TRY(
+        segmenter,
+        media_ffmpeg::Segmenter::open(job.input.string(), {.target_ms = job.segment_ms, .any_codec = true})
+    );
     source_pictures = 0;
     for (;;) {
         FG_TRY(segment, segmenter->next());

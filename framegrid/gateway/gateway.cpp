@@ -1,12 +1,12 @@
 #include <framegrid/gateway/gateway.hpp>
 
 #include <algorithm>
-#include <set>
 
 #include <framegrid/account/spend.hpp>
 #include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/base/at_exit.hpp>
 #include <framegrid/base/counted.hpp>
+#include <framegrid/gateway/buying.hpp>
 #include <framegrid/gateway/discovery.hpp>
 #include <framegrid/gateway/in_flight.hpp>
 #include <framegrid/gateway/result_check.hpp>
@@ -85,6 +85,7 @@ class Role final : public Gateway {
           spending_(ports_.clock) {
         if (ports_.payments) {
             payments_.emplace(*ports_.payments, ports_.clock, ports_.log, settings_.payments);
+            buying_.emplace(ports_, *payments_, settings_.discovery.info_time_max);
         }
     }
 
@@ -127,17 +128,6 @@ class Role final : public Gateway {
         Deadline deadline
     );
     Purpose purpose_of(const JobRequest& request, market::Slot slot, const api::AuthToken& token) const;
-    // Without waiting for anybody; nullopt: not possible.
-    std::optional<JobPayment> pay_on_credit(
-        const JobRequest& request, market::Slot slot, const Purpose& purpose
-    );
-    Task<Result<JobPayment>> pay_for(
-        const JobRequest& request, market::Slot slot, const Purpose& purpose, Deadline deadline
-    );
-    Task<Result<void>> ask_terms(
-        std::string terms_key, std::string uri, job::Capabilities needs, Deadline deadline
-    );
-    Task<void> refresh_terms(std::string terms_key, std::string uri, job::Capabilities needs);
     std::string terms_key(const JobRequest& request, market::Slot slot) const {
         return pool_.uri(slot) + "\n" + request.manifest_id;
     }
@@ -164,9 +154,7 @@ class Role final : public Gateway {
     std::optional<Payments> payments_;  // absent: off-chain
     account::SpendMeter spending_;
     std::function<account::Limits(const std::string& owner)> limits_of_;
-    std::set<std::string> asking_;  // terms that are being asked for
-    Notifier terms_changed_;
-    TaskGroup* tasks_ = nullptr;                  // while serve() runs
+    std::optional<Buying> buying_;                // as payments_
     std::map<std::string, std::string> digests_;  // of models, by the manifest of their jobs
     Stats stats_;
 };
@@ -179,8 +167,14 @@ Task<Result<bool>> Role::serve() {
     if (payments_) {
         services.push_back(payments_->serve());
     }
-    tasks_ = &tasks;
-    const AtExit forget([this] { tasks_ = nullptr; });
+    if (buying_) {
+        buying_->refresh_in(&tasks);
+    }
+    const AtExit forget([this] {
+        if (buying_) {
+            buying_->refresh_in(nullptr);
+        }
+    });
     auto results = co_await all_of(std::move(services));
     co_return std::move(results.front());
 }
@@ -464,10 +458,10 @@ Task<Result<Attempted>> Role::attempt(
     JobPayment payment;
     Purpose purpose = purpose_of(request, slot, job.token);
     if (payments_) {
-        if (auto credit = pay_on_credit(request, slot, purpose)) {
+        if (auto credit = buying_->on_credit(request, pool_.uri(slot), purpose)) {
             payment = *std::move(credit);
         } else {
-            auto buying = pay_for(request, slot, purpose, deadline);
+            auto buying = buying_->buy(request, pool_.uri(slot), purpose, deadline);
             if (payments_->signs_elsewhere()) {
                 auto claim = claim_of(job.manifest_id, job.seq, job.work);
                 buying = payments_->beside_signing(std::move(claim), std::move(buying), deadline);
@@ -555,74 +549,6 @@ Purpose Role::purpose_of(const JobRequest& request, market::Slot slot, const api
         }
     }
     return out;
-}
-
-std::optional<JobPayment> Role::pay_on_credit(
-    const JobRequest& request, market::Slot slot, const Purpose& purpose
-) {
-    if (!payments_->has_terms(purpose.terms_key)) {
-        return std::nullopt;
-    }
-    if (tasks_ != nullptr && payments_->wants_fresh_terms(purpose.terms_key)) {
-        tasks_->spawn(refresh_terms(purpose.terms_key, pool_.uri(slot), request.needs));
-    }
-    return payments_->buy_on_credit(purpose, [&request](const Price& price) {
-        return expected_fee(request, price);
-    });
-}
-
-Task<Result<JobPayment>> Role::pay_for(
-    const JobRequest& request, market::Slot slot, const Purpose& purpose, Deadline deadline
-) {
-    const std::string uri = pool_.uri(slot);
-    const auto fee_of = [&request](const Price& price) { return expected_fee(request, price); };
-    bool asked = false;
-    if (!payments_->has_terms(purpose.terms_key)) {
-        FG_CO_CHECK(co_await ask_terms(purpose.terms_key, uri, request.needs, deadline));
-        asked = true;
-    }
-    auto bought = co_await payments_->buy(purpose, fee_of, deadline);
-    if (!bought && bought.error().code == Errc::kUnavailable && !pay::is_signers(bought.error()) && !asked) {
-        // Too few tickets were left, or they had just expired.
-        FG_CO_CHECK(co_await ask_terms(purpose.terms_key, uri, request.needs, deadline));
-        bought = co_await payments_->buy(purpose, fee_of, deadline);
-    }
-    co_return bought;
-}
-
-// Many jobs at once ask once.
-Task<Result<void>> Role::ask_terms(
-    std::string terms_key, std::string uri, job::Capabilities needs, Deadline deadline
-) {
-    const Deadline soon = deadline.at_most(ports_.clock, settings_.discovery.info_time_max);
-    if (asking_.contains(terms_key)) {
-        (void)co_await terms_changed_.wait_until(ports_.clock, soon.at);
-        co_return Result<void>{};
-    }
-    asking_.insert(terms_key);
-    const AtExit asked([&] {
-        asking_.erase(terms_key);
-        terms_changed_.notify_all();
-    });
-    api::InfoRequest ask{std::move(needs), true, payments_->address()};
-    const auto orchestrator = ports_.orchestrators.at(uri);
-    auto info = co_await with_deadline<api::OrchestratorInfo>(
-        ports_.clock, soon, orchestrator->get_info(std::move(ask), soon)
-    );
-    if (!info) {
-        Error why = std::move(info.error()).with_context("ask for the price");
-        // Its trouble, which another orchestrator may not have.
-        why.code = why.code == Errc::kInternal ? Errc::kUnavailable : why.code;
-        co_return fail(std::move(why));
-    }
-    payments_->learn(terms_key, *info);
-    co_return Result<void>{};
-}
-
-// A failure costs nothing: the next job asks itself.
-Task<void> Role::refresh_terms(std::string terms_key, std::string uri, job::Capabilities needs) {
-    const Deadline deadline = Deadline::after(ports_.clock, settings_.discovery.info_time_max);
-    (void)co_await ask_terms(std::move(terms_key), std::move(uri), std::move(needs), deadline);
 }
 
 Task<Result<api::AuthToken>> Role::token_for(

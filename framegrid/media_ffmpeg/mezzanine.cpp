@@ -20,7 +20,8 @@ int threads_max() {
 AVPixelFormat closest_format(const AVCodecContext& context, const AVCodec& codec, AVPixelFormat format) {
     const void* formats = nullptr;
     constexpr int kHasAlpha = 1;
-    if (avcodec_get_supported_config(&context, &codec, AV_CODEC_CONFIG_PIX_FORMAT, 0, &formats, nullptr) < 0 ||
+    if (avcodec_get_supported_config(&context, &codec, AV_CODEC_CONFIG_PIX_FORMAT, 0, &formats, nullptr) <
+            0 ||
         formats == nullptr) {
         return format;
     }

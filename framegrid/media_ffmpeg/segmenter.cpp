@@ -314,7 +314,8 @@ Result<ParametersPtr> Segmenter::State::video_parameters() const {
     if (const std::int32_t* matrix = display_matrix_of(*video->codecpar)) {
         constexpr std::size_t kBytes = 9 * sizeof(std::int32_t);
         AVPacketSideData* side = av_packet_side_data_new(
-            &parameters->coded_side_data, &parameters->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX, kBytes, 0
+            &parameters->coded_side_data, &parameters->nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX, kBytes,
+            0
         );
         if (side == nullptr) {
             throw std::bad_alloc();

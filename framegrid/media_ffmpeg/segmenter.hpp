@@ -19,8 +19,8 @@ struct SegmenterSettings {
     bool overlap = false;
     // Sound that players do not take from MPEG-TS (MP2, Opus) becomes AAC, too.
     bool hls_sound = false;
-    // Video in codecs that the network does not take is re-encoded without loss (FFV1) instead of refused: for
-    // files that their owner cuts.
+    // Video in codecs that the network does not take is re-encoded without loss (FFV1) instead of refused:
+    // for files that their owner cuts.
     bool any_codec = false;
 };
 
@@ -49,8 +49,8 @@ class Segmenter {
     // Of the whole file, from its headers: duration and frames may be estimates.
     const MediaInfo& info() const;
     // The next segment, nothing at the end. Segments keep the file's time line (moved so that it starts
-    // at 2 s), so they can be joined again. A file whose first keyframe is its only one for over 300 s or 300 MB
-    // is re-encoded without loss, to be cut anywhere; kTooLarge: that happened further on.
+    // at 2 s), so they can be joined again. A file whose first keyframe is its only one for over 300 s or 300
+    // MB is re-encoded without loss, to be cut anywhere; kTooLarge: that happened further on.
     Result<std::optional<Segment>> next();
 
   private:

