@@ -241,7 +241,10 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
     request.work.trace = span.context();
     const std::string pipeline = api::pipeline_of(request.work);
     const TimePoint began = ports_.clock.now();
-    auto result = co_await run_within_limits(std::move(request), deadline);
+    const bool is_limited = payments_ && limits_of_ && !request.owner.empty();
+    auto running = is_limited ? run_within_limits(std::move(request), deadline)
+                              : attempt_all(std::move(request), deadline);
+    auto result = co_await std::move(running);
     stats_.jobs.add(pipeline, result_of(result), ports_.clock.now() - began);
     ++(result ? stats_.jobs_done : stats_.jobs_failed);
     if (result) {
@@ -253,9 +256,6 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
 }
 
 Task<Result<JobResult>> Role::run_within_limits(JobRequest request, Deadline deadline) {
-    if (!payments_ || !limits_of_ || request.owner.empty()) {
-        co_return co_await attempt_all(std::move(request), deadline);
-    }
     const account::Permit permit{request.owner, request.owner, {}, limits_of_(request.owner)};
     if (!permit.limits.wei_per_day && !permit.limits.wei_total) {
         co_return co_await attempt_all(std::move(request), deadline);

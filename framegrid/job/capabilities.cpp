@@ -186,7 +186,8 @@ char in_pipeline(char c) {
 
 std::optional<Capability> capability_of_pipeline(std::string_view pipeline) {
     for (const auto& [capability, name] : kNames) {
-        if (is_pipeline(capability) && std::ranges::equal(name, pipeline, {}, in_pipeline)) {
+        if (name.size() == pipeline.size() && is_pipeline(capability) &&
+            std::ranges::equal(name, pipeline, {}, in_pipeline)) {
             return capability;
         }
     }

@@ -83,6 +83,8 @@ class Role final : public Orchestrator {
     // Puts the price of an order and what to pay it with in.
     Task<Result<void>> price(api::OrchestratorInfo& into, pay::Order order, Deadline deadline);
     Task<Result<void>> take(pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline);
+    Result<void> take_on_credit(const pay::Order& order, const pay::Payment* payment);
+    void note_refusal(const pay::Order& order, const Result<void>& taken);
     Task<Result<api::WorkOutput>> work(const api::Job& job, Deadline deadline);
     void drop_session(const std::string& session_id);
     void expire_sessions();
@@ -204,15 +206,24 @@ Task<Result<void>> Role::take(
     if (!cashier_) {
         co_return Result<void>{};
     }
-    Result<void> taken;
-    if (payment != nullptr && !payment->tickets.empty()) {
-        taken = co_await cashier_->take(order, std::move(payment), deadline);
-        if (taken) {
-            taken = cashier_->check_paid(order);
-        }
-    } else {
-        taken = cashier_->take_without_tickets(order, payment.get());
+    if (payment == nullptr || payment->tickets.empty()) {
+        co_return take_on_credit(order, payment.get());
     }
+    auto taken = co_await cashier_->take(order, std::move(payment), deadline);
+    if (taken) {
+        taken = cashier_->check_paid(order);
+    }
+    note_refusal(order, taken);
+    co_return taken;
+}
+
+Result<void> Role::take_on_credit(const pay::Order& order, const pay::Payment* payment) {
+    auto taken = cashier_->take_without_tickets(order, payment);
+    note_refusal(order, taken);
+    return taken;
+}
+
+void Role::note_refusal(const pay::Order& order, const Result<void>& taken) {
     if (!taken) {
         ++stats_.jobs_refused;
         ports_.log.info(
@@ -221,7 +232,6 @@ Task<Result<void>> Role::take(
                                              {"error", taken.error().message}}
         );
     }
-    co_return taken;
 }
 
 Task<Result<void>> Role::take_payment(api::Job& head, Deadline deadline) {
@@ -292,12 +302,15 @@ Task<Result<api::JobOutput>> Role::run_here(api::Job job, Deadline deadline) {
     PaidWork paid;
     std::int64_t units = 0;
     if (cashier_) {
-        if (job.payment) {
-            FG_CO_CHECK(co_await take_payment(job, deadline));
+        const pay::Order order = order_of(job.sender, job.work, job.token.session_id);
+        if (auto payment = std::exchange(job.payment, nullptr); payment && payment->tickets.empty()) {
+            FG_CO_CHECK(take_on_credit(order, payment.get()));  // most: worth no coroutine
+        } else if (payment) {
+            FG_CO_CHECK(co_await take(order, std::move(payment), deadline));
         }
         FG_CO_TRY(estimate, estimated_units(job.work));
         units = estimate;
-        FG_CO_TRY(begun, cashier_->begin(order_of(job.sender, job.work, job.token.session_id), units));
+        FG_CO_TRY(begun, cashier_->begin(order, units));
         paid = std::move(begun);
     }
     const auto* ai = std::get_if<api::AiWork>(&job.work.kind);
