@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <framegrid/api/lost_jobs.hpp>
 #include <framegrid/api/work.hpp>
 #include <framegrid/crypto/keys.hpp>
 #include <framegrid/job/capabilities.hpp>
@@ -68,6 +69,7 @@ struct InfoRequest {
     std::optional<job::Capabilities> needs;  // absent: a full poll (prices and hardware included)
     bool ignore_capacity = false;
     crypto::Address sender{};  // who asks and would pay; all zero: nobody that is known
+    LostJobs lost{};           // of this gateway, since it last polled this orchestrator
 };
 
 // One job: a segment of a stream, or one AI request.

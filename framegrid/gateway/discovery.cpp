@@ -127,8 +127,13 @@ void Discovery::check_settled() {
 Task<void> Discovery::poll(std::string uri) {
     const auto orchestrator = ports_.orchestrators.at(uri);
     const Deadline deadline = Deadline::after(ports_.clock, settings_.info_time_max);
+    api::InfoRequest ask;
+    if (const auto asked = pool_.find(uri)) {
+        ask.lost = pool_.take_lost(*asked);
+    }
+    const api::LostJobs lost = ask.lost;
     auto info = co_await with_deadline<api::OrchestratorInfo>(
-        ports_.clock, deadline, orchestrator->get_info({}, deadline)
+        ports_.clock, deadline, orchestrator->get_info(std::move(ask), deadline)
     );
     --polling_;
     if (wants_poller_) {
@@ -154,6 +159,7 @@ Task<void> Discovery::poll(std::string uri) {
             );
         }
         pool_.on_info_failed(*slot);
+        pool_.return_lost(*slot, lost);
     }
     known.reachable = info.has_value();
     // A node that has just started gets its workers one by one, and one that recovers is wanted back: look

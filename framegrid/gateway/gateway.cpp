@@ -215,6 +215,7 @@ market::Demand Role::demand_of(const JobRequest& request) const {
     market::Demand demand;
     demand.needs = request.needs;
     demand.price_max = request.price_max;
+    demand.price_told = request.price_told;
     if (const auto* ai = std::get_if<api::AiWork>(&request.work.kind)) {
         demand.capability = job::capability_of_pipeline(ai->pipeline);
         demand.model_id = ai->model_id;
@@ -266,6 +267,7 @@ Task<Result<JobResult>> Role::run_within_limits(JobRequest request, Deadline dea
     Wei cost = 0;
     const AtExit settle([&] { spending_.settle(permit.subject, most, cost); });
     // So that what is held back suffices.
+    request.price_told = request.price_told && (!price || *request.price_max <= *price);
     request.price_max = pay::PriceCeilings::lower(request.price_max, price);
     auto result = co_await attempt_all(std::move(request), deadline);
     cost = result ? result->cost.value_or(0) : Wei(0);
@@ -287,6 +289,7 @@ Task<Result<JobResult>> Role::attempt_all(JobRequest request, Deadline deadline)
         if (!slot) {
             co_return fail(refuse(request, progress, for_client(std::move(slot.error()))));
         }
+        progress.demand.counted = true;
         ++progress.attempts;
         stats_.retries += progress.attempts > 1 ? 1 : 0;
         InFlight in_flight(pool_, *slot);
@@ -399,6 +402,7 @@ Error Role::refuse(const JobRequest& request, const Progress& progress, Error er
     if (error.code != Errc::kCapacity && error.code != Errc::kUnavailable) {
         return error;
     }
+    pool_.on_refused(progress.demand, ports_.clock.now());
     const auto why = pool_.explain(progress.demand, ports_.clock.now(), kVerdictsMax);
     if (request.refused) {
         request.refused(why);

@@ -73,8 +73,9 @@ struct JobRequest {
     std::int64_t seq = 0;
     job::Capabilities needs;
     std::optional<Price> price_max;
-    Pixels units{};       // what AI work is paid by
-    std::string owner{};  // who asks for it: its limits of money apply; empty: nobody's
+    bool price_told = false;  // price_max is the client's own, not made of what others ask: no secret
+    Pixels units{};           // what AI work is paid by
+    std::string owner{};      // who asks for it: its limits of money apply; empty: nobody's
     api::Work work;
     // Told of renditions as they are done, each at most once; a failed attempt's are kept by the later ones.
     // Not called after run() has returned.

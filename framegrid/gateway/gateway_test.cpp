@@ -45,6 +45,7 @@ class FakeOrchestrator final : public api::Orchestrator {
         if (down) {
             co_return fail(Errc::kUnavailable, "connection refused");
         }
+        lost += request.lost;
         if (silent) {
             co_await sleep_until(clock_, deadline.at + 1h);
         }
@@ -54,6 +55,7 @@ class FakeOrchestrator final : public api::Orchestrator {
         api::OrchestratorInfo info;
         info.service_uri = uri_;
         info.capabilities = offer;
+        info.price = price;
         info.auth_token.session_id = uri_ + "/" + std::to_string(++sessions);
         info.auth_token.token = to_bytes(secret);
         info.auth_token.expires_unix_s = clock_.unix_ms() / 1000 + 1800;
@@ -100,6 +102,8 @@ class FakeOrchestrator final : public api::Orchestrator {
     }
 
     job::Capabilities offer = job::default_capabilities();
+    std::optional<Price> price;
+    api::LostJobs lost;  // as it was told
     std::deque<Error> failures;
     std::optional<Error> always;
     std::vector<std::pair<std::size_t, Blob>> tells;  // of renditions, half way through each job
@@ -311,6 +315,28 @@ TEST_F(GatewayTest, EveryKindOfFailureIsRetriedElsewhere) {
         fresh.cancel();
         poll();
     }
+}
+
+TEST_F(GatewayTest, WhoLosesAJobIsToldWhyWithAPoll) {
+    node("cheap").price = Price{40, 1};
+    node("dear").price = Price{70, 1};
+    auto request = transcode();
+    request.price_max = Price{50, 1};
+    request.price_told = true;
+    ASSERT_TRUE(finish(request));
+    node("dear").down = true;
+    advance(90s);
+    ASSERT_TRUE(finish(request));
+    EXPECT_TRUE(node("dear").lost.empty()) << "it could not be told";
+    node("dear").down = false;
+    advance(90s);
+    EXPECT_EQ(node("dear").lost, (api::LostJobs{2, 0, 0, 0, 0, Price{50, 1}}));
+    EXPECT_TRUE(node("cheap").lost.empty());
+    // Nobody does this: the client hears it, and so do they.
+    EXPECT_FALSE(finish(upscale()));
+    advance(90s);
+    EXPECT_EQ(node("dear").lost.capability, 1u);
+    EXPECT_EQ(node("cheap").lost, (api::LostJobs{0, 1, 0, 0, 0, {}}));
 }
 
 TEST_F(GatewayTest, AFailedNodeIsSuspended) {

@@ -72,6 +72,7 @@ Task<Result<AiJob>> Work::prepare(std::string owner, job::Document document, Dea
         if (document.max_price_wei) {
             out.request.price_max =
                 Price{*document.max_price_wei, std::max<std::int64_t>(out.units.value, 1)};
+            out.request.price_told = true;
         }
     } else {
         out.units = {1};

@@ -1,6 +1,7 @@
 #include <framegrid/market/pool.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -47,8 +48,11 @@ std::uint32_t capacity_of(const api::OrchestratorInfo& info) {
 struct Pool::Entry {
     std::string uri;
     std::optional<api::OrchestratorInfo> info;
-    TimePoint usable_from{};  // suspended or paused until then
-    bool reachable = true;    // the last poll or job got an answer
+    TimePoint usable_from{};           // suspended or paused until then
+    api::LostJobs lost;                // not told yet
+    std::int64_t foreign_mark = 0;     // foreign_jobs() when it was last told
+    std::uint64_t considered_for = 0;  // the pick
+    bool reachable = true;             // the last poll or job got an answer
     std::uint32_t in_flight = 0;
     std::uint32_t capacity = 1;
     std::uint32_t failures = 0;
@@ -87,6 +91,7 @@ struct Pool::NeedsKind {
     std::vector<Slot> members;
     std::unordered_map<Slot, std::size_t> position;
     std::unordered_map<Slot, TimePoint> left_at;  // those of the list that were members, and until when
+    std::int64_t jobs = 0;  // that somebody got, or nobody: lost by all that are no members
 
     void insert(Slot slot) {
         left_at.erase(slot);
@@ -104,6 +109,20 @@ struct Pool::NeedsKind {
         position[last] = it->second;
         members.pop_back();
         position.erase(slot);
+    }
+};
+
+// Who was looked at for a job, as far as there is room: enough for the sample.
+struct Pool::Considered {
+    static constexpr std::size_t kMax = 32;
+    std::array<Slot, kMax> slots;
+    std::array<Obstacle, kMax> obstacles;
+    std::size_t count = 0;
+    void add(Slot slot, Obstacle obstacle) {
+        if (count < kMax) {
+            slots[count] = slot;
+            obstacles[count++] = obstacle;
+        }
     }
 };
 
@@ -146,6 +165,7 @@ void Pool::set_list(const std::vector<std::string>& uris) {
         }
         entries_[slot] = std::make_unique<Entry>();
         entries_[slot]->uri = uri;
+        entries_[slot]->foreign_mark = foreign_jobs(slot);
         by_uri_.emplace(uri, slot);
     }
     stats_.orchestrators = by_uri_.size();
@@ -191,6 +211,7 @@ bool Pool::on_info(Slot slot, api::OrchestratorInfo info, TimePoint now) {
     }
     Entry& entry = *entries_[slot];
     const bool was_usable = entry.info && entry.reachable;
+    const bool first = !entry.info;
     const bool changed = !entry.info || entry.info->capabilities != info.capabilities ||
                          entry.info->service_uri.empty() != info.service_uri.empty();
     entry.capacity = capacity_of(info);
@@ -198,6 +219,9 @@ bool Pool::on_info(Slot slot, api::OrchestratorInfo info, TimePoint now) {
     entry.info = std::move(info);
     if (changed) {
         reindex(slot, now);
+    }
+    if (first) {
+        entry.foreign_mark = foreign_jobs(slot);  // nobody knew what it offers
     }
     return changed || !was_usable;
 }
@@ -280,7 +304,7 @@ Pool::NeedsKind& Pool::kind_for(const job::Capabilities& needs) {
         }
     }
     if (kinds_.size() >= settings_.needs_kinds_max) {
-        kinds_.pop_back();
+        forget_kind();
     }
     auto kind = std::make_unique<NeedsKind>();
     kind->needs = needs;
@@ -296,12 +320,15 @@ Pool::NeedsKind& Pool::kind_for(const job::Capabilities& needs) {
 }
 
 void Pool::reindex(Slot slot, TimePoint now) {
-    const Entry& entry = *entries_[slot];
+    Entry& entry = *entries_[slot];
     for (auto& kind : kinds_) {
+        const bool member = kind->position.contains(slot);
         if (entry.info && !entry.info->service_uri.empty() &&
             job::compatible(kind->needs, entry.info->capabilities)) {
+            entry.foreign_mark -= member ? 0 : kind->jobs;
             kind->insert(slot);
-        } else if (kind->position.contains(slot)) {
+        } else if (member) {
+            entry.foreign_mark += kind->jobs;
             kind->erase(slot);
             kind->left_at.insert_or_assign(slot, now);
         }
@@ -331,8 +358,21 @@ bool Pool::affordable(const Entry& entry, const Demand& demand) const {
            (!demand.price_max || price <= *demand.price_max);
 }
 
-bool Pool::usable(const Entry& entry, const Demand& demand, TimePoint now) const {
-    return entry.reachable && entry.usable_from <= now && entry.info && affordable(entry, demand);
+Obstacle Pool::obstacle_of(Slot slot, const Demand& demand, TimePoint now) const {
+    const Entry& entry = *entries_[slot];
+    if (!affordable(entry, demand)) {
+        return Obstacle::kPrice;
+    }
+    if (!entry.reachable) {
+        return Obstacle::kUnreachable;
+    }
+    if (contains(demand.exclude, slot)) {
+        return Obstacle::kTried;
+    }
+    if (entry.usable_from > now) {
+        return entry.failures > 0 ? Obstacle::kSuspended : Obstacle::kBusy;
+    }
+    return entry.full(demand.capability) ? Obstacle::kFull : Obstacle::kNone;
 }
 
 double Pool::score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const {
@@ -358,16 +398,20 @@ double Pool::score(const Entry& entry, const Demand& demand, bool preferred, Ran
 
 std::optional<Slot> Pool::pick(const Demand& demand, TimePoint now, Random& random) {
     ++stats_.picks;
-    const NeedsKind& kind = kind_for(demand.needs);
+    NeedsKind& kind = kind_for(demand.needs);
     std::optional<Scored> best;
+    Considered considered;
     const auto consider = [&](Slot slot) {
-        const Entry& entry = *entries_[slot];
-        if (!usable(entry, demand, now) || contains(demand.exclude, slot)) {
+        Entry& entry = *entries_[slot];
+        const Obstacle obstacle = obstacle_of(slot, demand, now);
+        if (std::exchange(entry.considered_for, stats_.picks) != stats_.picks) {
+            considered.add(slot, obstacle);
+        }
+        const bool full = obstacle == Obstacle::kFull;
+        if (obstacle != Obstacle::kNone && !full) {
             return;
         }
-        const Scored scored{
-            slot, entry.full(demand.capability), score(entry, demand, contains(demand.prefer, slot), random)
-        };
+        const Scored scored{slot, full, score(entry, demand, contains(demand.prefer, slot), random)};
         if (!best || scored < *best) {
             best = scored;
         }
@@ -399,7 +443,91 @@ std::optional<Slot> Pool::pick(const Demand& demand, TimePoint now, Random& rand
         ++stats_.picks_empty;
         return std::nullopt;
     }
+    if (!demand.counted) {
+        ++kind.jobs;
+        for (std::size_t i = 0; i < considered.count; ++i) {
+            if (considered.slots[i] != best->slot) {
+                note_lost(considered.slots[i], considered.obstacles[i], demand);
+            }
+        }
+    }
     return best->slot;
+}
+
+void Pool::on_refused(const Demand& demand, TimePoint now) {
+    if (demand.counted) {
+        return;
+    }
+    NeedsKind& kind = kind_for(demand.needs);
+    ++kind.jobs;
+    for (std::size_t i = 0; i < std::min(kind.members.size(), kExplainedMax); ++i) {
+        note_lost(kind.members[i], obstacle_of(kind.members[i], demand, now), demand);
+    }
+}
+
+void Pool::note_lost(Slot slot, Obstacle obstacle, const Demand& demand) {
+    auto& lost = entries_[slot]->lost;
+    switch (obstacle) {
+        case Obstacle::kPrice:
+            ++lost.price;
+            if (!demand.price_max || demand.price_told) {
+                lost.price_cap = std::max(lost.price_cap.value_or(Price{0, 1}), limit_of(demand));
+            }
+            break;
+        case Obstacle::kSuspended:
+        case Obstacle::kUnreachable:
+            ++lost.suspended;
+            break;
+        case Obstacle::kBusy:
+        case Obstacle::kFull:
+            ++lost.capacity;
+            break;
+        case Obstacle::kNone:
+            ++lost.latency;
+            break;
+        case Obstacle::kTried:  // it knows why
+        case Obstacle::kSilent:
+        case Obstacle::kIncompatible:  // see foreign_jobs()
+            break;
+    }
+}
+
+// Of the kinds that it does not offer. Kept as sums of kinds, because there may be very many nodes that do
+// not offer one.
+std::int64_t Pool::foreign_jobs(Slot slot) const {
+    std::int64_t out = 0;
+    for (const auto& kind : kinds_) {
+        out += kind->position.contains(slot) ? 0 : kind->jobs;
+    }
+    return out;
+}
+
+void Pool::forget_kind() {
+    for (Slot slot = 0; slot < entries_.size(); ++slot) {
+        if (entries_[slot] && !kinds_.back()->position.contains(slot)) {
+            entries_[slot]->foreign_mark -= kinds_.back()->jobs;
+        }
+    }
+    kinds_.pop_back();
+}
+
+api::LostJobs Pool::take_lost(Slot slot) {
+    if (slot >= entries_.size() || !entries_[slot]) {
+        return {};
+    }
+    Entry& entry = *entries_[slot];
+    auto out = std::exchange(entry.lost, {});
+    const std::int64_t before = std::exchange(entry.foreign_mark, foreign_jobs(slot));
+    if (entry.info && !entry.info->service_uri.empty()) {
+        out.capability += static_cast<std::uint64_t>(std::max<std::int64_t>(0, entry.foreign_mark - before));
+    }
+    return out;
+}
+
+void Pool::return_lost(Slot slot, const api::LostJobs& lost) {
+    if (slot < entries_.size() && entries_[slot]) {
+        entries_[slot]->lost += lost;
+    }
 }
 
 bool Pool::could_serve_since(const Demand& demand, TimePoint since) {
@@ -464,24 +592,20 @@ Verdict Pool::judge(Slot slot, const Demand& demand, TimePoint now) const {
     };
     if (!entry.info || entry.info->service_uri.empty()) {
         out.obstacle = entry.reachable ? Obstacle::kSilent : Obstacle::kUnreachable;
-    } else if (!job::compatible(demand.needs, entry.info->capabilities)) {
+        return out;
+    }
+    if (!job::compatible(demand.needs, entry.info->capabilities)) {
         out.obstacle = Obstacle::kIncompatible;
         out.detail = "lacks " + job::missing(demand.needs, entry.info->capabilities);
-    } else if (!affordable(entry, demand)) {
-        out.obstacle = Obstacle::kPrice;
+        return out;
+    }
+    out.obstacle = obstacle_of(slot, demand, now);
+    if (out.obstacle == Obstacle::kPrice) {
         out.detail =
             "asks " + to_string(price_of(entry, demand)) + ", the limit is " + to_string(limit_of(demand));
-    } else if (!entry.reachable) {
-        out.obstacle = Obstacle::kUnreachable;
-    } else if (contains(demand.exclude, slot)) {
-        out.obstacle = Obstacle::kTried;
-    } else if (entry.usable_from > now && entry.failures > 0) {
-        out.obstacle = Obstacle::kSuspended;
+    } else if (out.obstacle == Obstacle::kSuspended) {
         out.detail = std::to_string(entry.failures) + " failures in a row, asked again in " + seconds_left();
-    } else if (entry.usable_from > now) {
-        out.obstacle = Obstacle::kBusy;
-    } else if (entry.full(demand.capability)) {
-        out.obstacle = Obstacle::kFull;
+    } else if (out.obstacle == Obstacle::kFull) {
         out.detail = std::to_string(entry.in_flight) + " of " + std::to_string(entry.capacity) + " under way";
     }
     return out;

@@ -44,6 +44,8 @@ struct Demand {
     std::vector<Slot> prefer;        // hold a session of the same stream: keep its codecs and caches warm
     std::string model_id;            // AI jobs: a node that has it warm is preferred
     std::optional<job::Capability> capability;
+    bool price_told = false;  // price_max is the client's own: who loses the job by its price may know it
+    bool counted = false;     // who lost this job has been noted already
 };
 
 struct PoolStats {
@@ -107,6 +109,13 @@ class Pool {
     // busy-paused, incompatible, excluded and too expensive ones are never returned; full ones only when
     // nothing else is left.
     std::optional<Slot> pick(const Demand& demand, TimePoint now, Random& random);
+    // Nobody took the job: all who could have, lost it. For at most a thousand of them.
+    void on_refused(const Demand& demand, TimePoint now);
+    // The jobs that this one did not get since the last call, as far as it was considered for them: in a
+    // large pool a choice is among a sample.
+    api::LostJobs take_lost(Slot slot);
+    // It could not be told: takes them back.
+    void return_lost(Slot slot, const api::LostJobs& lost);
     // True when somebody compatible, affordable and not excluded exists, even if suspended or busy now, or
     // did until a moment ago (nodes restart and come back with the same workers): waiting may help.
     bool could_serve(const Demand& demand, TimePoint now);
@@ -133,9 +142,14 @@ class Pool {
     struct Entry;
     struct NeedsKind;
     struct Scored;
+    struct Considered;
     NeedsKind& kind_for(const job::Capabilities& needs);
     void reindex(Slot slot, TimePoint now);
-    bool usable(const Entry& entry, const Demand& demand, TimePoint now) const;
+    // Of one that is compatible.
+    Obstacle obstacle_of(Slot slot, const Demand& demand, TimePoint now) const;
+    void note_lost(Slot slot, Obstacle obstacle, const Demand& demand);
+    std::int64_t foreign_jobs(Slot slot) const;
+    void forget_kind();
     double score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const;
     Verdict judge(Slot slot, const Demand& demand, TimePoint now) const;
     Price limit_of(const Demand& demand) const;

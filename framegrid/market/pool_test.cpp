@@ -109,6 +109,115 @@ TEST_F(PoolTest, ExplainsWhyNobodyTakesAJob) {
     EXPECT_EQ(pool.explain(want, now(), 7).listed.back().detail, "lacks H.264, Storage direct, Auth token");
 }
 
+TEST_F(PoolTest, WhoLostAJobIsToldWhyOnce) {
+    Pool pool({});
+    const auto slots = make(pool, 6);
+    auto want = demand();
+    want.price_max = Price{50, 1};
+    want.price_told = true;
+    pool.on_info(slots[0], info(4, {70, 1}), now());
+    pool.on_started(slots[1]);
+    pool.on_failed(slots[1], std::nullopt, now(), random_);
+    pool.on_started(slots[2]);
+    pool.on_busy(slots[2], now());
+    auto other = info();
+    other.capabilities->bits = job::bitstring({1, 2, 3});
+    pool.on_info(slots[3], other, now());
+    (void)pool.take_lost(slots[3]);
+    const auto taken = pool.pick(want, now(), random_);
+    ASSERT_TRUE(taken);
+    const auto idle = *taken == slots[4] ? slots[5] : slots[4];
+    want.counted = true;  // as after a first attempt: it is still one job
+    EXPECT_TRUE(pool.pick(want, now(), random_));
+    pool.on_refused(want, now());
+    EXPECT_EQ(pool.take_lost(slots[0]), (api::LostJobs{1, 0, 0, 0, 0, Price{50, 1}}));
+    EXPECT_EQ(pool.take_lost(slots[1]), (api::LostJobs{0, 0, 0, 1, 0, {}}));
+    EXPECT_EQ(pool.take_lost(slots[2]), (api::LostJobs{0, 0, 1, 0, 0, {}}));
+    EXPECT_EQ(pool.take_lost(slots[3]), (api::LostJobs{0, 1, 0, 0, 0, {}}));
+    EXPECT_EQ(pool.take_lost(idle), (api::LostJobs{0, 0, 0, 0, 1, {}}));
+    EXPECT_TRUE(pool.take_lost(*taken).empty()) << "it got the job";
+    for (const auto slot : slots) {
+        EXPECT_TRUE(pool.take_lost(slot).empty()) << "told once";
+    }
+}
+
+TEST_F(PoolTest, ALimitThatIsMadeOfOthersPricesIsNotTold) {
+    Pool pool({});
+    const auto slots = make(pool, 2);
+    pool.on_info(slots[0], info(4, {70, 1}), now());
+    auto want = demand();
+    want.price_max = Price{50, 1};
+    ASSERT_EQ(pool.pick(want, now(), random_), slots[1]);
+    EXPECT_EQ(pool.take_lost(slots[0]), (api::LostJobs{1, 0, 0, 0, 0, {}}));
+    // The gateway's own limit is no secret, and of two the higher one is told.
+    want.price_max.reset();
+    for (const std::int64_t limit : {60, 65, 62}) {
+        pool.set_price_max(Price{limit, 1});
+        ASSERT_TRUE(pool.pick(want, now(), random_));
+    }
+    EXPECT_EQ(pool.take_lost(slots[0]), (api::LostJobs{3, 0, 0, 0, 0, Price{65, 1}}));
+}
+
+TEST_F(PoolTest, AJobThatNobodyTookIsLostByAllAndComesBackWhenNotTold) {
+    Pool pool({});
+    const auto slots = make(pool, 2);
+    auto other = info();
+    other.capabilities->bits = job::bitstring({1, 2, 3});
+    pool.on_info(slots[1], other, now());
+    (void)pool.take_lost(slots[1]);
+    pool.on_info_failed(slots[0]);
+    EXPECT_FALSE(pool.pick(demand(), now(), random_));
+    EXPECT_FALSE(pool.pick(demand(), now(), random_)) << "waits";
+    EXPECT_TRUE(pool.take_lost(slots[0]).empty()) << "nobody has lost it yet";
+    pool.on_refused(demand(), now());
+    const auto lost = pool.take_lost(slots[0]);
+    EXPECT_EQ(lost, (api::LostJobs{0, 0, 0, 1, 0, {}}));
+    pool.return_lost(slots[0], lost);
+    pool.on_refused(demand(), now());
+    EXPECT_EQ(pool.take_lost(slots[0]).suspended, 2u);
+    EXPECT_EQ(pool.take_lost(slots[1]).capability, 2u);
+    EXPECT_TRUE(pool.take_lost(1'000).empty());
+}
+
+TEST_F(PoolTest, LostCapabilitiesAreExactWhileKindsOfJobsComeAndGo) {
+    PoolSettings settings;
+    settings.needs_kinds_max = 3;
+    Pool pool(settings);
+    const auto slots = make(pool, 2);
+    // The first does H.264 alone; the second all there is.
+    auto narrow = info();
+    narrow.capabilities->bits = demand().needs.bits;
+    pool.on_info(slots[0], narrow, now());
+    std::uint64_t expected = 0;
+    std::uint64_t told = 0;
+    for (int i = 0; i < 400; ++i) {
+        Demand want;
+        const auto kind = random_.below(8);
+        if (kind < 6) {
+            want.needs = job::ai_needs(job::Capability::kUpscale, "model-" + std::to_string(kind));
+            ++expected;
+        } else {
+            want = demand();
+        }
+        pool.pick(want, now(), random_) ? void() : pool.on_refused(want, now());
+        if (random_.chance(0.1)) {
+            told += pool.take_lost(slots[0]).capability;
+        }
+    }
+    told += pool.take_lost(slots[0]).capability;
+    EXPECT_EQ(told, expected);
+    // What it lost before it offered this stays lost; afterwards it does not lose by that.
+    Demand upscale;
+    upscale.needs = job::ai_needs(job::Capability::kUpscale, "model-0");
+    pool.on_refused(upscale, now());
+    auto wide = narrow;
+    wide.capabilities->bits = job::bitstring({1, 2, 3});
+    pool.on_info(slots[0], wide, now());
+    pool.on_info(slots[0], narrow, now());
+    (void)pool.pick(demand(), now(), random_);
+    EXPECT_EQ(pool.take_lost(slots[0]).capability, 1u);
+}
+
 TEST_F(PoolTest, BusyIsNotBad) {
     Pool pool({});
     const auto slots = make(pool, 1);

@@ -102,6 +102,7 @@ class Role final : public Orchestrator {
     std::optional<TimePoint> idle_since_;  // nullopt: no job has run
     Stats stats_;
     std::optional<Cashier> cashier_;  // absent: nothing is paid
+    LossBook losses_{ports_.clock, ports_.log};
 };
 
 Task<Result<bool>> Role::serve() {
@@ -153,6 +154,7 @@ Task<Result<void>> Role::price(api::OrchestratorInfo& into, pay::Order order, De
 
 Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Deadline deadline) {
     expire_sessions();
+    losses_.add(request.lost);
     // A poll must not fail because the node is busy: gateways would take it for dead.
     const bool full = dispatcher_.is_ending() || sessions_.full(ports_.clock.now());
     if (request.needs && !request.ignore_capacity && full) {
@@ -463,6 +465,7 @@ Stats Role::stats() const {
     out.waiting = dispatch.waiting;
     out.sessions = sessions_.size();
     out.store_bytes = store_.bytes();
+    out.lost = losses_.total();
     if (cashier_) {
         out.cashier = cashier_->stats();
     }
@@ -494,6 +497,7 @@ void dump(MetricsWriter& out, const Stats& stats) {
     if (stats.cashier) {
         dump(out, *stats.cashier);
     }
+    dump(out, stats.lost);
     stats.jobs.dump(out, "framegrid_orchestrator_job_seconds", "pipeline");
 }
 

@@ -9,6 +9,7 @@
 #include <framegrid/base/log.hpp>
 #include <framegrid/crypto/keys.hpp>
 #include <framegrid/orchestrator/cashier.hpp>
+#include <framegrid/orchestrator/loss_book.hpp>
 #include <framegrid/orchestrator/sessions.hpp>
 #include <framegrid/pay/receipt_desk.hpp>
 #include <framegrid/runtime/clock.hpp>
@@ -83,7 +84,8 @@ struct Stats {
     std::size_t sessions = 0;
     std::size_t store_bytes = 0;
     std::optional<CashierStats> cashier{};
-    Timings jobs;  // by pipeline
+    api::LostJobs lost{};  // as gateways say
+    Timings jobs;          // by pipeline
 };
 void dump(MetricsWriter& out, const Stats& stats);
 

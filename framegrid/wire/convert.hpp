@@ -30,6 +30,7 @@ struct Limits {
     static constexpr std::size_t kGpus = 64;  // of one entry
     static constexpr std::size_t kNodes = 64;
     static constexpr int kSidePixels = 16'384;
+    static constexpr std::uint64_t kLostJobs = 1'000'000;  // of one reason, between two polls
 };
 
 Result<void> check_text(std::string_view text, std::size_t limit, std::string field);
@@ -47,6 +48,10 @@ Result<media::VideoProfile> from_proto(const net::VideoProfile& message, const s
 void write_profiles(const std::vector<media::VideoProfile>& profiles, net::SegData& message);
 // Prefers fullProfiles3, then 2, then fullProfiles. At most media::kProfilesMax.
 Result<std::vector<media::VideoProfile>> read_profiles(const net::SegData& message);
+
+net::LostJobs to_proto(const api::LostJobs& lost);
+// Never an error, because a poll must not fail for it: counts are cut, a price that is none is left out.
+api::LostJobs from_proto(const net::LostJobs& message);
 
 net::HardwareInformation to_proto(const api::HardwareInfo& hardware);
 Result<api::HardwareInfo> from_proto(const net::HardwareInformation& message);

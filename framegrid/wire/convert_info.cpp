@@ -1,5 +1,7 @@
 #include <framegrid/wire/convert.hpp>
 
+#include <algorithm>
+
 #include <framegrid/wire/convert_checks.hpp>
 #include <framegrid/wire/payment_header.hpp>
 
@@ -46,6 +48,33 @@ Result<void> read_places(const net::OrchestratorInfo& message, api::Orchestrator
 }
 
 }  // namespace
+
+net::LostJobs to_proto(const api::LostJobs& lost) {
+    net::LostJobs message;
+    message.set_price(lost.price);
+    message.set_capability(lost.capability);
+    message.set_capacity(lost.capacity);
+    message.set_suspended(lost.suspended);
+    message.set_latency(lost.latency);
+    if (lost.price_cap) {
+        *message.mutable_price_cap() = price_to_proto(*lost.price_cap);
+    }
+    return message;
+}
+
+api::LostJobs from_proto(const net::LostJobs& message) {
+    const auto cut = [](std::uint64_t count) { return std::min(count, Limits::kLostJobs); };
+    api::LostJobs lost{
+        cut(message.price()),     cut(message.capability()), cut(message.capacity()),
+        cut(message.suspended()), cut(message.latency()),    std::nullopt,
+    };
+    if (message.has_price_cap()) {
+        if (auto cap = price_from_proto(message.price_cap(), "lost_jobs.price_cap")) {
+            lost.price_cap = *cap;
+        }
+    }
+    return lost;
+}
 
 net::HardwareInformation to_proto(const api::HardwareInfo& hardware) {
     net::HardwareInformation message;

@@ -282,6 +282,32 @@ TEST(Tasks, RegistrationsRoundTrip) {
     EXPECT_EQ(read_registration(bare)->capabilities, job::default_capabilities());
 }
 
+TEST(LostJobs, RoundTripAndAreCut) {
+    const api::LostJobs lost{3, 2, 0, 1, 7, Price{50, 1'000}};
+    EXPECT_EQ(from_proto(to_proto(lost)), lost);
+    net::LostJobs wild;
+    wild.set_price(~std::uint64_t{0});
+    wild.mutable_price_cap()->set_priceperunit(-1);
+    wild.mutable_price_cap()->set_pixelsperunit(1);
+    EXPECT_EQ(from_proto(wild), (api::LostJobs{Limits::kLostJobs, 0, 0, 0, 0, std::nullopt}));
+    // A price without its unit would be a division by nothing.
+    wild.mutable_price_cap()->set_priceperunit(1);
+    wild.mutable_price_cap()->set_pixelsperunit(0);
+    EXPECT_FALSE(from_proto(wild).price_cap);
+}
+
+TEST(LostJobs, PeersThatDoNotKnowThemReadTheRest) {
+    net::OrchestratorRequest request;
+    request.set_address("12345678901234567890");
+    const std::string plain = request.SerializeAsString();
+    *request.mutable_lost_jobs() = to_proto(api::LostJobs{3, 2, 0, 1, 7, Price{50, 1}});
+    const std::string told = request.SerializeAsString();
+    ASSERT_TRUE(told.starts_with(plain));
+    // What comes after is one length-delimited field whose number no version of the network uses.
+    EXPECT_EQ(told.substr(plain.size(), 2), "\xca\x3e");
+    EXPECT_EQ(static_cast<std::size_t>(told.at(plain.size() + 2)), told.size() - plain.size() - 3);
+}
+
 TEST(ParseMessage, GarbageIsAnError) {
     EXPECT_FALSE(parse_message<net::SegData>("\xff\xff\xff\xff"));
     EXPECT_FALSE(parse_message<net::OrchestratorInfo>(std::string("\x0a\x7f", 2)));

@@ -112,6 +112,9 @@ Task<Result<api::OrchestratorInfo>> WireOrchestrator::get_info(api::InfoRequest 
         *message.mutable_capabilities() = to_proto(*request.needs);
     }
     message.set_ignorecapacitycheck(request.ignore_capacity);
+    if (!request.lost.empty()) {
+        *message.mutable_lost_jobs() = to_proto(request.lost);
+    }
     FG_CO_TRY(
         answer, co_await call("net.Orchestrator/GetOrchestrator", message.SerializeAsString(), deadline)
     );

@@ -201,6 +201,9 @@ Task<Result<std::string>> OrchestratorServer::Impl::get_orchestrator(std::string
     api::InfoRequest wanted;
     wanted.sender = caller;
     wanted.ignore_capacity = message.ignorecapacitycheck();
+    if (message.has_lost_jobs()) {
+        wanted.lost = from_proto(message.lost_jobs());
+    }
     if (message.has_capabilities()) {
         FG_CO_TRY(needs, from_proto(message.capabilities()));
         wanted.needs = std::move(needs);

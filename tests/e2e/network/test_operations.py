@@ -70,6 +70,29 @@ class StopTest(unittest.TestCase):
             self.assertIsNotNone(network.gateway.popen.wait(5))
 
 
+def metric(port, name):
+    """The samples of one metric of a node: {labels: value}."""
+    text = harness.request(f"http://127.0.0.1:{port}/metrics")[2].decode()
+    rows = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(name + "{")]
+    return {labels[len(name):]: float(value) for labels, value in rows}
+
+
+class LostJobsTest(unittest.TestCase):
+    def test_whoever_loses_a_job_by_its_price_is_told_the_clients_limit(self):
+        ports = [harness.free_port(), harness.free_port()]
+        prices = ["7", "900"]
+        with harness.Network(2, 2, orchestrator_args=lambda i: (
+                "--price-per-unit", prices[i], "--admin-listen", f"127.0.0.1:{ports[i]}")) as network:
+            network.wait_usable()
+            name = "framegrid_orchestrator_lost_jobs_total"
+            job = submit(network, {**PICTURE, "max_price": "3276800"})
+            self.assertTrue(until(lambda: call(network, "GET", f"/v1/jobs/{job['id']}")[2]["state"] == "succeeded"))
+            self.assertTrue(until(lambda: metric(ports[1], name)['{reason="price"}'] == 1, 60), metric(ports[1], name))
+            log = network.orchestrators[1].log_text()
+            self.assertIn('orchestrator.jobs_lost price=1 price_cap="3276800 wei per 262144"', log)
+            self.assertEqual(set(metric(ports[0], name).values()), {0.0}, "it got the job")
+
+
 class ReloadTest(unittest.TestCase):
     def test_hangup_reads_the_file_again(self):
         with tempfile.TemporaryDirectory() as folder, harness.Network() as other:
