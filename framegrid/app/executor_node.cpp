@@ -3,6 +3,7 @@
 #include <framegrid/app/commands.hpp>
 
 #include <cstdio>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -64,6 +65,58 @@ Result<api::WorkOutput> operate(const api::Work& work, const api::WorkContext& c
     return sandbox::operation_output(files);
 }
 
+// Which request each thread works for, so that lines of the log name it.
+class RunningTraces {
+  public:
+    // For the calling thread, while it lives.
+    class Scope {
+      public:
+        Scope(RunningTraces& traces, std::string trace) : traces_(traces) {
+            const std::scoped_lock lock(traces_.mutex_);
+            traces_.by_thread_[std::this_thread::get_id()] = std::move(trace);
+        }
+        ~Scope() {
+            const std::scoped_lock lock(traces_.mutex_);
+            traces_.by_thread_.erase(std::this_thread::get_id());
+        }
+        Scope(const Scope&) = delete;
+        Scope& operator=(const Scope&) = delete;
+
+      private:
+        RunningTraces& traces_;
+    };
+
+    // Threads of codecs and of networks work for the only task, if it is the only one.
+    std::string current() const {
+        const std::scoped_lock lock(mutex_);
+        const auto mine = by_thread_.find(std::this_thread::get_id());
+        if (mine != by_thread_.end()) {
+            return mine->second;
+        }
+        return by_thread_.size() == 1 ? by_thread_.begin()->second : std::string();
+    }
+    // `log`, with the trace at the end of each line.
+    Logger traced(Logger log) const {
+        const auto write = [this, log](LogLevel level, std::string_view line) {
+            const std::string trace = current();
+            const auto put = level == LogLevel::kError  ? &Logger::error
+                             : level == LogLevel::kWarn ? &Logger::warn
+                             : level == LogLevel::kInfo ? &Logger::info
+                                                        : &Logger::debug;
+            if (trace.empty()) {
+                (log.*put)(line, {});
+            } else {
+                (log.*put)(line, {{"trace", trace}});
+            }
+        };
+        return {write, LogLevel::kDebug};
+    }
+
+  private:
+    mutable std::mutex mutex_;
+    std::map<std::thread::id, std::string> by_thread_;
+};
+
 // Opened by the first segment: pictures need less of FFmpeg, and later.
 class OnDemandTranscoder : public api::Transcoder {
   public:
@@ -114,6 +167,21 @@ class Tools {
         return runner_->run(work, context);
     }
     void end_session(const std::string& session_id) { transcoder_.end_session(session_id); }
+    api::DeviceUse use() {
+        const std::scoped_lock lock(opening_);
+        if (!runner_) {
+            return {};
+        }
+        api::DeviceUse out;
+        out.device = device_;
+        out.memory_bytes_max = memory_bytes_max_;
+        out.work_memory_bytes_max = work_memory_bytes_max_;
+        const auto load = runner_->load();
+        out.turns = load.turns;
+        out.turn_jobs = load.turn_jobs;
+        out.models = models_->use();
+        return out;
+    }
 
   private:
     // AI tasks share this process: any of them may be the first.
@@ -140,6 +208,10 @@ class Tools {
         engine::WorkSettings work;
         FG_TRY(work_memory, parse_bytes(options_.work_memory, "work-memory"));
         work.working_memory_bytes = work_memory;
+        memory_bytes_max_ = memory;
+        work_memory_bytes_max_ = work_memory;
+        const std::string provider = models_->device();
+        device_ = provider == "cpu" ? provider : provider + ":" + std::to_string(options_.device);
         work.turns.rows_max = options_.batch_rows;
         work.batching = options_.batch_inexact ? engine::Batching::kAny : engine::Batching::kExact;
         runner_ =
@@ -157,6 +229,9 @@ class Tools {
     media_ffmpeg::FfmpegMediaCodec codec_;
     std::unique_ptr<infer_onnx::ModelStore> models_;
     std::unique_ptr<engine::WorkRunner> runner_;
+    std::string device_;
+    std::int64_t memory_bytes_max_ = 0;
+    std::int64_t work_memory_bytes_max_ = 0;
     std::jthread loading_;
 };
 
@@ -189,14 +264,17 @@ void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) 
                 // wait.
                 (void)media_ffmpeg::is_supported_source({});
             }
-            Tools tools(*options, process_logger(common, "executor"));
+            RunningTraces traces;
+            Tools tools(*options, traces.traced(process_logger(common, "executor")));
             sandbox::ExecutorService service;
             service.run = [&](const api::Work& work, const api::WorkContext& context) {
+                const RunningTraces::Scope scope(traces, work.trace.trace_id);
                 return options->probe        ? probe(work)
                        : options->operations ? operate(work, context)
                                              : tools.run(work, context);
             };
             service.now = &host::steady_now;
+            service.use = [&] { return tools.use(); };
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
             return sandbox::serve_executor(sandbox::kExecutorFd, service);
         };

@@ -226,6 +226,12 @@ Task<void> drain(Session& session, worker::Worker& role, int seconds) {
     return role.drain(session.clock.now() + std::chrono::seconds(seconds));
 }
 
+void write_metrics(MetricsWriter& out, const worker::Worker& role, const sandbox::ExecutorPool& executors) {
+    worker::dump(out, role.stats());
+    sandbox::dump(out, executors.stats());
+    sandbox::dump(out, executors.models());
+}
+
 Task<Result<int>> serve(Session& session, WorkerOptions options) {
     auto secret = resolve_secret(options.secret, options.secret_file);
     if (!secret) {
@@ -280,10 +286,7 @@ Task<Result<int>> serve(Session& session, WorkerOptions options) {
             co_await executors.stop();
         }
     };
-    MetricsListener metrics(session, [&](MetricsWriter& out) {
-        worker::dump(out, role->stats());
-        sandbox::dump(out, executors.stats());
-    });
+    MetricsListener metrics(session, [&](MetricsWriter& out) { write_metrics(out, *role, executors); });
     FG_CO_CHECK(metrics.listen(options.operation.admin_listen));
     session.before_stop = [&] { return drain(session, *role, options.operation.drain_seconds); };
     TaskGroup announcing(session.loop.executor(), 1, session.log);

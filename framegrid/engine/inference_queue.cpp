@@ -86,11 +86,18 @@ Result<bool> InferenceQueue::wait(
     return !request.over;
 }
 
+std::pair<std::uint64_t, std::uint64_t> InferenceQueue::turns() {
+    const std::scoped_lock lock(mutex_);
+    return {turns_, turn_jobs_};
+}
+
 void InferenceQueue::finish(TimePoint began) {
     const std::scoped_lock lock(mutex_);
     const TimePoint now = now_();
     const auto turn = std::exchange(turn_, {});
     planner_.end(turn, now - began, now);
+    ++turns_;
+    turn_jobs_ += turn.jobs.size();
     for (const JobId job : turn.jobs) {
         if (const auto at = requests_.find(job); at != requests_.end()) {
             at->second->over = true;

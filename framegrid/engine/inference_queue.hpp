@@ -41,6 +41,8 @@ class InferenceQueue {
     // Jobs with a seat, and those of them that wait for the device.
     std::size_t jobs();
     std::size_t waiting();
+    // Of the device so far, and the jobs in them together.
+    std::pair<std::uint64_t, std::uint64_t> turns();
 
   private:
     // What a job waits for, on its thread's stack.
@@ -70,6 +72,8 @@ class InferenceQueue {
     std::map<JobId, Request*> requests_;
     // By batch: whether calls of so many rows gave everybody the same bits. Used by the turn's leader.
     std::map<std::string, std::map<std::size_t, bool>, std::less<>> exact_;
+    std::uint64_t turns_ = 0;
+    std::uint64_t turn_jobs_ = 0;
     TurnPlanner::Turn turn_;  // of which the first job is the leader; no jobs: the device is free
 };
 

@@ -14,6 +14,8 @@ struct WorkLoad {
     std::size_t jobs = 0;           // that have a model
     std::size_t waiting = 0;        // of those, for the device
     std::int64_t memory_bytes = 0;  // beside the models
+    std::uint64_t turns = 0;        // of the device so far
+    std::uint64_t turn_jobs = 0;    // in those together
 };
 
 // AI work may run on several threads at once; its calls of networks take turns, and denoising steps of
@@ -38,7 +40,10 @@ class WorkRunner {
     // set.
     Result<api::WorkOutput> run(const api::Work& work, const api::WorkContext& context);
     void end_session(const std::string& session_id) { transcoder_.end_session(session_id); }
-    WorkLoad load() { return {queue_.jobs(), queue_.waiting(), memory_.used()}; }
+    WorkLoad load() {
+        const auto [turns, turn_jobs] = queue_.turns();
+        return {queue_.jobs(), queue_.waiting(), memory_.used(), turns, turn_jobs};
+    }
 
   private:
     Result<api::WorkOutput> run_ai(

@@ -1,5 +1,6 @@
 #include <framegrid/infer_onnx/model_store.hpp>
 
+#include <chrono>
 #include <thread>
 
 #include <malloc.h>
@@ -284,6 +285,36 @@ Result<int> ModelStore::store_graphs(const std::string& id) {
     return stored;
 }
 
+Result<std::unique_ptr<api::TensorModel>> ModelStore::load_network(
+    const Known& known, const std::string& path
+) {
+    const TimePoint began = settings_.now();
+    FG_TRY(network, open_network(known, path));
+    const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(settings_.now() - began);
+    note(known.manifest.id, [&](api::ModelUse& use) {
+        ++use.networks;
+        use.networks_ms += took.count();
+    });
+    return network;
+}
+
+template <class Change>
+void ModelStore::note(const std::string& id, Change change) {
+    const std::lock_guard lock(counting_);
+    auto& use = uses_[id];
+    use.id = id;
+    change(use);
+}
+
+std::vector<api::ModelUse> ModelStore::use() const {
+    const std::lock_guard lock(counting_);
+    std::vector<api::ModelUse> out;
+    for (const auto& [id, use] : uses_) {
+        out.push_back(use);
+    }
+    return out;
+}
+
 Result<api::TensorModel*> ModelStore::network(const Known& known, Loaded& loaded, const std::string& name) {
     const std::lock_guard lock(mutex_);
     if (const auto at = loaded.networks.find(name); at != loaded.networks.end()) {
@@ -296,7 +327,7 @@ Result<api::TensorModel*> ModelStore::network(const Known& known, Loaded& loaded
     const bool beside = std::ranges::find(known.manifest.files, name + ".onnx", &engine::ModelFile::path) !=
                         known.manifest.files.end();
     const std::string path = single ? known.manifest.file : name + (beside ? ".onnx" : "/model.onnx");
-    FG_TRY(network, open_network(known, path));
+    FG_TRY(network, load_network(known, path));
     return loaded.networks.emplace(name, std::move(network)).first->second.get();
 }
 
@@ -305,7 +336,7 @@ Result<std::shared_ptr<ModelStore::Loaded>> ModelStore::load_files(Known& known)
     auto loaded = std::make_shared<Loaded>();
     loaded->digest = engine::model_digest(known.manifest);
     if (known.manifest.layout == engine::ModelLayout::kImage) {
-        FG_TRY(network, open_network(known, known.manifest.file));
+        FG_TRY(network, load_network(known, known.manifest.file));
         FG_CHECK(engine::fit_manifest(known.manifest, *network));
         FG_TRY(image, engine::make_image_model(known.manifest, std::move(network)));
         loaded->image = std::move(image);
@@ -318,15 +349,24 @@ Result<void> ModelStore::load(Known& known) {
     FG_CHECK(open_runtime());
     const auto& manifest = known.manifest;
     const bool warm = std::ranges::find(settings_.warm, manifest.id) != settings_.warm.end();
-    FG_TRY(victims, residency_.admit(manifest.id, manifest.memory_bytes, warm, settings_.now()));
-    unload(victims);
+    auto victims = residency_.admit(manifest.id, manifest.memory_bytes, warm, settings_.now());
+    if (!victims) {
+        note(manifest.id, [](api::ModelUse& use) { ++use.no_room; });
+        return fail(std::move(victims.error()));
+    }
+    unload(*victims, &api::ModelUse::evicted);
     auto loaded = load_files(known);
     if (!loaded) {
         residency_.forget(manifest.id);
+        note(manifest.id, [](api::ModelUse& use) { ++use.load_failures; });
         return fail(std::move(loaded.error()));
     }
     known.loaded = std::move(*loaded);
     residency_.loaded_in(manifest.id, settings_.now() - began);
+    note(manifest.id, [&](api::ModelUse& use) {
+        ++use.loads;
+        use.bytes = manifest.memory_bytes;
+    });
     return {};
 }
 
@@ -344,13 +384,17 @@ Result<std::unique_ptr<engine::ModelLease>> ModelStore::acquire(
     if (!residency_.acquire(model_id, settings_.now())) {
         FG_CHECK(load(it->second));
     }
-    unload(residency_.expire(settings_.now(), settings_.idle));
+    unload(residency_.expire(settings_.now(), settings_.idle), &api::ModelUse::idled);
     return std::make_unique<Lease>(*this, it->second);
 }
 
-void ModelStore::unload(const std::vector<std::string>& ids) {
+void ModelStore::unload(const std::vector<std::string>& ids, std::uint64_t api::ModelUse::* cause) {
     for (const auto& id : ids) {
         models_.at(id).loaded.reset();
+        note(id, [&](api::ModelUse& use) {
+            ++(use.*cause);
+            use.bytes = 0;
+        });
     }
     if (!ids.empty()) {
         ::malloc_trim(0);  // else the pieces of one network's memory stay between those of the next

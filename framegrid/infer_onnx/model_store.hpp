@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <framegrid/api/model_use.hpp>
 #include <framegrid/engine/model_source.hpp>
 #include <framegrid/engine/residency.hpp>
 #include <framegrid/infer_onnx/onnx_model.hpp>
@@ -56,6 +57,8 @@ class ModelStore : public engine::ModelSource {
     std::vector<std::string> loaded() const;  // ids, by name
     // What networks run on, an execution provider; empty until one was loaded.
     std::string device() const;
+    // What was done with each model that was ever wanted, by id. Does not wait while one is being loaded.
+    std::vector<api::ModelUse> use() const;
 
     // Optimises the model's networks and keeps the result in its directory, where later loads find it
     // (stored_graph.hpp); those that are there and whole stay. Returns how many were made. Blocking, and not
@@ -85,10 +88,13 @@ class ModelStore : public engine::ModelSource {
     Result<Source> read_source(const Known& known, const std::string& path);
     std::unique_ptr<api::TensorModel> open_stored(const Known& known, const std::string& path);
     Result<std::unique_ptr<api::TensorModel>> open_network(const Known& known, const std::string& path);
+    Result<std::unique_ptr<api::TensorModel>> load_network(const Known& known, const std::string& path);
+    template <class Change>
+    void note(const std::string& id, Change change);
     Result<bool> store_graph(const Known& known, const std::string& path);
     Result<api::TensorModel*> network(const Known& known, Loaded& loaded, const std::string& name);
     Result<void> open_runtime();
-    void unload(const std::vector<std::string>& ids);
+    void unload(const std::vector<std::string>& ids, std::uint64_t api::ModelUse::* cause);
     void release(const std::string& id);
 
     ModelStoreSettings settings_;
@@ -100,6 +106,8 @@ class ModelStore : public engine::ModelSource {
     // By path, the state that a file had when it was compared with its digest: reading a large one for that
     // takes longer than mapping it again. At most one for each file of a model.
     std::map<std::string, std::string> verified_;
+    mutable std::mutex counting_;  // taken last
+    std::map<std::string, api::ModelUse> uses_;
 };
 
 }  // namespace framegrid::infer_onnx

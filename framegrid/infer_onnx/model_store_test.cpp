@@ -1,5 +1,6 @@
 #include <framegrid/infer_onnx/model_store.hpp>
 
+#include <array>
 #include <fstream>
 #include <sstream>
 
@@ -101,6 +102,20 @@ TEST_F(ModelStoreTest, LoadsLazilyAndUnloadsTheLeastMissed) {
     }
     touch("test/b");
     EXPECT_EQ(store->loaded(), (Names{"test/a", "test/b"})) << "c was wanted less often than a";
+    const auto use = store->use();
+    ASSERT_EQ(use.size(), 3U);
+    EXPECT_EQ(
+        (std::array{use[0].loads, use[1].loads, use[2].loads}), (std::array<std::uint64_t, 3>{1, 2, 1})
+    );
+    EXPECT_EQ(
+        (std::array{use[0].evicted, use[1].evicted, use[2].evicted}), (std::array<std::uint64_t, 3>{0, 1, 1})
+    );
+    EXPECT_EQ(
+        (std::array{use[0].bytes, use[1].bytes, use[2].bytes}),
+        (std::array<std::int64_t, 3>{memory, memory, 0})
+    );
+    EXPECT_EQ(use[1].no_room, 1U);
+    EXPECT_EQ(use[1].networks, 2U);
 }
 
 TEST_F(ModelStoreTest, WarmModelsStayAndIdleOnesGo) {
@@ -114,6 +129,8 @@ TEST_F(ModelStoreTest, WarmModelsStayAndIdleOnesGo) {
     now_ += std::chrono::hours(1);
     ASSERT_TRUE(store->acquire("upscale", "test/warm"));
     EXPECT_EQ(store->loaded(), Names{"test/warm"});
+    EXPECT_EQ(store->use().at(0).idled, 1U);
+    EXPECT_EQ(store->use().at(0).bytes, 0);
     with.warm = {"test/nowhere"};
     EXPECT_EQ(open(with)->warm_up().error().code, Errc::kNotFound);
 }
@@ -133,6 +150,8 @@ TEST_F(ModelStoreTest, DamagedFilesAreRefusedAndDoNotCountAsLoaded) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, Errc::kUnprocessable);
     EXPECT_NE(refused.error().message.find("SHA-256"), std::string::npos) << refused.error().message;
+    EXPECT_EQ(store->use().at(0).load_failures, 1U);
+    EXPECT_EQ(store->use().at(0).loads, 0U);
     EXPECT_EQ(store->acquire("upscale", "test/missing").error().code, Errc::kNotFound);
     EXPECT_EQ(store->loaded(), Names{});
 }

@@ -61,6 +61,8 @@ struct Assignment {
     std::optional<DoneMessage> answer;
     std::shared_ptr<api::EarlyArtifacts> early;  // while it is wanted
     api::ProgressSink progress;                  // while it is wanted
+    std::string model;                           // for metrics; empty: it has none
+    std::string trace;                           // id of the request that it is for; may be empty
     OneShot finished;                            // fires when `answer` is there or the child is dead
     bool had_company = false;                    // when the child died
     Timer grace;                                 // of a task that was asked to stop
@@ -96,6 +98,16 @@ struct Child {
                    return slot.assignment != nullptr && slot.assignment->exclusive;
                });
     }
+    // Of the requests that its tasks are for, with commas between.
+    std::string traces() const {
+        std::string out;
+        for (const auto& slot : slots) {
+            if (slot.assignment != nullptr && !slot.assignment->trace.empty()) {
+                out += (out.empty() ? "" : ",") + slot.assignment->trace;
+            }
+        }
+        return out;
+    }
     Slot* slot_of(const std::shared_ptr<Assignment>& assignment) {
         const auto at = std::ranges::find(slots, assignment, &Slot::assignment);
         return at == slots.end() ? nullptr : &*at;
@@ -115,6 +127,7 @@ struct Child {
     std::string end_reason;            // why it is dead, once it is
     std::deque<std::string> sessions;  // that it may keep codecs for, newest last
     std::string model;                 // "pipeline model" of its last AI task
+    api::DeviceUse use;                // as it said last
     std::uint32_t tasks_done = 0;
     bool retires = false;    // takes no further task
     std::string last_words;  // the last line on its standard error

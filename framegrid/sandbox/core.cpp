@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include <framegrid/base/utf8.hpp>
 #include <framegrid/sandbox/executor.hpp>
 #include <framegrid/sandbox/hardening.hpp>
 #include <framegrid/sandbox/shared_memory.hpp>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t kSessionsPerChildMax = 64;
 constexpr std::size_t kMissingToldMax = 64;
+constexpr std::string_view kSaid = "sandbox.executor_said";
 constexpr Duration kBackOffMin = std::chrono::milliseconds(100);
 constexpr Duration kBackOffMax = std::chrono::seconds(30);
 
@@ -41,6 +43,24 @@ Error retry(std::string message) {
 std::string model_of(const api::Work& work) {
     const auto* ai = std::get_if<api::AiWork>(&work.kind);
     return ai != nullptr ? ai->pipeline + " " + ai->model_id : std::string();
+}
+
+// The model's name of "pipeline model", for metrics: clients' words reach this.
+std::string label_of(const std::string& model) {
+    return valid_utf8(printable(std::string_view(model).substr(std::min(model.size(), model.find(' ') + 1))));
+}
+
+// The trace that a line of an executor's log names last; an executor's word.
+std::string trace_in(std::string_view line) {
+    constexpr std::size_t kDigits = 32;
+    for (const std::string_view mark : {"trace=", "\"trace\":\""}) {
+        const auto at = line.rfind(mark);
+        const auto id = at == std::string_view::npos ? "" : line.substr(at + mark.size()).substr(0, kDigits);
+        if (id.size() == kDigits && id.find_first_not_of("0123456789abcdef") == std::string_view::npos) {
+            return std::string(id);
+        }
+    }
+    return {};
 }
 
 bool is_inside(const Region& region, std::uint64_t limit) {
@@ -163,6 +183,7 @@ Result<void> ExecutorPool::Core::send_task(
         slot->output = std::move(output);
     }
     assignment.task = message.task;
+    assignment.trace = message.work.trace.trace_id;
     assignment.early =
         std::make_shared<api::EarlyArtifacts>(api::early_count(message.work), std::move(events.artifact));
     assignment.progress = std::move(events.progress);
@@ -275,11 +296,17 @@ Task<void> ExecutorPool::Core::listen(std::shared_ptr<Core> core, std::shared_pt
             co_return;
         }
         child->last_words = line->substr(0, 500);
-        const std::initializer_list<LogField> fields{{"pid", child->process.pid()}, {"text", *line}};
+        const Logger& log = core->ports_.log;
+        const LogField pid("pid", child->process.pid());
+        const LogField text("text", *line);
+        // With several tasks inside, only the line itself can say which one it is about.
+        const std::string told = trace_in(*line);
+        const LogField trace("trace", told.empty() && child->tasks() == 1 ? child->traces() : told);
+        const bool traced = !trace.value.empty();
         if (lines < kTold) {
-            core->ports_.log.info("sandbox.executor_said", fields);
+            traced ? log.info(kSaid, {pid, text, trace}) : log.info(kSaid, {pid, text});
         } else {
-            core->ports_.log.debug("sandbox.executor_said", fields);
+            traced ? log.debug(kSaid, {pid, text, trace}) : log.debug(kSaid, {pid, text});
         }
     }
 }
@@ -371,6 +398,10 @@ Task<bool> ExecutorPool::Core::handle(std::shared_ptr<Child> child, Message mess
     if (auto* done = std::get_if<DoneMessage>(&message)) {
         co_return on_done(child, std::move(*done));
     }
+    if (auto* usage = std::get_if<UsageMessage>(&message)) {
+        on_usage(*child, std::move(*usage));
+        co_return true;
+    }
     co_return false;
 }
 
@@ -435,6 +466,11 @@ bool ExecutorPool::Core::on_progress(Child& child, const ProgressMessage& messag
     return true;
 }
 
+void ExecutorPool::Core::on_usage(Child& child, UsageMessage message) {
+    models_.take(child.use, message.use);
+    child.use = std::move(message.use);
+}
+
 bool ExecutorPool::Core::on_done(const std::shared_ptr<Child>& child, DoneMessage message) {
     Slot* slot = child->slot_of(message.task);
     if (slot == nullptr || slot->assignment->answer) {
@@ -467,6 +503,7 @@ void ExecutorPool::Core::on_gone(
         kill(*child, misconduct.empty() ? status.describe() : misconduct);
     }
     children_.remove(child);
+    models_.forget(child->use);
     if (!child->was_ready && !stopping_) {
         std::string text = fmt::format("it {}", child->end_reason);
         if (!child->last_words.empty()) {
@@ -476,8 +513,10 @@ void ExecutorPool::Core::on_gone(
     } else if (!expected) {
         stats_.tasks_crashed += child->tasks();
         ports_.log.warn(
-            "sandbox.executor_died",
-            {{"pid", child->process.pid()}, {"how", child->end_reason}, {"last_words", child->last_words}}
+            "sandbox.executor_died", {{"pid", child->process.pid()},
+                                      {"how", child->end_reason},
+                                      {"last_words", child->last_words},
+                                      {"trace", child->traces()}}
         );
     }
     const bool had_company = child->tasks() > 1;
@@ -511,6 +550,7 @@ void ExecutorPool::Core::assign(const std::shared_ptr<Ticket>& ticket, std::shar
     }
     ticket->assignment = std::make_shared<Assignment>();
     ticket->assignment->exclusive = ticket->exclusive;
+    ticket->assignment->model = label_of(ticket->model);
     slot->assignment = ticket->assignment;
     if (!ticket->model.empty()) {
         child->model = ticket->model;
@@ -578,7 +618,9 @@ void ExecutorPool::Core::ask_to_stop(
             const auto late = weak_child.lock();
             const auto stopping = weak.lock();
             if (late && stopping && late->slot_of(stopping->task) != nullptr) {
-                ports_.log.info("sandbox.executor_killed", {{"pid", late->process.pid()}});
+                ports_.log.info(
+                    "sandbox.executor_killed", {{"pid", late->process.pid()}, {"trace", stopping->trace}}
+                );
                 kill(*late, "did not stop its task");
                 start_missing();
             }
@@ -650,6 +692,24 @@ ExecutorStats ExecutorPool::Core::snapshot() const {
     out.busy = count(&Child::is_busy);
     out.waiting = queue_.size();
     out.waiting_max = settings_.queue_max;
+    return out;
+}
+
+ModelStats ExecutorPool::Core::models() const {
+    ModelStats out = models_.totals();
+    for (const auto& child : children_) {
+        ModelBook::add_device(out, child->use);
+        for (const auto& slot : child->slots) {
+            if (slot.assignment && !slot.assignment->model.empty()) {
+                ++out.tasks.at(slot.assignment->model).running;
+            }
+        }
+    }
+    for (const auto& ticket : queue_) {
+        if (!ticket->model.empty()) {
+            ++out.tasks.at(label_of(ticket->model)).waiting;
+        }
+    }
     return out;
 }
 

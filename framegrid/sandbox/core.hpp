@@ -33,6 +33,7 @@ class ExecutorPool::Core : public std::enable_shared_from_this<Core> {
     ExecutorPorts& ports() { return ports_; }
     ExecutorStats& counters() { return stats_; }
     ExecutorStats snapshot() const;
+    ModelStats models() const;
 
     // A task in one executor, from the queue to its result. `had_company`: it failed because the executor
     // died, and there were others inside.
@@ -68,6 +69,7 @@ class ExecutorPool::Core : public std::enable_shared_from_this<Core> {
     void on_ready(const std::shared_ptr<Child>& child, const ReadyMessage& message);
     Task<bool> on_early(std::shared_ptr<Child> child, EarlyMessage message);
     bool on_progress(Child& child, const ProgressMessage& message);
+    void on_usage(Child& child, UsageMessage message);
     bool on_done(const std::shared_ptr<Child>& child, DoneMessage message);
     void on_gone(
         const std::shared_ptr<Child>& child, const host::ExitStatus& status, const std::string& misconduct
@@ -93,6 +95,7 @@ class ExecutorPool::Core : public std::enable_shared_from_this<Core> {
 
     ExecutorPorts ports_;
     ExecutorSettings settings_;
+    ModelBook models_;
     ExecutorStats stats_;
     std::list<std::shared_ptr<Child>> children_;
     std::deque<std::shared_ptr<Ticket>> queue_;

@@ -192,11 +192,35 @@ class Inbox {
     api::StopFlag stop_ = false;
 };
 
+// Tells the parent what the process does with models, when that has changed.
+class UseTeller {
+  public:
+    UseTeller(Channel& channel, const ExecutorService& service) : channel_(channel), service_(service) {}
+
+    void tell() {
+        if (!service_.use) {
+            return;
+        }
+        const std::scoped_lock lock(mutex_);  // what is told last is the newest
+        UsageMessage now{service_.use()};
+        if (now != last_) {
+            channel_.send(now);
+            last_ = std::move(now);
+        }
+    }
+
+  private:
+    Channel& channel_;
+    const ExecutorService& service_;
+    std::mutex mutex_;
+    UsageMessage last_;
+};
+
 // The work of one slot, on one thread.
 class Slot {
   public:
-    Slot(Channel& channel, const ExecutorService& service, std::uint64_t memory_bytes_max)
-        : channel_(channel), service_(service), memory_bytes_max_(memory_bytes_max) {}
+    Slot(Channel& channel, const ExecutorService& service, UseTeller& use, std::uint64_t memory_bytes_max)
+        : channel_(channel), service_(service), use_(use), memory_bytes_max_(memory_bytes_max) {}
 
     Inbox& inbox() { return inbox_; }
 
@@ -211,6 +235,7 @@ class Slot {
             DoneMessage done{item->task->message.task, fail(Errc::kInternal, ""), false};
             done.outcome = run(*item->task, done.retire);
             item.reset();  // unmaps the input
+            use_.tell();
             inbox_.finished();
             if (!channel_.send(done)) {
                 // The parent refuses nothing but a result that does not fit into a message.
@@ -287,6 +312,7 @@ class Slot {
 
     Channel& channel_;
     const ExecutorService& service_;
+    UseTeller& use_;
     std::uint64_t memory_bytes_max_;
     Inbox inbox_;
     ResultWriter results_;
@@ -326,12 +352,13 @@ class Slots {
 
   private:
     std::unique_ptr<Slot> make_slot() {
-        return std::make_unique<Slot>(channel_, service_, memory_bytes_max_);
+        return std::make_unique<Slot>(channel_, service_, use_, memory_bytes_max_);
     }
 
     Channel& channel_;
     const ExecutorService& service_;
     std::uint64_t memory_bytes_max_;
+    UseTeller use_{channel_, service_};
     std::vector<std::unique_ptr<Slot>> slots_;
     std::vector<std::jthread> threads_;  // of the slots after the first
 };

@@ -6,6 +6,7 @@
 #include <string>
 
 #include <framegrid/api/media_ports.hpp>
+#include <framegrid/api/model_use.hpp>
 #include <framegrid/api/work.hpp>
 
 namespace framegrid::sandbox {
@@ -23,6 +24,8 @@ struct ExecutorService {
     std::function<TimePoint()> now;
     // The session gets no more work. May be empty.
     std::function<void(const std::string& session_id)> end_session = nullptr;
+    // What it does with models, asked after each task, on any slot's thread. May be empty.
+    std::function<api::DeviceUse()> use = nullptr;
 };
 
 // Waits for the parent's limits, locks this process in and serves tasks until the parent closes `fd`. Call

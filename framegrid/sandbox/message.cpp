@@ -3,17 +3,30 @@
 #include <algorithm>
 #include <bit>
 
+#include <framegrid/base/utf8.hpp>
+
 #include <fmt/format.h>
 
 namespace framegrid::sandbox {
 
 namespace {
 
-enum class Type : std::uint8_t { kSetup = 1, kReady, kRun, kCancel, kEndSession, kDone, kEarly, kProgress };
+enum class Type : std::uint8_t {
+    kSetup = 1,
+    kReady,
+    kRun,
+    kCancel,
+    kEndSession,
+    kDone,
+    kEarly,
+    kProgress,
+    kUsage
+};
 
 constexpr std::size_t kListMax = 1024;
 constexpr std::size_t kNameBytesMax = 1024;
 constexpr std::size_t kErrorBytesMax = 2048;
+constexpr std::size_t kLabelBytesMax = 200;
 
 class Writer {
   public:
@@ -327,6 +340,7 @@ void put(Writer& out, const RunMessage& message) {
     out.integer(message.slot);
     out.integer(message.deadline_ms);
     put_work(out, message.work);
+    out.text(message.work.trace.trace_id);
     out.maybe(message.input_shared);
     out.maybe(message.output_shared);
 }
@@ -377,6 +391,58 @@ void put(Writer& out, const DoneMessage& message) {
     }
 }
 
+void put(Writer& out, const UsageMessage& message) {
+    const auto& use = message.use;
+    out.enumerator(Type::kUsage);
+    out.text(use.device);
+    out.integer(use.memory_bytes_max);
+    out.integer(use.work_memory_bytes_max);
+    out.integer(use.turns);
+    out.integer(use.turn_jobs);
+    const auto count = std::min(use.models.size(), api::kModelUsesMax);
+    out.integer(static_cast<std::uint32_t>(count));
+    for (std::size_t i = 0; i < count; ++i) {
+        const auto& model = use.models[i];
+        out.text(std::string_view(model.id).substr(0, kNameBytesMax));
+        out.integer(model.loads);
+        out.integer(model.load_failures);
+        out.integer(model.evicted);
+        out.integer(model.idled);
+        out.integer(model.no_room);
+        out.integer(model.networks);
+        out.integer(model.networks_ms);
+        out.integer(model.bytes);
+    }
+}
+
+// Labels of metrics are made of these.
+std::string get_label(Reader& in) {
+    return valid_utf8(without_control(in.text(kNameBytesMax)).substr(0, kLabelBytesMax));
+}
+
+Message get_usage(Reader& in) {
+    UsageMessage message;
+    message.use.device = get_label(in);
+    message.use.memory_bytes_max = in.integer<std::int64_t>();
+    message.use.work_memory_bytes_max = in.integer<std::int64_t>();
+    message.use.turns = in.integer<std::uint64_t>();
+    message.use.turn_jobs = in.integer<std::uint64_t>();
+    for (std::size_t left = in.count(api::kModelUsesMax); left > 0 && in.ok(); --left) {
+        api::ModelUse model;
+        model.id = get_label(in);
+        model.loads = in.integer<std::uint64_t>();
+        model.load_failures = in.integer<std::uint64_t>();
+        model.evicted = in.integer<std::uint64_t>();
+        model.idled = in.integer<std::uint64_t>();
+        model.no_room = in.integer<std::uint64_t>();
+        model.networks = in.integer<std::uint64_t>();
+        model.networks_ms = in.integer<std::int64_t>();
+        model.bytes = in.integer<std::int64_t>();
+        message.use.models.push_back(std::move(model));
+    }
+    return message;
+}
+
 Message get_run(Reader& in) {
     RunMessage message;
     message.task = in.integer<std::uint64_t>();
@@ -386,6 +452,7 @@ Message get_run(Reader& in) {
     }
     message.deadline_ms = in.integer<std::uint64_t>();
     message.work = get_work(in);
+    message.work.trace.trace_id = in.name();
     message.input_shared = in.maybe<std::uint64_t>();
     message.output_shared = in.maybe<std::uint64_t>();
     return message;
@@ -463,6 +530,8 @@ Message get(Reader& in) {
             return get_early(in);
         case Type::kProgress:
             return get_progress(in);
+        case Type::kUsage:
+            return get_usage(in);
     }
     in.refuse();
     return CancelMessage{};

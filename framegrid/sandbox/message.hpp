@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include <framegrid/api/model_use.hpp>
 #include <framegrid/api/work.hpp>
 
 namespace framegrid::sandbox {
@@ -96,9 +97,15 @@ struct DoneMessage {
     bool retire = false;  // this process should not be used again
 };
 
+// Executor: what it does with models, when that has changed; before the outcome of the task that changed it.
+struct UsageMessage {
+    api::DeviceUse use;
+    friend bool operator==(const UsageMessage&, const UsageMessage&) = default;
+};
+
 using Message = std::variant<
     SetupMessage, ReadyMessage, RunMessage, CancelMessage, EndSessionMessage, EarlyMessage, ProgressMessage,
-    DoneMessage>;
+    DoneMessage, UsageMessage>;
 
 // A whole frame. kTooLarge: over kMessageBytesMax.
 Result<Bytes> encode(const Message& message);

@@ -52,11 +52,25 @@ TEST(Message, RoundTrips) {
     EXPECT_EQ(std::get<EndSessionMessage>(round_trip(EndSessionMessage{"s"})).session_id, "s");
 }
 
+TEST(Message, RoundTripsUse) {
+    UsageMessage sent;
+    sent.use = {"cuda:1", 1'000, 2'000,
+                3,        4,     {{"a/b", 1, 2, 3, 4, 5, 6, 7, 8}, {"c", 0, 0, 0, 0, 0, 0, -1, 0}}};
+    EXPECT_EQ(std::get<UsageMessage>(round_trip(sent)), sent);
+    sent.use.models.assign(1, {"new\nline \xff" + std::string(500, 'x'), 0, 0, 0, 0, 0, 0, 0, 0});
+    const auto got = std::get<UsageMessage>(round_trip(sent)).use.models.at(0).id;
+    EXPECT_EQ(got, "new?line ?" + std::string(190, 'x'));
+    sent.use.models.assign(api::kModelUsesMax + 10, {});
+    EXPECT_EQ(std::get<UsageMessage>(round_trip(sent)).use.models.size(), api::kModelUsesMax);
+}
+
 TEST(Message, RoundTripsWork) {
-    const RunMessage sent = transcode_run();
+    RunMessage sent = transcode_run();
+    sent.work.trace.trace_id = std::string(32, 'a');
     const auto got = std::get<RunMessage>(round_trip(sent));
     const auto& work = std::get<api::TranscodeWork>(got.work.kind);
     const auto& expected = std::get<api::TranscodeWork>(sent.work.kind);
+    EXPECT_EQ(got.work.trace.trace_id, sent.work.trace.trace_id);
     EXPECT_EQ(got.task, 7U);
     EXPECT_EQ(work.profiles, expected.profiles);
     EXPECT_EQ(work.clip, expected.clip);

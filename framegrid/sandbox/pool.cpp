@@ -34,6 +34,10 @@ ExecutorStats ExecutorPool::stats() const {
     return core_->snapshot();
 }
 
+ModelStats ExecutorPool::models() const {
+    return core_->models();
+}
+
 namespace {
 
 // Gives the place in the queue or the executor back, also when the caller is cancelled.

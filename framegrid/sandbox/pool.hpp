@@ -12,6 +12,7 @@
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/metrics.hpp>
 #include <framegrid/runtime/offload.hpp>
+#include <framegrid/sandbox/model_book.hpp>
 
 namespace framegrid::sandbox {
 
@@ -107,6 +108,8 @@ class ExecutorPool final : public api::WorkExecutor {
     // Refuses new work, ends all processes and waits for them. Tasks that run get kUnavailable.
     Task<void> stop();
     ExecutorStats stats() const;
+    // What the processes did with models since the start, and do now.
+    ModelStats models() const;
 
   private:
     class Core;

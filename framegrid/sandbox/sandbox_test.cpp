@@ -109,6 +109,48 @@ TEST(ExecutorPool, EchoesLargeAndSmallInputsInOneProcess) {
     EXPECT_EQ(sandbox.pool.stats().idle, 1U);
 }
 
+TEST(ExecutorPool, CountsWhatItsProcessesDoWithModels) {
+    auto s = settings();
+    s.tasks_per_executor_max = 2;
+    Sandbox sandbox(s);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_NE(sandbox.text(ask("model")), "");
+    }
+    const auto stats = sandbox.pool.models();
+    const auto& [name, counts] = *stats.counts.begin();
+    EXPECT_EQ(name, "model");
+    EXPECT_EQ(counts.loads, 3u) << "two in the first process, one in the second";
+    EXPECT_EQ(counts.ended, 1u);
+    EXPECT_EQ(stats.devices.at("cpu").bytes.begin()->second, 1'000);
+    EXPECT_EQ(stats.tasks.begin(), stats.tasks.end());
+}
+
+TEST(ExecutorPool, LinesOfAnExecutorNameTheRequestTheyAreAbout) {
+    const std::string mine(32, 'a');
+    const std::string told(32, 'b');
+    Sandbox sandbox(settings());
+    auto work = ask("say");
+    work.trace.trace_id = mine;
+    std::get<api::AiWork>(work.kind).parameters = "media.odd trace=" + told;
+    EXPECT_FALSE(sandbox.run(std::move(work), milliseconds(400)));
+    EXPECT_THAT(sandbox.lines, HasSubstr("text=\"codec: odd input\" trace=" + mine));
+    EXPECT_THAT(sandbox.lines, HasSubstr("trace=" + told + "\" trace=" + told));
+    // With several inside, nobody knows whose line it is unless it says so.
+    auto s = settings();
+    s.share_max = 2;
+    Sandbox shared(s);
+    std::vector<api::Work> works;
+    for (const char letter : {'c', 'd'}) {
+        works.push_back(ask("say"));
+        works.back().trace.trace_id = std::string(32, letter);
+        std::get<api::AiWork>(works.back().kind).parameters =
+            "media.odd trace=" + std::string(31, letter) + "X";
+    }
+    (void)shared.run(std::move(works), milliseconds(400));
+    EXPECT_EQ(shared.lines.find("trace=" + std::string(31, 'c') + "X\" trace="), std::string::npos)
+        << shared.lines;
+}
+
 TEST(ExecutorPool, ReusesAProcessAndReplacesItAfterItsShare) {
     auto s = settings();
     s.tasks_per_executor_max = 2;

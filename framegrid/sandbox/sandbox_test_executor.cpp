@@ -62,6 +62,19 @@ Result<api::WorkOutput> hang(const api::StopFlag& stop, bool stubborn) {
     return fail(Errc::kCancelled, "stopped");
 }
 
+api::WorkOutput echo(const api::Work& work) {
+    return {
+        {{"copy", work.input_content_type, work.input, Pixels{7}, 42},
+         {"size", "text/plain", Blob::copy_of(std::to_string(work.input.size())), Pixels{}, std::nullopt}},
+        Pixels{9}
+    };
+}
+
+// First what a library would write, then what our log does.
+void say(const std::string& line) {
+    std::fprintf(stderr, "codec: odd input\nINFO %s\n", line.c_str());
+}
+
 // Fills memory until something gives way.
 [[noreturn]] void hog() {
     std::vector<std::unique_ptr<char[]>> all;
@@ -161,15 +174,17 @@ class TestService {
         const auto* ai = std::get_if<api::AiWork>(&work.kind);
         const std::string& what = ai->pipeline;
         if (what == "echo") {
-            return api::WorkOutput{
-                {{"copy", work.input_content_type, work.input, Pixels{7}, 42},
-                 {"size", "text/plain", Blob::copy_of(std::to_string(work.input.size())), Pixels{},
-                  std::nullopt}},
-                Pixels{9}
-            };
+            return echo(work);
         }
         if (what == "pid") {
             return text_output(std::to_string(::getpid()));
+        }
+        if (what == "say") {
+            say(ai->parameters);
+            (void)hang(stop, false);
+        }
+        if (what == "model") {
+            return load(ai->model_id);
         }
         if (what == "session") {
             return text_output(std::to_string(of_session));
@@ -217,12 +232,24 @@ class TestService {
         return hang(stop, false);
     }
 
+    api::DeviceUse use() {
+        const std::scoped_lock lock(mutex_);
+        return use_;
+    }
+
     void end_session(const std::string& id) {
         const std::scoped_lock lock(mutex_);
         tasks_.erase(id);
     }
 
   private:
+    Result<api::WorkOutput> load(const std::string& model) {
+        const std::scoped_lock lock(mutex_);
+        use_.device = "cpu";
+        use_.models.assign(1, {model, ++loads_, 0, 0, 0, 0, loads_, 30, 1'000});
+        return text_output(std::to_string(loads_));
+    }
+
     int count(const std::string& session) {
         const std::scoped_lock lock(mutex_);
         return ++tasks_[session];
@@ -230,6 +257,8 @@ class TestService {
 
     std::mutex mutex_;
     std::map<std::string, int> tasks_;
+    api::DeviceUse use_;
+    std::uint64_t loads_ = 0;
 };
 
 }  // namespace
@@ -249,6 +278,7 @@ int main(int argc, char** argv) {
         kExecutorFd,
         {.run = [&](const auto& work, const auto& context) { return service.run(work, context); },
          .now = monotonic_now,
-         .end_session = [&](const std::string& id) { service.end_session(id); }}
+         .end_session = [&](const std::string& id) { service.end_session(id); },
+         .use = [&] { return service.use(); }}
     );
 }

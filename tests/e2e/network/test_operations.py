@@ -2,6 +2,7 @@
 jobs from the command line."""
 
 import json
+import os
 import pathlib
 import signal
 import tempfile
@@ -75,6 +76,32 @@ def metric(port, name):
     text = harness.request(f"http://127.0.0.1:{port}/metrics")[2].decode()
     rows = [line.rsplit(" ", 1) for line in text.splitlines() if line.startswith(name + "{")]
     return {labels[len(name):]: float(value) for labels, value in rows}
+
+
+class ModelMetricsTest(unittest.TestCase):
+    def test_a_worker_tells_what_it_does_with_models(self):
+        port = harness.free_port()
+        with harness.Network(worker_args=("--admin-listen", f"127.0.0.1:{port}")) as network:
+            network.wait_usable()
+            self.assertEqual(metric(port, "framegrid_sandbox_model_loads_total"), {})
+            for seed in (1, 2):
+                job = submit(network, {**PICTURE, "parameters": {**PICTURE["parameters"], "seed": seed}})
+                self.assertTrue(until(
+                    lambda j=job["id"]: call(network, "GET", f"/v1/jobs/{j}")[2]["state"] == "succeeded"))
+            loads = metric(port, "framegrid_sandbox_model_loads_total")
+            (model,) = {labels.split('"')[1] for labels in loads}
+            self.assertEqual(loads, {f'{{model="{model}",result="done"}}': 1, f'{{model="{model}",result="failed"}}': 0})
+            self.assertGreater(metric(port, "framegrid_sandbox_model_warm_bytes")[f'{{model="{model}",device="cpu"}}'], 0)
+            self.assertEqual(metric(port, "framegrid_sandbox_model_memory_bytes_max"), {'{device="cpu"}': 2 << 30})
+            self.assertGreater(sum(metric(port, "framegrid_sandbox_model_network_load_seconds_count").values()), 1)
+            for executor in harness.children(network.workers[0].pid, "executor"):
+                os.kill(executor, signal.SIGKILL)
+            job = submit(network, {**PICTURE, "parameters": {**PICTURE["parameters"], "seed": 3}})
+            self.assertTrue(until(lambda: call(network, "GET", f"/v1/jobs/{job['id']}")[2]["state"] == "succeeded"))
+            self.assertEqual(sum(metric(port, "framegrid_sandbox_model_loads_total").values()), 2)
+            unloads = metric(port, "framegrid_sandbox_model_unloads_total")
+            self.assertEqual({labels for labels, count in unloads.items() if count},
+                             {f'{{model="{model}",cause="process"}}'})
 
 
 class LostJobsTest(unittest.TestCase):

@@ -120,6 +120,17 @@ class TraceTest(unittest.TestCase):
         self.assertEqual(self.collector.problems, [])
         self.assertEqual(set(self.collector.headers), {"a b"})
 
+    def test_executors_lines_name_the_trace(self):
+        trace = "4" * 32
+        headers = {"traceparent": f"00-{trace}-{CALLER}-01", "Content-Type": "application/json", "Prefer": "wait=60"}
+        with harness.Network(log_level="debug", ai_capacity=1) as network:
+            network.wait_usable()
+            job = call(network, "POST", "/v1/jobs", PICTURE, headers)[2]
+            self.assertEqual(job["state"], "succeeded", job)
+            said = [line for line in network.workers[0].log_text().splitlines() if "sandbox.executor_said" in line]
+            self.assertTrue(said, network.workers[0].log_text())
+            self.assertTrue(all(line.endswith(f"trace={trace}") for line in said), said)
+
     def test_pushed_segment(self):
         data = harness.segment(1, "320x180", 30, audio=False)
         trace = "1" * 32
