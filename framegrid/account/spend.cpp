@@ -23,6 +23,17 @@ Wei saturating_sum(const Wei& a, const Wei& b) {
 
 }  // namespace
 
+Spent plus(Spent before, std::int64_t day, const Wei& amount) {
+    before.total = saturating_sum(before.total, amount);
+    if (day > before.day) {
+        before.day = day;
+        before.today = amount;
+    } else if (day == before.day) {
+        before.today = saturating_sum(before.today, amount);
+    }
+    return before;
+}
+
 std::int64_t SpendMeter::today() const {
     return clock_.unix_ms() / kDayMs;
 }
@@ -36,8 +47,12 @@ SpendMeter::Account& SpendMeter::account_of(const std::string& subject) {
     return account;
 }
 
-void SpendMeter::restore(const std::string& subject, Spent spent) {
-    accounts_[subject].spent = std::move(spent);
+void SpendMeter::restore(const std::string& subject, const Spent& spent) {
+    auto& known = account_of(subject).spent;
+    known.total = std::max(known.total, spent.total);
+    if (spent.day == known.day) {
+        known.today = std::max(known.today, spent.today);
+    }
 }
 
 Spent SpendMeter::spent(const std::string& subject) const {

@@ -19,13 +19,16 @@ struct Spent {
     friend bool operator==(const Spent&, const Spent&) = default;
 };
 
+// After `amount` more on `day`. Of a day before the last one only the total grows. Saturates.
+Spent plus(Spent before, std::int64_t day, const Wei& amount);
+
 // One executor.
 class SpendMeter {
   public:
     explicit SpendMeter(Clock& clock) : clock_(clock) {}
 
-    // What a subject had spent before. Once, before its first reservation.
-    void restore(const std::string& subject, Spent spent);
+    // A subject has spent at least that: before a restart, or elsewhere. Reservations stay.
+    void restore(const std::string& subject, const Spent& spent);
     // Spent on the current day, without reservations.
     Spent spent(const std::string& subject) const;
 

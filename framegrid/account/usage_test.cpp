@@ -104,6 +104,35 @@ TEST(SpendMeter, HoldsBackTheMostAndCountsTheCost) {
     EXPECT_TRUE(meter.reserve(who, 50));
 }
 
+TEST(SpendMeter, WhatIsRememberedOnlyRaises) {
+    ManualClock clock;
+    SpendMeter meter(clock);
+    Limits limits;
+    limits.wei_per_day = Wei(100);
+    const auto who = permit("acme", limits);
+    const std::int64_t today = meter.spent(who.subject).day;
+    ASSERT_TRUE(meter.reserve(who, 30));
+    meter.restore(who.subject, {.total = 500, .today = 70, .day = today});
+    EXPECT_FALSE(meter.reserve(who, 1)) << "what is held back stays so";
+    EXPECT_EQ(meter.settle(who.subject, 30, 20), (Spent{520, 90, today}));
+    meter.restore(who.subject, {.total = 510, .today = 80, .day = today});
+    EXPECT_EQ(meter.spent(who.subject), (Spent{520, 90, today})) << "news of a moment ago";
+    meter.restore(who.subject, {.total = 900, .today = 99, .day = today - 1});
+    EXPECT_EQ(meter.spent(who.subject), (Spent{900, 90, today}));
+}
+
+TEST(SpendMeter, AddsByTheDay) {
+    Spent spent = plus({}, 7, 10);
+    EXPECT_EQ(spent, (Spent{10, 10, 7}));
+    spent = plus(spent, 7, 5);
+    EXPECT_EQ(spent, (Spent{15, 15, 7}));
+    spent = plus(spent, 6, 1);
+    EXPECT_EQ(spent, (Spent{16, 15, 7})) << "of a clock that is behind";
+    spent = plus(spent, 8, 2);
+    EXPECT_EQ(spent, (Spent{18, 2, 8}));
+    EXPECT_EQ(plus(spent, 8, std::numeric_limits<Wei>::max()).total, std::numeric_limits<Wei>::max());
+}
+
 TEST(SpendMeter, SumsDoNotWrapAndComeBack) {
     ManualClock clock;
     SpendMeter meter(clock);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <framegrid/account/api_key.hpp>
+#include <framegrid/account/spend.hpp>
 #include <framegrid/base/result.hpp>
 #include <framegrid/runtime/task.hpp>
 
@@ -31,6 +32,11 @@ class KeyStore {
     virtual Task<Result<std::vector<account::KeyRecord>>> changed_after(
         std::uint64_t change, std::size_t limit
     ) = 0;
+
+    // What an owner's paid jobs have cost; one that has had none: nothing.
+    virtual Task<Result<account::Spent>> spent(std::string owner) = 0;
+    // Adds to that, see account::plus(). Returns the sum, of all gateways that use the store.
+    virtual Task<Result<account::Spent>> add_spent(std::string owner, std::int64_t day, Wei amount) = 0;
 };
 
 }  // namespace framegrid::api

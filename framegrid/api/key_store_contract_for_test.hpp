@@ -62,6 +62,21 @@ TEST_P(KeyStoreContract, KeepsWholeRecords) {
     EXPECT_EQ(twice.error().field, "id");
 }
 
+TEST_P(KeyStoreContract, KeepsWhatOwnersSpend) {
+    const account::Wei large("100000000000000000000000000000000000000000");
+    EXPECT_EQ(bench_->run(bench_->keys().spent("acme")), account::Spent{});
+    EXPECT_EQ(
+        bench_->run(bench_->keys().add_spent("acme", 20'000, large)), (account::Spent{large, large, 20'000})
+    );
+    EXPECT_EQ(
+        bench_->run(bench_->keys().add_spent("acme", 20'001, 7)), (account::Spent{large + 7, 7, 20'001})
+    );
+    EXPECT_EQ(bench_->run(bench_->keys().add_spent("acme", 20'001, 8)).today, 15);
+    EXPECT_EQ(bench_->run(bench_->keys().add_spent("other", 20'001, 1)), (account::Spent{1, 1, 20'001}));
+    bench_->reopen();
+    EXPECT_EQ(bench_->run(bench_->keys().spent("acme")), (account::Spent{large + 15, 15, 20'001}));
+}
+
 TEST_P(KeyStoreContract, ListsByAgeAndOwner) {
     add(record(2, "b"));
     add(record(1, "a"));

@@ -246,9 +246,7 @@ void add_limit_options(CLI::App& command, KeysOptions& options) {
         ->check(CLI::Range(0, 1'000'000));
     command.add_option("--requests-per-minute", limits.requests_per_minute, "0: any number")
         ->check(CLI::Range(0, 100'000'000));
-    command.add_option(
-        "--wei-per-day", options.wei_per_day, "may be spent on a day (UTC); jobs are free now"
-    );
+    command.add_option("--wei-per-day", options.wei_per_day, "may be spent on a day (UTC)");
     command.add_option("--wei-total", options.wei_total, "may be spent in all");
     command.add_option("--weight", limits.weight, "turns in the queue beside an owner with 1")
         ->check(CLI::Range(0.01, 100.0))

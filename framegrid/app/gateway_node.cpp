@@ -250,9 +250,10 @@ Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
 void limit_owners(gateway::Gateway& role, GatewayJobs& jobs, rest::Authenticator* authenticator) {
     if (authenticator != nullptr) {
         jobs.limit_owners(owner_limits(*authenticator));
-        role.limit_spending([authenticator](const std::string& owner) {
-            return authenticator->limits_of(owner);
-        });
+        role.limit_spending(
+            [authenticator](const std::string& owner) { return authenticator->limits_of(owner); },
+            &jobs.keys()
+        );
     }
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include <framegrid/account/spend.hpp>
 #include <framegrid/api/early_artifacts.hpp>
 #include <framegrid/base/at_exit.hpp>
 #include <framegrid/base/counted.hpp>
@@ -10,6 +9,7 @@
 #include <framegrid/gateway/discovery.hpp>
 #include <framegrid/gateway/in_flight.hpp>
 #include <framegrid/gateway/result_check.hpp>
+#include <framegrid/gateway/spending.hpp>
 #include <framegrid/gateway/stream_sessions.hpp>
 #include <framegrid/gateway/work_units.hpp>
 #include <framegrid/job/document.hpp>
@@ -82,7 +82,7 @@ class Role final : public Gateway {
           pool_(settings_.pool),
           discovery_(ports_, settings_.discovery, pool_, changed_),
           sessions_(settings_.streams_max, settings_.stream_idle_max),
-          spending_(ports_.clock) {
+          spending_(ports_.clock, ports_.log) {
         if (ports_.payments) {
             payments_.emplace(*ports_.payments, ports_.clock, ports_.log, settings_.payments);
             buying_.emplace(ports_, *payments_, settings_.discovery.info_time_max);
@@ -100,8 +100,10 @@ class Role final : public Gateway {
         pool_.set_price_max(price_max);
         discovery_.read_list();
     }
-    void limit_spending(std::function<account::Limits(const std::string& owner)> limits_of) override {
-        limits_of_ = std::move(limits_of);
+    void limit_spending(
+        std::function<account::Limits(const std::string& owner)> limits_of, api::KeyStore* store
+    ) override {
+        spending_.limit(std::move(limits_of), store);
     }
     Task<void> end_stream(std::string manifest_id) override;
     std::vector<market::PoolEntryView> pool() const override { return pool_.view(ports_.clock.now()); }
@@ -115,7 +117,7 @@ class Role final : public Gateway {
     market::Demand demand_of(const JobRequest& request) const;
     Deadline attempt_deadline(const api::Work& work, Deadline deadline) const;
     // Reserves what the job may cost, and counts what it did.
-    Task<Result<JobResult>> run_within_limits(JobRequest request, Deadline deadline);
+    Task<Result<JobResult>> run_within_limits(JobRequest request, account::Permit permit, Deadline deadline);
     Task<Result<JobResult>> attempt_all(JobRequest request, Deadline deadline);
     Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id);
     Error refuse(const JobRequest& request, const Progress& progress, Error error);
@@ -152,8 +154,7 @@ class Role final : public Gateway {
     Discovery discovery_;
     StreamSessions sessions_;
     std::optional<Payments> payments_;  // absent: off-chain
-    account::SpendMeter spending_;
-    std::function<account::Limits(const std::string& owner)> limits_of_;
+    Spending spending_;
     std::optional<Buying> buying_;                // as payments_
     std::map<std::string, std::string> digests_;  // of models, by the manifest of their jobs
     Stats stats_;
@@ -242,9 +243,9 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
     request.work.trace = span.context();
     const std::string pipeline = api::pipeline_of(request.work);
     const TimePoint began = ports_.clock.now();
-    const bool is_limited = payments_ && limits_of_ && !request.owner.empty();
-    auto running = is_limited ? run_within_limits(std::move(request), deadline)
-                              : attempt_all(std::move(request), deadline);
+    auto permit = payments_ ? spending_.permit_of(request.owner) : std::nullopt;
+    auto running = permit ? run_within_limits(std::move(request), *std::move(permit), deadline)
+                          : attempt_all(std::move(request), deadline);
     auto result = co_await std::move(running);
     stats_.jobs.add(pipeline, result_of(result), ports_.clock.now() - began);
     ++(result ? stats_.jobs_done : stats_.jobs_failed);
@@ -256,21 +257,17 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
     co_return result;
 }
 
-Task<Result<JobResult>> Role::run_within_limits(JobRequest request, Deadline deadline) {
-    const account::Permit permit{request.owner, request.owner, {}, limits_of_(request.owner)};
-    if (!permit.limits.wei_per_day && !permit.limits.wei_total) {
-        co_return co_await attempt_all(std::move(request), deadline);
-    }
+Task<Result<JobResult>> Role::run_within_limits(
+    JobRequest request, account::Permit permit, Deadline deadline
+) {
     const auto price = pool_.price_for(demand_of(request), ports_.clock.now());
     const Wei most(price ? expected_fee(request, *price).ceil_wei() : 0);
-    FG_CO_CHECK(spending_.reserve(permit, most));
-    Wei cost = 0;
-    const AtExit settle([&] { spending_.settle(permit.subject, most, cost); });
+    FG_CO_TRY(held, co_await spending_.hold(permit, most, deadline));
     // So that what is held back suffices.
     request.price_told = request.price_told && (!price || *request.price_max <= *price);
     request.price_max = pay::PriceCeilings::lower(request.price_max, price);
     auto result = co_await attempt_all(std::move(request), deadline);
-    cost = result ? result->cost.value_or(0) : Wei(0);
+    co_await held.settle(result ? result->cost.value_or(0) : Wei(0));
     co_return result;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <framegrid/account/limits.hpp>
+#include <framegrid/api/key_store.hpp>
 #include <framegrid/api/orchestrator.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/base/wei.hpp>
@@ -138,9 +139,13 @@ class Gateway {
     virtual market::Explanation explain(const JobRequest& request) const = 0;
     // The operator has changed the list of orchestrators or the price limit: works for what comes next.
     virtual void reconfigure(std::optional<Price> price_max) = 0;
-    // What each owner may spend, asked before each job; for what is paid. Counted since this process began.
-    virtual void limit_spending(std::function<account::Limits(const std::string& owner)> limits_of) {
+    // What each owner may spend, asked before each job; for what is paid. What they do is kept in `store`,
+    // which outlives this; null: it is counted since this process began.
+    virtual void limit_spending(
+        std::function<account::Limits(const std::string& owner)> limits_of, api::KeyStore* store
+    ) {
         (void)limits_of;
+        (void)store;
     }
     // The stream is over: its sessions are ended at the orchestrators.
     virtual Task<void> end_stream(std::string manifest_id) = 0;

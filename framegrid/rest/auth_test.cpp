@@ -225,6 +225,10 @@ class FakeKeys final : public api::KeyStore {
         });
         co_return out;
     }
+    Task<Result<account::Spent>> spent(std::string) override { co_return account::Spent{}; }
+    Task<Result<account::Spent>> add_spent(std::string, std::int64_t, Wei) override {
+        co_return account::Spent{};
+    }
     std::vector<account::KeyRecord> records;
     std::uint64_t changes = 0;
     bool broken = false;

@@ -84,6 +84,19 @@ Result<account::KeyRecord> revoke_in(Connection& connection, const std::string& 
     return find_in(connection, id);
 }
 
+Result<account::Spent> spent_of(const Rows& rows) {
+    account::Spent out;
+    if (!rows.empty()) {
+        RowReader row(rows, 0);
+        FG_TRY(total, account::parse_wei(row.text(), "total"));
+        out.total = total;
+        out.day = row.number();
+        FG_TRY(today, account::parse_wei(row.text(), "today"));
+        out.today = today;
+    }
+    return out;
+}
+
 }  // namespace
 
 Task<Result<void>> PostgresKeys::add(account::KeyRecord record) {
@@ -132,6 +145,36 @@ Task<Result<std::vector<account::KeyRecord>>> PostgresKeys::changed_after(
                   )
         );
         return keys_of(rows);
+    });
+}
+
+Task<Result<account::Spent>> PostgresKeys::spent(std::string owner) {
+    co_return co_await database_.read([&](Connection& connection) -> Result<account::Spent> {
+        FG_TRY(rows, connection.query("SELECT total, day, today FROM spent WHERE owner = $1", {owner}));
+        return spent_of(rows);
+    });
+}
+
+Task<Result<account::Spent>> PostgresKeys::add_spent(std::string owner, std::int64_t day, Wei amount) {
+    co_return co_await database_.write([&](Connection& connection) -> Result<account::Spent> {
+        // So that there is a row to lock: gateways add one after the other.
+        FG_CHECK(connection.query(
+            "INSERT INTO spent (owner, total, day, today) VALUES ($1, '0', 0, '0') ON CONFLICT (owner) DO "
+            "NOTHING",
+            {owner}
+        ));
+        FG_TRY(
+            rows, connection.query("SELECT total, day, today FROM spent WHERE owner = $1 FOR UPDATE", {owner})
+        );
+        FG_TRY(before, spent_of(rows));
+        const auto sum = account::plus(before, day, amount);
+        const std::string total = sum.total.str();
+        const std::string today = sum.today.str();
+        FG_CHECK(connection.query(
+            "UPDATE spent SET total = $2, day = $3, today = $4 WHERE owner = $1",
+            {owner, total, sum.day, today}
+        ));
+        return sum;
     });
 }
 

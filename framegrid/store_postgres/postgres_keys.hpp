@@ -18,6 +18,8 @@ class PostgresKeys final : public api::KeyStore {
     Task<Result<void>> rotate(std::string id, account::KeyRecord fresh, std::int64_t at_unix_ms) override;
     Task<Result<std::vector<account::KeyRecord>>> changed_after(std::uint64_t change, std::size_t limit)
         override;
+    Task<Result<account::Spent>> spent(std::string owner) override;
+    Task<Result<account::Spent>> add_spent(std::string owner, std::int64_t day, Wei amount) override;
 
   private:
     Database& database_;

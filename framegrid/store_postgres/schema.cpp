@@ -57,6 +57,9 @@ CREATE INDEX results_expiring ON results (expires);
     R"sql(
 CREATE TABLE shared_secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 )sql",
+    R"sql(
+CREATE TABLE spent (owner TEXT PRIMARY KEY, total TEXT NOT NULL, day BIGINT NOT NULL, today TEXT NOT NULL);
+)sql",
 };
 
 Result<void> take_steps(Connection& connection) {

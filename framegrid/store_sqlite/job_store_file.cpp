@@ -60,6 +60,11 @@ CREATE TABLE results (
 ) WITHOUT ROWID;
 CREATE INDEX results_expiring ON results (expires);
 )sql",
+    R"sql(
+CREATE TABLE spent (
+  owner TEXT PRIMARY KEY, total TEXT NOT NULL, day INTEGER NOT NULL, today TEXT NOT NULL
+) WITHOUT ROWID;
+)sql",
 };
 
 constexpr sqlite::Schema kSchema{"the job store", kSchemaSteps};

@@ -80,6 +80,20 @@ Result<account::KeyRecord> revoke_in(Connection& connection, const std::string& 
     return find_in(connection, id);
 }
 
+Result<account::Spent> spent_in(Connection& connection, const std::string& owner) {
+    auto& query = connection.prepare("SELECT total, day, today FROM spent WHERE owner = ?");
+    query.bindNoCopy(1, owner);
+    account::Spent out;
+    if (query.executeStep()) {
+        FG_TRY(total, account::parse_wei(query.getColumn(0).getString(), "total"));
+        out.total = total;
+        out.day = query.getColumn(1).getInt64();
+        FG_TRY(today, account::parse_wei(query.getColumn(2).getString(), "today"));
+        out.today = today;
+    }
+    return out;
+}
+
 }  // namespace
 
 Task<Result<void>> SqliteKeys::add(account::KeyRecord record) {
@@ -122,6 +136,25 @@ Task<Result<std::vector<account::KeyRecord>>> SqliteKeys::changed_after(
         query.bind(1, static_cast<std::int64_t>(change));
         query.bind(2, static_cast<std::int64_t>(limit));
         return all_of_rows(query);
+    });
+}
+
+Task<Result<account::Spent>> SqliteKeys::spent(std::string owner) {
+    co_return co_await database_.read([&](Connection& connection) { return spent_in(connection, owner); });
+}
+
+Task<Result<account::Spent>> SqliteKeys::add_spent(std::string owner, std::int64_t day, Wei amount) {
+    co_return co_await database_.write([&](Connection& connection) -> Result<account::Spent> {
+        FG_TRY(before, spent_in(connection, owner));
+        const auto sum = account::plus(before, day, amount);
+        auto& put =
+            connection.prepare("INSERT OR REPLACE INTO spent (owner, total, day, today) VALUES (?, ?, ?, ?)");
+        put.bindNoCopy(1, owner);
+        put.bind(2, sum.total.str());
+        put.bind(3, sum.day);
+        put.bind(4, sum.today.str());
+        put.exec();
+        return sum;
     });
 }
 

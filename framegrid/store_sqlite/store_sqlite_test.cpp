@@ -86,6 +86,7 @@ TEST(SqliteDatabase, AFileOfTheFirstVersionGetsWhatCameLater) {
     (void)bench.run(bench.database().write([](Connection& connection) -> Result<int> {
         connection.execute("DROP TABLE api_keys");
         connection.execute("DROP TABLE results");
+        connection.execute("DROP TABLE spent");
         connection.execute("PRAGMA user_version = 1");
         return 1;
     }));

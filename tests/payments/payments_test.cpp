@@ -530,11 +530,12 @@ TEST_F(PaymentsTest, ABacklogOfTicketsIsRedeemedInOnePeriod) {
 
 TEST_F(PaymentsTest, AnOwnerSpendsNoMoreThanItMay) {
     Node& one = node("one");
-    role().limit_spending([](const std::string&) {
+    const auto limits_of = [](const std::string&) {
         account::Limits limits;
         limits.wei_total = Wei(3 * kPrice);
         return limits;
-    });
+    };
+    role().limit_spending(limits_of, nullptr);
     const auto mine = [] {
         auto job = echo();
         job.owner = "ann";

@@ -126,6 +126,32 @@ class PaymentsTest(unittest.TestCase):
             self.assertEqual(10**18 + 10**17 - int(deposit) - int(reserve), redeemed)
             self.assertEqual(sum(int(row[2]) for row in rows.values()), redeemed)
 
+    def test_a_restart_forgets_nothing_that_a_key_has_spent(self):
+        books = self.books
+        admin = f"127.0.0.1:{harness.free_port()}"
+        arguments = [*books.args("gateway"), "--auth", "keys", "--admin-listen", admin]
+        with harness.Network(gateway_args=arguments, orchestrator_args=books.seller, workers=1) as net:
+            net.status = lambda: json.loads(harness.request(f"http://{admin}/status")[2])
+            books.fund("gateway")
+            net.wait_usable()
+            made = framegrid("--json", "keys", "create", "--data", net.data.name, "--owner", "acme", "--scopes", "jobs:write",
+                             "--wei-per-day", str(5 * PRICE))
+            shown = {"Authorization": "Bearer " + json.loads(made.stdout)["key"]}
+
+            def ask():
+                status, _, body = net.request("POST", "/echo", b"x", shown)
+                return status, b"wei_per_day" in body
+
+            self.assertTrue(wait(lambda: ask()[0] != 401, 5))
+            self.assertEqual([ask() for _ in range(2)], [(200, False)] * 2)
+            net.restart_gateway()
+            net.wait_usable()
+            self.assertEqual([ask() for _ in range(4)], [(200, False)] * 2 + [(403, True)] * 2)
+            net.gateway.kill()
+            net.restart_gateway()
+            net.wait_usable()
+            self.assertEqual(ask(), (403, True))
+
     def test_both_sides_keep_receipts_that_agree(self):
         books = self.books
         folders = {name: books.path / "receipts" / name for name in ("gateway", "orchestrator-0")}

@@ -1,0 +1,156 @@
+#include <framegrid/gateway/spending.hpp>
+
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/io_context.hpp>
+
+#include <framegrid/runtime/manual_clock.hpp>
+#include <framegrid/runtime/task_group.hpp>
+
+#include <gtest/gtest.h>
+
+namespace framegrid::gateway {
+namespace {
+
+using namespace std::chrono_literals;
+using Records = std::vector<account::KeyRecord>;
+
+// Remembers what was spent, and nothing else; fails while it is `broken`, never answers while it is `stuck`.
+class FakeStore final : public api::KeyStore {
+  public:
+    explicit FakeStore(Clock& clock) : clock_(clock) {}
+    Task<Result<void>> add(account::KeyRecord) override { co_return none(); }
+    Task<Result<account::KeyRecord>> find(std::string) override { co_return none(); }
+    Task<Result<Records>> list(std::string) override { co_return none(); }
+    Task<Result<account::KeyRecord>> revoke(std::string, std::int64_t) override { co_return none(); }
+    Task<Result<void>> rotate(std::string, account::KeyRecord, std::int64_t) override { co_return none(); }
+    Task<Result<Records>> changed_after(std::uint64_t, std::size_t) override { co_return none(); }
+    Task<Result<account::Spent>> spent(std::string owner) override {
+        ++reads;
+        if (broken) {
+            co_return none();
+        }
+        co_return spent_[owner];
+    }
+    Task<Result<account::Spent>> add_spent(std::string owner, std::int64_t day, Wei amount) override {
+        if (stuck) {
+            co_await sleep_for(clock_, 1h);
+        }
+        if (broken) {
+            co_return none();
+        }
+        co_return spent_[owner] = account::plus(spent_[owner], day, amount);
+    }
+    Wei total(const std::string& owner) { return spent_[owner].total; }
+    bool broken = false;
+    bool stuck = false;
+    int reads = 0;
+
+  private:
+    static std::unexpected<Error> none() { return fail(Errc::kIo, "the disk is gone"); }
+    Clock& clock_;
+    std::map<std::string, account::Spent> spent_;
+};
+
+class SpendingTest : public testing::Test {
+  protected:
+    SpendingTest() { restart(); }
+    void restart() {
+        book_ = std::make_unique<Spending>(clock_, Logger());
+        book_->limit(
+            [](const std::string& owner) {
+                account::Limits limits;
+                if (owner != "rich") {
+                    limits.wei_per_day = Wei(100);
+                }
+                return limits;
+            },
+            &store_
+        );
+    }
+    static Task<void> pay(
+        Spending& book, account::Permit permit, Wei most, Wei cost, Deadline deadline, Result<void>& out
+    ) {
+        auto held = co_await book.hold(std::move(permit), std::move(most), deadline);
+        if (held) {
+            co_await held->settle(std::move(cost));
+        }
+        out = held ? Result<void>{} : fail(std::move(held.error()));
+    }
+    // A job that may cost `most` and does cost `cost`.
+    Result<void> job(Wei most, Wei cost) {
+        Result<void> out = fail(Errc::kInternal, "not finished");
+        group_.spawn(
+            pay(*book_, *book_->permit_of("acme"), std::move(most), std::move(cost),
+                Deadline::after(clock_, 1min), out)
+        );
+        for (int i = 0; i < 20; ++i) {
+            loop_.restart();
+            loop_.poll();
+            clock_.advance(500ms);
+        }
+        return out;
+    }
+
+    boost::asio::io_context loop_{1};
+    ManualClock clock_;
+    FakeStore store_{clock_};
+    std::unique_ptr<Spending> book_;
+    TaskGroup group_{loop_.get_executor(), 100};
+};
+
+TEST_F(SpendingTest, ARestartForgetsNothing) {
+    EXPECT_FALSE(book_->permit_of("rich"));
+    EXPECT_FALSE(book_->permit_of(""));
+    ASSERT_TRUE(job(80, 60));
+    EXPECT_EQ(store_.total("acme"), 60);
+    restart();
+    const auto refused = job(50, 50);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().field, "wei_per_day");
+    EXPECT_TRUE(job(40, 40));
+    EXPECT_FALSE(job(1, 1));
+    EXPECT_EQ(store_.reads, 2) << "once in each process";
+    restart();
+    clock_.advance(24h);
+    EXPECT_TRUE(job(100, 100)) << "another day";
+    EXPECT_EQ(store_.total("acme"), 200);
+}
+
+TEST_F(SpendingTest, NobodySpendsWhileThePastIsUnknown) {
+    store_.broken = true;
+    EXPECT_EQ(job(1, 1).error().code, Errc::kUnavailable);
+    store_.broken = false;
+    EXPECT_TRUE(job(1, 1));
+}
+
+TEST_F(SpendingTest, WhatCouldNotBeWrittenCountsAndComesWithTheNext) {
+    ASSERT_TRUE(job(10, 10));
+    store_.broken = true;
+    ASSERT_TRUE(job(20, 20)) << "the job is done: its result is not lost for that";
+    store_.broken = false;
+    store_.stuck = true;
+    ASSERT_TRUE(job(30, 30));
+    EXPECT_EQ(store_.total("acme"), 10);
+    store_.stuck = false;
+    EXPECT_FALSE(job(41, 0)) << "it counts";
+    ASSERT_TRUE(job(40, 5));
+    EXPECT_EQ(store_.total("acme"), 65);
+}
+
+TEST_F(SpendingTest, WhatOthersSpendAtTheSameStoreIsHeardWithAJob) {
+    ASSERT_TRUE(job(50, 10));
+    auto first = std::move(book_);
+    restart();
+    ASSERT_TRUE(job(50, 40));  // at another gateway
+    std::swap(first, book_);
+    ASSERT_TRUE(job(50, 10));
+    EXPECT_FALSE(job(41, 0)) << "60 are spent";
+    EXPECT_TRUE(job(40, 0));
+}
+
+}  // namespace
+}  // namespace framegrid::gateway
