@@ -54,7 +54,8 @@ def main():
         network.wait_usable()
         command = [
             program, "run", f"{network.url}/openapi.json", "--checks", CHECKS, "--continue-on-failure", "--no-color",
-            "--suppress-health-check", "all", "--request-timeout", "60", "--warnings", "off", "--max-examples",
+            "--suppress-health-check", "all", "--request-timeout", "60", "--warnings", "off",
+            "--generation-database", "none", "--max-examples",
             str(max(1, options.calls // operations // options.processes))]
         # One thread each: Python's parser is not safe with several, and Hypothesis uses it.
         runs = [subprocess.Popen(
