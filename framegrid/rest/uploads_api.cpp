@@ -23,7 +23,9 @@ constexpr int kWrongVersion = 412;
 constexpr int kWrongType = 415;
 constexpr int kLocked = 423;
 constexpr int kChecksumMismatch = 460;  // tus: checksum
+constexpr int kTooMany = 429;
 constexpr const char* kTaken = "turn";
+constexpr const char* kBegun = "uploads";
 constexpr const char* kBadChecksum = "checksum";
 
 bool is_tus(const Call& call) {
@@ -56,6 +58,9 @@ bool is_digest_of(const TusChecksum& checksum, BytesView bytes) {
 int status_of_upload(const Error& error) {
     if (error.field == kTaken) {
         return kLocked;
+    }
+    if (error.field == kBegun) {
+        return kTooMany;
     }
     return error.field == kBadChecksum ? kChecksumMismatch : 0;
 }
@@ -196,7 +201,9 @@ Task<Result<api::UploadRecord>> UploadsApi::begin(Call& call) {
     }
     const auto pending = ports_.uploads.usage(call.owner);
     if (pending.uploads >= settings_.uploads_of_owner_max) {
-        co_return fail(Errc::kCapacity, "you have begun as many uploads as you may; end or delete some");
+        co_return fail(
+            Errc::kCapacity, "you have begun as many uploads as you may; end or delete some", kBegun
+        );
     }
     FG_CO_CHECK(co_await ports_.artifacts.check_quota(call.owner, pending.bytes + *bytes));
     record.created_unix_ms = ports_.clock.unix_ms();

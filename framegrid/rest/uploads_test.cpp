@@ -2,6 +2,7 @@
 #include <framegrid/rest/signed_url.hpp>
 #include <framegrid/rest/test_fakes.hpp>
 #include <framegrid/rest/tus_headers.hpp>
+#include <framegrid/rest/uploads_api.hpp>
 
 #include <boost/json.hpp>
 
@@ -158,6 +159,18 @@ TEST_F(UploadsTest, RefusesWhatIsNotTus) {
     const auto options = send("OPTIONS", "/v1/uploads");
     EXPECT_EQ(options->status(), 204);
     EXPECT_EQ(options->header("tus-version"), "1.0.0");
+}
+
+TEST_F(UploadsTest, WhoHasBegunTooManyIsToldSo) {
+    const auto first = begin("5");
+    for (std::size_t i = 1; i < UploadsSettings{}.uploads_of_owner_max; ++i) {
+        begin("5");
+    }
+    const auto refused = tus("POST", "/v1/uploads", {{"upload-length", "5"}});
+    EXPECT_EQ(refused->status(), 429) << "the gateway itself has room";
+    EXPECT_EQ(json::parse(refused->text()).at("field").as_string(), "uploads");
+    EXPECT_EQ(tus("DELETE", first, {})->status(), 204);
+    begin("5");
 }
 
 TEST_F(UploadsTest, TheLaterRequestTakesOver) {
