@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <system_error>
+
+#include <boost/asio/post.hpp>
 
 #include <framegrid/crypto/hash.hpp>
 
@@ -16,6 +19,9 @@ namespace {
 
 constexpr std::uint64_t kPieceMax = 1 << 20;
 constexpr std::size_t kNameBytes = 16;
+constexpr std::size_t kBatchBytes = 1 << 20;
+constexpr std::size_t kBatchPiecesMax = 1'024;
+constexpr std::size_t kBatchesMax = 3;  // of a file that wait to be written or hashed
 
 bool is_digest(std::string_view text) {
     return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
@@ -51,7 +57,9 @@ Result<bool> link_file(const host::Path& root, const host::Path& file, const std
     return true;
 }
 
-// A file without a name yet. Used by one piece of pool work at a time.
+using Batch = std::vector<Blob>;
+
+// A file without a name yet. write() and hash() may run at the same time, each in one place at a time.
 class NewFile {
   public:
     NewFile(host::Path root, host::Path path) : root_(std::move(root)), path_(std::move(path)) {}
@@ -67,10 +75,17 @@ class NewFile {
         fd_ = host::UniqueFd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640));
         return fd_ ? Result<void>{} : failed("cannot make a file in " + path_.parent_path().string());
     }
-    Result<void> append(BytesView bytes) {
-        FG_CHECK(host::write_all(fd_.get(), bytes, "cannot write a stored file"));
-        digest_.update(bytes);
-        bytes_ += bytes.size();
+    Result<void> write(const Batch& batch) {
+        for (const auto& piece : batch) {
+            FG_CHECK(host::write_all(fd_.get(), piece.view(), "cannot write a stored file"));
+            bytes_ += piece.size();
+        }
+        return {};
+    }
+    Result<void> hash(const Batch& batch) {
+        for (const auto& piece : batch) {
+            digest_.update(piece.view());
+        }
         return {};
     }
     Result<api::ObjectInfo> finish() {
@@ -100,27 +115,117 @@ class NewFile {
     std::uint64_t bytes_ = 0;
 };
 
-class FsWriter final : public api::ObjectWriter {
+// Does one thing to the batches of a file, one after the other, on the pool. It does not own the file: the
+// writer and what runs on the pool do, so that the loop's thread never closes it.
+class Lane : public std::enable_shared_from_this<Lane> {
   public:
-    FsWriter(std::unique_ptr<NewFile> file, WorkPool& pool) : file_(std::move(file)), pool_(pool) {}
-    // Closing may write, too.
-    ~FsWriter() override {
-        if (file_) {
-            pool_.post([file = std::move(file_)] {});
+    using Step = Result<void> (NewFile::*)(const Batch&);
+    Lane(std::weak_ptr<NewFile> file, Step step, WorkPool& pool, Executor executor)
+        : file_(std::move(file)), step_(step), pool_(pool), executor_(std::move(executor)) {}
+
+    void put(std::shared_ptr<const Batch> batch) {
+        waiting_.push_back(std::move(batch));
+        if (waiting_.size() == 1) {
+            start();
         }
     }
+    // Until at most `left` batches are not done, or one has failed.
+    Task<Result<void>> wait(std::size_t left) {
+        while (!failure_ && waiting_.size() > left) {
+            co_await progress_.wait();
+        }
+        co_return failure_ ? Result<void>(std::unexpected(*failure_)) : Result<void>{};
+    }
+    // Nothing is begun any more.
+    void abandon() { file_.reset(); }
+
+  private:
+    void start() {
+        auto file = file_.lock();
+        if (!file) {
+            return;
+        }
+        pool_.post([self = shared_from_this(), file = std::move(file), batch = waiting_.front()]() mutable {
+            auto done = (file.get()->*self->step_)(*batch);
+            batch.reset();
+            file.reset();
+            const auto executor = self->executor_;
+            boost::asio::post(executor, [self = std::move(self), done = std::move(done)]() mutable {
+                self->on_done(std::move(done));
+            });
+        });
+    }
+    void on_done(Result<void> done) {
+        waiting_.pop_front();
+        if (!done) {
+            failure_ = std::move(done.error());
+            waiting_.clear();
+        }
+        if (!waiting_.empty()) {
+            start();
+        }
+        progress_.notify_all();
+    }
+
+    std::weak_ptr<NewFile> file_;
+    Step step_;
+    WorkPool& pool_;
+    Executor executor_;
+    std::deque<std::shared_ptr<const Batch>> waiting_;  // the first is being done
+    std::optional<Error> failure_;
+    Notifier progress_;
+};
+
+// Small pieces are written and hashed together, both at the same time and while more arrives.
+class FsWriter final : public api::ObjectWriter {
+  public:
+    FsWriter(std::shared_ptr<NewFile> file, WorkPool& pool, const Executor& executor)
+        : file_(std::move(file)),
+          pool_(pool),
+          writes_(std::make_shared<Lane>(file_, &NewFile::write, pool, executor)),
+          hashes_(std::make_shared<Lane>(file_, &NewFile::hash, pool, executor)) {}
+    // Closing may write, too.
+    ~FsWriter() override {
+        writes_->abandon();
+        hashes_->abandon();
+        pool_.post([file = std::move(file_)] {});
+    }
+    // Errors of earlier pieces come with later ones, or at the end.
     Task<Result<void>> append(Blob piece, Deadline /*deadline*/) override {
-        auto write = [this, &piece] { return file_->append(piece.view()); };
-        co_return co_await offload(pool_, std::move(write));
+        batch_bytes_ += piece.size();
+        batch_.push_back(std::move(piece));
+        if (batch_bytes_ < kBatchBytes && batch_.size() < kBatchPiecesMax) {
+            co_return Result<void>{};
+        }
+        pass_on();
+        FG_CO_CHECK(co_await writes_->wait(kBatchesMax));
+        co_return co_await hashes_->wait(kBatchesMax);
     }
     Task<Result<api::ObjectInfo>> finish(Deadline /*deadline*/) override {
-        auto end = [this] { return file_->finish(); };
+        FG_CO_CHECK(co_await writes_->wait(0));
+        FG_CO_CHECK(co_await hashes_->wait(0));
+        auto end = [this]() -> Result<api::ObjectInfo> {
+            FG_CHECK(file_->write(batch_));
+            FG_CHECK(file_->hash(batch_));
+            return file_->finish();
+        };
         co_return co_await offload(pool_, std::move(end));
     }
 
   private:
-    std::unique_ptr<NewFile> file_;
+    void pass_on() {
+        auto batch = std::make_shared<const Batch>(std::exchange(batch_, {}));
+        batch_bytes_ = 0;
+        writes_->put(batch);
+        hashes_->put(std::move(batch));
+    }
+
+    std::shared_ptr<NewFile> file_;
     WorkPool& pool_;
+    std::shared_ptr<Lane> writes_;
+    std::shared_ptr<Lane> hashes_;
+    Batch batch_;
+    std::size_t batch_bytes_ = 0;
 };
 
 Result<api::ObjectInfo> stat_file(const host::Path& path, const std::string& digest) {
@@ -170,10 +275,10 @@ Result<std::unique_ptr<FsObjects>> FsObjects::open(
 }
 
 Task<Result<std::unique_ptr<api::ObjectWriter>>> FsObjects::create(Deadline /*deadline*/) {
-    auto file = std::make_unique<NewFile>(directory_, unfinished_ / random_.hex(kNameBytes));
+    auto file = std::make_shared<NewFile>(directory_, unfinished_ / random_.hex(kNameBytes));
     auto open = [&file] { return file->open(); };
     FG_CO_CHECK(co_await offload(pool_, std::move(open)));
-    co_return std::make_unique<FsWriter>(std::move(file), pool_);
+    co_return std::make_unique<FsWriter>(std::move(file), pool_, co_await this_executor());
 }
 
 Task<Result<api::ObjectInfo>> FsObjects::stat(std::string digest, Deadline /*deadline*/) {
