@@ -242,11 +242,12 @@ Result<Blob> read_piece(const host::Path& path, std::uint64_t offset, std::uint6
     if (!fd) {
         return errno == ENOENT ? Result<Blob>(no_such_file()) : failed("cannot read a stored file");
     }
-    Bytes out(std::min(bytes, kPieceMax));
+    const std::size_t wanted = std::min(bytes, kPieceMax);
+    const auto out = std::make_shared_for_overwrite<std::uint8_t[]>(wanted);
     std::size_t filled = 0;
-    while (filled < out.size()) {
+    while (filled < wanted) {
         const auto count =
-            ::pread(fd.get(), out.data() + filled, out.size() - filled, static_cast<off_t>(offset + filled));
+            ::pread(fd.get(), out.get() + filled, wanted - filled, static_cast<off_t>(offset + filled));
         if (count < 0 && errno == EINTR) {
             continue;
         }
@@ -258,8 +259,7 @@ Result<Blob> read_piece(const host::Path& path, std::uint64_t offset, std::uint6
         }
         filled += static_cast<std::size_t>(count);
     }
-    out.resize(filled);
-    return Blob(std::move(out));
+    return Blob(out, BytesView(out.get(), filled));
 }
 
 }  // namespace
