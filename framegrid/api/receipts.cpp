@@ -20,6 +20,14 @@ pay::ReceiptDraft draft_receipt(const Settled& settled, std::int64_t unix_ms) {
             std::ranges::copy(*digest, out.receipt.model.begin());
         }
     }
+    if (settled.work.transfer) {
+        // Files that are not in memory were digested on their way.
+        out.receipt.input = settled.work.transfer->input().sha256;
+        const auto& artifacts = settled.output.artifacts;
+        out.receipt.output =
+            artifacts.empty() ? crypto::Hash32{} : artifacts.front().file.value_or(FileFacts{}).sha256;
+        return out;
+    }
     out.input = settled.work.input;
     for (const auto& artifact : settled.output.artifacts) {
         out.outputs.push_back(artifact.bytes);

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include <framegrid/api/transfer.hpp>
 #include <framegrid/base/bytes.hpp>
 #include <framegrid/base/ids.hpp>
 #include <framegrid/base/result.hpp>
@@ -59,6 +61,8 @@ struct Work {
     std::string input_content_type;  // as declared by the client: never trusted
     Priority priority = Priority::kNormal;
     TraceContext trace{};  // the request that it is for, and the span that asked for it
+    // Instead of `input`, where it is too large for memory: the result goes there, too.
+    std::shared_ptr<Transfer> transfer = nullptr;
 };
 
 // Its name in metrics: "transcode", or the AI pipeline.
@@ -74,6 +78,7 @@ struct Artifact {
     Blob bytes;
     Pixels pixels;  // encoded pixels (billing unit of transcoding)
     std::optional<std::int64_t> seed;
+    std::optional<FileFacts> file{};  // of a transfer's result, instead of `bytes`
     friend bool operator==(const Artifact& a, const Artifact& b) {
         return a.name == b.name && a.content_type == b.content_type && a.pixels == b.pixels;
     }

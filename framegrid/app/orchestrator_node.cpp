@@ -119,6 +119,7 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     }
     FG_CO_CHECK(session.trace_to(options.operation.otlp_endpoint));
     FG_CO_TRY(key, key_of(options));
+    listen->body_bytes_max = api::kTransferBytesMax;  // every other route has its own, smaller limit
     listen->ping_period =
         std::chrono::seconds(2);  // a silent worker is gone, and its tasks go to others at once
     // The service URI holds the port, which is known only after listening; requests wait for the role until

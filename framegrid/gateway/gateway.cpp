@@ -646,6 +646,12 @@ bool Role::settle_signers(market::Slot slot, Error error, Progress& progress) {
 bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error error, Progress& progress) {
     const TimePoint now = ports_.clock.now();
     bool go_on = true;
+    if (request.work.transfer && request.work.transfer->failure()) {
+        pool_.on_abandoned(slot);
+        progress.reject.reset();
+        progress.last = std::move(error);
+        return false;
+    }
     if (pay::is_signers(error)) {
         return settle_signers(slot, std::move(error), progress);
     }

@@ -339,6 +339,36 @@ TEST_F(GatewayTest, WhoLosesAJobIsToldWhyWithAPoll) {
     EXPECT_EQ(node("cheap").lost, (api::LostJobs{0, 1, 0, 0, 0, {}}));
 }
 
+// A transfer whose own store fails.
+class BrokenTransfer final : public api::Transfer {
+  public:
+    BrokenTransfer() : Transfer({5'000'000, {}}) {}
+    std::shared_ptr<api::PieceReader> open_input() override { return nullptr; }
+    Task<Result<void>> begin_output(Deadline) override { co_return Result<void>{}; }
+    Task<Result<void>> append(Blob, Deadline) override { co_return Result<void>{}; }
+    Task<Result<api::FileFacts>> end_output(Deadline) override { co_return api::FileFacts{}; }
+    std::optional<Error> failure() const override { return own; }
+    std::optional<Error> own;
+};
+
+TEST_F(GatewayTest, NobodyIsBlamedForAFailureOfOurOwnStore) {
+    node("a").always = make_error(Errc::kIo, "the disk is full");
+    node("b").always = make_error(Errc::kIo, "the disk is full");
+    const auto transfer = std::make_shared<BrokenTransfer>();
+    transfer->own = make_error(Errc::kIo, "the disk is full");
+    JobRequest request = upscale();
+    request.needs = {};
+    request.work.transfer = transfer;
+    const auto result = finish(request);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Errc::kIo);
+    EXPECT_EQ(node("a").jobs + node("b").jobs, 1) << "nobody else could do better";
+    EXPECT_FALSE(view("a").suspended || view("b").suspended);
+    transfer->own.reset();
+    ASSERT_FALSE(finish(request));
+    EXPECT_TRUE(view("a").suspended && view("b").suspended) << "theirs is blamed on them";
+}
+
 TEST_F(GatewayTest, AFailedNodeIsSuspended) {
     node("a").always = make_error(Errc::kUnavailable, "broken");
     node("b");

@@ -42,15 +42,46 @@ Task<Result<Blob>> InputLoader::load(std::string owner, std::string name, std::s
         }
         co_return fetched;
     }
-    auto record = co_await ports_.artifacts.find(text);
+    auto record = co_await find(std::move(owner), std::move(name), std::move(text));
+    if (!record) {
+        co_return fail(std::move(record.error()));
+    }
+    co_return co_await object(record->digest, deadline);
+}
+
+Task<Result<job::ArtifactRecord>> InputLoader::find(std::string owner, std::string name, std::string id)
+    const {
+    auto record = co_await ports_.artifacts.find(std::move(id));
     if (record && record->owner != owner) {
         co_return bad_input(Errc::kNotFound, "there is no such file", name);
     }
     if (!record) {
         record.error().field = "inputs." + name;
+    }
+    co_return record;
+}
+
+Task<Result<std::shared_ptr<ObjectTransfer>>> InputLoader::transfer(
+    std::string owner, std::string name, std::string text, std::uint64_t bytes_max
+) const {
+    if (job::input_kind(text) != job::InputKind::kArtifact) {
+        co_return nullptr;
+    }
+    auto record = co_await find(std::move(owner), name, std::move(text));
+    if (!record) {
         co_return fail(std::move(record.error()));
     }
-    co_return co_await object(record->digest, deadline);
+    if (record->bytes <= api::kTransferBytesMin) {
+        co_return nullptr;
+    }
+    if (record->bytes > bytes_max) {
+        co_return bad_input(
+            Errc::kTooLarge, "the file is larger than " + std::to_string(bytes_max) + " bytes", name
+        );
+    }
+    co_return std::make_shared<ObjectTransfer>(
+        ports_.objects, ports_.clock, settings_.store_time_max, api::ObjectInfo{record->digest, record->bytes}
+    );
 }
 
 }  // namespace framegrid::gateway

@@ -40,9 +40,18 @@ class Work final : public JobWork {
     Task<Result<std::string>> quote(std::string owner, job::Document document, Deadline deadline) override;
 
   private:
-    Task<Result<AiJob>> prepare(std::string owner, job::Document document, Deadline deadline);
-    Task<Result<std::string>> keep(job::Record record, JobResult result, Pixels units);
-    Task<Result<json::object>> keep_one(job::Record record, api::Artifact artifact);
+    struct Prepared {
+        AiJob job;
+        std::shared_ptr<ObjectTransfer> transfer = nullptr;  // the job's, if it is one
+    };
+    Task<Result<Prepared>> prepare(std::string owner, job::Document document, Deadline deadline);
+    Task<Result<Prepared>> prepare_echo(std::string owner, job::Document document, Deadline deadline);
+    Task<Result<std::string>> keep(
+        job::Record record, JobResult result, Pixels units, std::shared_ptr<ObjectTransfer> transfer
+    );
+    Task<Result<json::object>> keep_one(
+        job::Record record, api::Artifact artifact, std::shared_ptr<ObjectTransfer> transfer
+    );
 
     WorkPorts ports_;
     WorkSettings settings_;
@@ -50,7 +59,37 @@ class Work final : public JobWork {
     api::StoredFiles files_;
 };
 
-Task<Result<AiJob>> Work::prepare(std::string owner, job::Document document, Deadline deadline) {
+// Gives back what it gets, whatever that is: large files need not be in memory for that.
+Task<Result<Work::Prepared>> Work::prepare_echo(
+    std::string owner, job::Document document, Deadline deadline
+) {
+    Prepared out;
+    out.job.units = {1};
+    auto& request = out.job.request;
+    request.manifest_id = std::string(job::kEcho);
+    request.work.kind = api::AiWork{document.pipeline, {}, {}};
+    request.work.input_content_type = "application/octet-stream";
+    request.work.priority = static_cast<api::Priority>(document.priority);
+    if (document.inputs.empty()) {
+        co_return out;
+    }
+    const auto& [name, text] = *document.inputs.begin();
+    FG_CO_TRY(transfer, co_await loader_.transfer(owner, name, text, settings_.transfer_bytes_max));
+    if (transfer) {
+        out.transfer = transfer;
+        request.work.transfer = std::move(transfer);
+    } else {
+        FG_CO_TRY(file, co_await loader_.load(owner, name, text, deadline));
+        request.work.input = std::move(file);
+    }
+    co_return out;
+}
+
+Task<Result<Work::Prepared>> Work::prepare(std::string owner, job::Document document, Deadline deadline) {
+    const auto* spec = job::find_pipeline(document.pipeline);
+    if (spec == nullptr) {
+        co_return co_await prepare_echo(std::move(owner), std::move(document), deadline);
+    }
     std::map<std::string, Blob> files;
     for (const auto& [name, text] : document.inputs) {
         auto file = co_await loader_.load(owner, name, text, deadline);
@@ -59,29 +98,19 @@ Task<Result<AiJob>> Work::prepare(std::string owner, job::Document document, Dea
         }
         files.emplace(name, std::move(*file));
     }
-    AiJob out;
-    if (const auto* spec = job::find_pipeline(document.pipeline)) {
-        auto made = make_ai_job(
-            *spec, document.model, document.parameters, std::move(files), settings_.image_pixels_max
-        );
-        if (!made) {
-            co_return fail(std::move(made.error()));
-        }
-        out = std::move(*made);
-        std::get<api::AiWork>(out.request.work.kind).preview_steps = document.preview_steps;
-        if (document.max_price_wei) {
-            out.request.price_max =
-                Price{*document.max_price_wei, std::max<std::int64_t>(out.units.value, 1)};
-            out.request.price_told = true;
-        }
-    } else {
-        out.units = {1};
-        out.request.manifest_id = std::string(job::kEcho);
-        out.request.work.kind = api::AiWork{document.pipeline, {}, {}};
-        out.request.work.input_content_type = "application/octet-stream";
-        out.request.work.input = files.empty() ? Blob() : std::move(files.begin()->second);
+    auto made =
+        make_ai_job(*spec, document.model, document.parameters, std::move(files), settings_.image_pixels_max);
+    if (!made) {
+        co_return fail(std::move(made.error()));
     }
-    out.request.work.priority = static_cast<api::Priority>(document.priority);
+    Prepared out{std::move(*made)};
+    auto& request = out.job.request;
+    std::get<api::AiWork>(request.work.kind).preview_steps = document.preview_steps;
+    if (document.max_price_wei) {
+        request.price_max = Price{*document.max_price_wei, std::max<std::int64_t>(out.job.units.value, 1)};
+        request.price_told = true;
+    }
+    request.work.priority = static_cast<api::Priority>(document.priority);
     co_return out;
 }
 
@@ -90,10 +119,11 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
     if (!document) {
         co_return fail(std::move(document.error()));
     }
-    auto job = co_await prepare(record.owner, *document, deadline);
-    if (!job) {
-        co_return fail(std::move(job.error()));
+    auto prepared = co_await prepare(record.owner, *document, deadline);
+    if (!prepared) {
+        co_return fail(std::move(prepared.error()));
     }
+    AiJob* const job = &prepared->job;
     job->request.work.trace = job::parse_trace_text(record.trace);
     if (document->pipeline != job::kEcho) {
         job->request.progress = [&tell](const api::Progress& progress) {
@@ -113,14 +143,15 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
     if (!result) {
         co_return fail(std::move(result.error()));
     }
-    co_return co_await keep(std::move(record), std::move(*result), job->units);
+    co_return co_await keep(std::move(record), std::move(*result), job->units, prepared->transfer);
 }
 
 Task<Result<std::string>> Work::quote(std::string owner, job::Document document, Deadline deadline) {
-    auto job = co_await prepare(std::move(owner), std::move(document), deadline);
-    if (!job) {
-        co_return fail(std::move(job.error()));
+    auto prepared = co_await prepare(std::move(owner), std::move(document), deadline);
+    if (!prepared) {
+        co_return fail(std::move(prepared.error()));
     }
+    const AiJob* const job = &prepared->job;
     const auto offer = ports_.gateway.offer(job->request);
     if (!offer) {
         co_return fail(
@@ -134,14 +165,19 @@ Task<Result<std::string>> Work::quote(std::string owner, job::Document document,
     });
 }
 
-Task<Result<json::object>> Work::keep_one(job::Record record, api::Artifact artifact) {
+Task<Result<json::object>> Work::keep_one(
+    job::Record record, api::Artifact artifact, std::shared_ptr<ObjectTransfer> transfer
+) {
+    const bool transferred = artifact.file.has_value() && transfer != nullptr;
+    const Blob head = transferred ? transfer->result_head() : artifact.bytes;
     job::ArtifactRecord about;
     about.owner = record.owner;
     about.job_id = record.id;
-    about.content_type =
-        std::string(media::recognise(artifact.bytes.view()).value_or("application/octet-stream"));
+    about.content_type = std::string(media::recognise(head.view()).value_or("application/octet-stream"));
     about.name = record.kind + std::string(media::extension_of(about.content_type));
-    const auto kept = co_await files_.keep(std::move(about), std::move(artifact.bytes));
+    auto keeping = transferred ? files_.add_record(std::move(about), transfer->result().value(), head)
+                               : files_.keep(std::move(about), std::move(artifact.bytes));
+    const auto kept = co_await std::move(keeping);
     if (!kept) {
         co_return fail(kept.error());
     }
@@ -157,13 +193,15 @@ Task<Result<json::object>> Work::keep_one(job::Record record, api::Artifact arti
     co_return out;
 }
 
-Task<Result<std::string>> Work::keep(job::Record record, JobResult result, Pixels units) {
+Task<Result<std::string>> Work::keep(
+    job::Record record, JobResult result, Pixels units, std::shared_ptr<ObjectTransfer> transfer
+) {
     json::array outputs;
     for (auto& artifact : result.output.artifacts) {
-        if (artifact.bytes.empty()) {
+        if (artifact.bytes.empty() && !(artifact.file && transfer)) {
             continue;
         }
-        auto kept = co_await keep_one(record, std::move(artifact));
+        auto kept = co_await keep_one(record, std::move(artifact), transfer);
         if (!kept) {
             co_return fail(std::move(kept.error()).with_context("the result could not be stored"));
         }

@@ -25,9 +25,10 @@ class InputFetcher {
 };
 
 struct WorkSettings {
-    std::map<std::string, std::string> default_models{};  // pipeline -> model; others as the table says
-    std::size_t input_bytes_max = 300'000'000;
-    std::int64_t image_pixels_max = 100'000'000;  // as declared by the picture's header
+    std::map<std::string, std::string> default_models{};        // pipeline -> model; others as the table says
+    std::size_t input_bytes_max = 300'000'000;                  // that are in memory
+    std::uint64_t transfer_bytes_max = api::kTransferBytesMax;  // of stored files that need not be
+    std::int64_t image_pixels_max = 100'000'000;                // as declared by the picture's header
     Duration artifact_life = std::chrono::hours(24 * 7);
     Duration store_time_max = std::chrono::minutes(2);  // for each access to a stored file
     std::size_t items_max = 16;                         // of one workflow at once

@@ -7,6 +7,7 @@
 #include <framegrid/base/counted.hpp>
 #include <framegrid/crypto/segment_signature.hpp>
 #include <framegrid/orchestrator/dispatcher.hpp>
+#include <framegrid/orchestrator/echo.hpp>
 #include <framegrid/orchestrator/memory_store.hpp>
 #include <framegrid/orchestrator/work_units.hpp>
 
@@ -318,8 +319,10 @@ Task<Result<api::JobOutput>> Role::run_here(api::Job job, Deadline deadline) {
     const auto* ai = std::get_if<api::AiWork>(&job.work.kind);
     const bool echo = ai != nullptr && ai->pipeline == kEcho;
     Result<api::WorkOutput> result = api::WorkOutput{};
-    if (echo) {
-        result->artifacts.push_back({"echo", job.work.input_content_type, job.work.input, {}, {}});
+    if (echo && job.work.transfer) {
+        result = co_await give_back(job.work.transfer, cashier_.has_value(), deadline);
+    } else if (echo) {
+        result->artifacts.push_back({"echo", job.work.input_content_type, job.work.input, {}, {}, {}});
     } else {
         job.work.session_id = job.token.session_id;
         result = co_await work(job, work_deadline(job.work, deadline));

@@ -5,6 +5,7 @@
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/ai_progress.hpp>
 #include <framegrid/wire/protocol_error.hpp>
+#include <framegrid/wire/transfers.hpp>
 
 namespace framegrid::wire {
 
@@ -12,6 +13,8 @@ namespace {
 
 // Results may be inlined as base64.
 constexpr std::size_t kAnswerBytesMax = media::kSegmentBytesMax / 3 * 4 + 1024 * 1024;
+
+constexpr Duration kStallMax = std::chrono::seconds(30);  // of a transfer
 
 // AI jobs are signed as segments without media (protocol section 3.5).
 const crypto::Hash32& empty_hash() {
@@ -143,6 +146,19 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_echo(api::Job job, Deadline d
         proof = asked;
     }
     http::Request request = job_request(job, proof, "/echo", std::move(type));
+    api::JobOutput out;
+    if (const auto transfer = job.work.transfer) {
+        auto exchange = exchange_transfer(
+            ports_.client, ports_.clock, std::move(request), transfer, transfer->input().bytes, kStallMax,
+            deadline
+        );
+        FG_CO_TRY(facts, co_await std::move(exchange));
+        api::Artifact artifact;
+        artifact.name = kEcho;
+        artifact.file = facts;
+        out.output.artifacts.push_back(std::move(artifact));
+        co_return out;
+    }
     request.body = job.work.input;
     FG_CO_TRY(answer, co_await ports_.client.fetch(std::move(request), media::kSegmentBytesMax, deadline));
     if (answer.status != 200) {
@@ -152,7 +168,6 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_echo(api::Job job, Deadline d
     artifact.name = kEcho;
     artifact.content_type = answer.headers.get("content-type").value_or("application/octet-stream");
     artifact.bytes = std::move(answer.body);
-    api::JobOutput out;
     out.output.artifacts.push_back(std::move(artifact));
     co_return out;
 }

@@ -5,6 +5,7 @@
 #include <framegrid/wire/ai_progress.hpp>
 #include <framegrid/wire/orchestrator_server_impl.hpp>
 #include <framegrid/wire/protocol_error.hpp>
+#include <framegrid/wire/transfers.hpp>
 
 namespace framegrid::wire {
 
@@ -139,13 +140,17 @@ Task<void> OrchestratorServer::Impl::serve_echo(http::Exchange& exchange) {
         co_await refuse(exchange, std::move(header).error());
         co_return;
     }
+    api::Job job = std::move(header->job);
+    job.work.kind = api::AiWork{.pipeline = std::string(kEcho), .model_id = {}, .parameters = {}};
+    if (const auto bytes = content_length(exchange.head); bytes && *bytes > api::kTransferBytesMin) {
+        co_await serve_echo_transfer(exchange, std::move(job), *bytes);
+        co_return;
+    }
     auto body = co_await read_body(exchange);
     if (!body) {
         co_await refuse(exchange, std::move(body).error());
         co_return;
     }
-    api::Job job = std::move(header->job);
-    job.work.kind = api::AiWork{.pipeline = std::string(kEcho), .model_id = {}, .parameters = {}};
     job.work.input = *std::move(body);
     job.work.input_content_type = content_type_of(exchange);
     const Deadline deadline = Deadline::after(ports_.clock, settings_.transcode_time_min);
@@ -161,6 +166,29 @@ Task<void> OrchestratorServer::Impl::serve_echo(http::Exchange& exchange) {
     head.headers = {{"content-type", artifact.content_type}};
     [[maybe_unused]] const auto sent =
         co_await exchange.response.respond(std::move(head), std::move(artifact.bytes));
+}
+
+// The same with what is too large for memory: it goes back while it comes.
+Task<void> OrchestratorServer::Impl::serve_echo_transfer(
+    http::Exchange& exchange, api::Job job, std::uint64_t bytes
+) {
+    if (bytes > api::kTransferBytesMax) {
+        co_await refuse(exchange, {413, "the input is too large", Errc::kTooLarge});
+        co_return;
+    }
+    job.work.transfer = transfer_of(exchange, bytes);
+    job.work.input_content_type = content_type_of(exchange);
+    const Deadline deadline = Deadline::after(ports_.clock, settings_.ai_time_max);
+    auto work = ports_.service.run(std::move(job), deadline);
+    const auto output = co_await with_deadline<api::JobOutput>(ports_.clock, deadline, std::move(work));
+    if (output) {
+        ++stats_.ai_jobs;
+        [[maybe_unused]] const auto finished = co_await exchange.response.finish();
+    } else if (!exchange.response.started()) {
+        co_await refuse(exchange, job_refusal(output.error()));
+    } else {
+        ++stats_.refused;  // the answer is broken off, which says it
+    }
 }
 
 }  // namespace framegrid::wire

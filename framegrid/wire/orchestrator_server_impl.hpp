@@ -51,6 +51,7 @@ class OrchestratorServer::Impl {
     Task<void> serve_discovery(http::Exchange& exchange);
     Task<void> serve_app(http::Exchange& exchange, std::string runner);
     Task<void> serve_echo(http::Exchange& exchange);
+    Task<void> serve_echo_transfer(http::Exchange& exchange, api::Job job, std::uint64_t bytes);
     Task<void> serve_payment(http::Exchange& exchange);
     Task<void> serve_refresh_payment(http::Exchange& exchange);
     // Before the body is read. False: it was refused and answered.

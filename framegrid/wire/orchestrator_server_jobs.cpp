@@ -117,7 +117,8 @@ Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchan
 Task<Checked<Blob>> OrchestratorServer::Impl::read_body(http::Exchange& exchange) const {
     auto body = co_await http::read_all(exchange.body, settings_.body_bytes_max);
     if (!body) {
-        co_return refusal(500, body.error().message, body.error().code);
+        const bool large = body.error().code == Errc::kTooLarge;
+        co_return refusal(large ? 413 : 500, body.error().message, body.error().code);
     }
     co_return std::move(*body);
 }

@@ -68,6 +68,9 @@ Task<Result<api::JobOutput>> FakeService::run(api::Job job, Deadline deadline) {
     if (job.manifest_id == "work") {
         co_return co_await run_on_worker(std::move(job), deadline);
     }
+    if (job.work.transfer) {
+        co_return co_await give_back(std::move(job), deadline);
+    }
     api::JobOutput out;
     if (const auto* work = std::get_if<api::TranscodeWork>(&job.work.kind)) {
         for (const auto& profile : work->profiles) {
@@ -87,6 +90,31 @@ Task<Result<api::JobOutput>> FakeService::run(api::Job job, Deadline deadline) {
         artifact.seed = 5;
         out.output.artifacts.push_back(std::move(artifact));
     }
+    co_return out;
+}
+
+// "half": breaks off after 6 MiB; "stuck": does not go on then.
+Task<Result<api::JobOutput>> FakeService::give_back(api::Job job, Deadline deadline) {
+    const auto input = job.work.transfer->open_input();
+    FG_CO_CHECK(co_await job.work.transfer->begin_output(deadline));
+    std::uint64_t bytes = 0;
+    for (;;) {
+        FG_CO_TRY(piece, co_await input->read());
+        if (piece.empty()) {
+            break;
+        }
+        bytes += piece.size();
+        FG_CO_CHECK(co_await job.work.transfer->append(std::move(piece), deadline));
+        if (bytes > (6U << 20U) && job.manifest_id == "half") {
+            co_return fail(Errc::kInternal, "broken");
+        }
+        if (bytes > (6U << 20U) && job.manifest_id == "stuck") {
+            co_await sleep_until(clock_, deadline.at);
+        }
+    }
+    FG_CO_CHECK(co_await job.work.transfer->end_output(deadline));
+    api::JobOutput out;
+    out.output.artifacts.emplace_back();
     co_return out;
 }
 

@@ -55,6 +55,7 @@ class FakeService final : public api::OrchestratorService {
 
   private:
     class Stream;
+    Task<Result<api::JobOutput>> give_back(api::Job job, Deadline deadline);
     Task<Result<api::JobOutput>> run_on_worker(api::Job job, Deadline deadline);
     struct Pending {
         OneShot done;
