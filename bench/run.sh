@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Runs the benchmarks, or the ones named: selection tickets receipts startup overhead payments memory first_byte throughput chaos sim
-#   model_cycles listeners overload worker_overhead swap generation (which is skipped without FRAMEGRID_REFERENCE_PYTHON, see bench/generation.py)
+#   model_cycles listeners overload worker_overhead swap large_file generation (which is skipped without FRAMEGRID_REFERENCE_PYTHON, see bench/generation.py)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 export FRAMEGRID="${FRAMEGRID:-$PWD/build/release/framegrid}"
 names=("$@")
-[[ ${#names[@]} -gt 0 ]] || names=(selection tickets receipts startup overhead payments memory first_byte throughput chaos sim model_cycles listeners overload worker_overhead swap)
+[[ ${#names[@]} -gt 0 ]] || names=(selection tickets receipts startup overhead payments memory first_byte throughput chaos sim model_cycles listeners overload worker_overhead swap large_file)
 failed=0
 for name in "${names[@]}"; do
   case "$name" in
