@@ -1,5 +1,6 @@
 #include <framegrid/http/queues.hpp>
 
+#include <algorithm>
 #include <array>
 
 #include <boost/asio/error.hpp>
@@ -22,10 +23,13 @@ void BodyQueue::push(BytesView bytes) {
         return;
     }
     buffered_ += bytes.size();
-    if (!pieces_.empty() && pieces_.back().size() + bytes.size() <= kPieceBytes) {
+    const bool behind = !pieces_.empty();  // the reader is: more is likely to come before it takes this
+    if (behind && pieces_.back().capacity() - pieces_.back().size() >= bytes.size()) {
         pieces_.back().insert(pieces_.back().end(), bytes.begin(), bytes.end());
     } else {
-        pieces_.emplace_back(bytes.begin(), bytes.end());
+        Bytes& piece = pieces_.emplace_back();
+        piece.reserve(behind ? std::max(bytes.size(), kPieceBytes) : bytes.size());
+        piece.insert(piece.end(), bytes.begin(), bytes.end());
     }
     wake();
 }

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::size_t kRecordBytes = 16 * 1024;            // the largest plaintext of one TLS record
 constexpr std::size_t kPlainPerWrite = 16 * kRecordBytes;  // encrypted at most this far ahead of the socket
+constexpr std::size_t kRecordOverhead = 64;                // and more than that is never added to it
 constexpr std::size_t kReadAheadBytes = 64 * 1024;
 constexpr std::array<unsigned char, 12> kAlpn{2, 'h', '2', 8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
@@ -195,6 +196,13 @@ std::size_t TlsTransport::write_some(Pieces pieces, ErrorCode& code) {
         if (code || pieces.empty()) {
             return 0;
         }
+    }
+    std::size_t planned = 0;
+    for (auto piece = pieces.begin(); piece != pieces.end() && planned < kPlainPerWrite; ++piece) {
+        planned = std::min(planned + piece->size(), kPlainPerWrite);
+    }
+    if (planned > kRecordBytes) {
+        out_.reserve(planned + (planned / kRecordBytes + 2) * kRecordOverhead);
     }
     std::array<std::uint8_t, kRecordBytes> record;  // NOLINT: filled before it is read
     std::size_t filled = 0;
