@@ -648,9 +648,7 @@ bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error er
     bool go_on = true;
     if (request.work.transfer && request.work.transfer->failure()) {
         pool_.on_abandoned(slot);
-        progress.reject.reset();
-        progress.last = std::move(error);
-        return false;
+        return progress.last = std::move(error), false;
     }
     if (pay::is_signers(error)) {
         return settle_signers(slot, std::move(error), progress);

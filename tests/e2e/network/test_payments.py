@@ -166,6 +166,12 @@ class PaymentsTest(unittest.TestCase):
             jobs = 40
             for i in range(jobs):
                 self.assertEqual(echo(net, b"same" if i % 2 else b"body %d" % i)[0], 200)
+            large = os.urandom(6 << 20)  # is never in memory as a whole
+            document = {"pipeline": "echo", "inputs": {
+                "data": json.loads(net.request("POST", "/v1/artifacts", large)[2])["id"]}}
+            answer = net.request("POST", "/v1/jobs", json.dumps(document), {"Prefer": "wait=30"})[2]
+            self.assertEqual(json.loads(answer)["run"]["wei"], str(PRICE), answer)
+            jobs += 1
             data = harness.segment(2, "426x240")
             for seq in range(4):
                 status, _, body = net.push("show", seq, data, PROFILES)
@@ -184,6 +190,10 @@ class PaymentsTest(unittest.TestCase):
                      for line in file.read_text().splitlines()]
             self.assertEqual(len(lines), jobs + 4)
             self.assertEqual(len({line["id"] for line in lines}), jobs + 4)
+            digest = hashlib.sha256(large).hexdigest()
+            for folder in folders.values():
+                found = [json.loads(line) for file in folder.iterdir() for line in file.read_text().splitlines()]
+                self.assertEqual([line.get("output") for line in found if line.get("input") == digest], [digest])
             video = [line for line in lines if line["work"] == "transcoding"]
             self.assertEqual({line["input"] for line in video}, {hashlib.sha256(data).hexdigest()})
             self.assertNotIn("0" * 64, [line["output"] for line in lines])
