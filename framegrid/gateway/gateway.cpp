@@ -648,7 +648,8 @@ bool Role::settle_failure(const JobRequest& request, market::Slot slot, Error er
     bool go_on = true;
     if (request.work.transfer && request.work.transfer->failure()) {
         pool_.on_abandoned(slot);
-        return progress.last = std::move(error), false;
+        progress.last = std::move(error);
+        return false;
     }
     if (pay::is_signers(error)) {
         return settle_signers(slot, std::move(error), progress);
