@@ -280,6 +280,13 @@ bool same_pictures(const Track& a, const Track& b) {
            a.parameters->height == b.parameters->height;
 }
 
+// One description in the file stands for all of it.
+bool same_sound(const Track& a, const Track& b) {
+    return a.parameters->codec_id == b.parameters->codec_id &&
+           a.parameters->sample_rate == b.parameters->sample_rate &&
+           a.parameters->ch_layout.nb_channels == b.parameters->ch_layout.nb_channels;
+}
+
 bool fits_webm(AVCodecID codec) {
     return codec == AV_CODEC_ID_VP8 || codec == AV_CODEC_ID_VP9 || codec == AV_CODEC_ID_AV1;
 }
@@ -319,8 +326,11 @@ Result<void> MemoryJoin::add(Piece piece, std::size_t number) {
         audio_.emplace(Track{copy_parameters(*piece.audio->parameters), piece.audio->time_base, {0, 1}, {}});
     }
     if (piece.audio) {
-        if (piece.audio->parameters->codec_id != audio_->parameters->codec_id) {
-            return fail(Errc::kUnprocessable, name + " has sound of another codec than those before");
+        if (!same_sound(*audio_, *piece.audio)) {
+            return fail(
+                Errc::kUnprocessable,
+                name + " has sound of another codec, rate or number of channels than those before"
+            );
         }
         append(*audio_, std::move(*piece.audio), shift);
     }

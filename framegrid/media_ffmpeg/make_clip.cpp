@@ -218,8 +218,8 @@ Result<void> write_clip(const std::string& path, const ClipSpec& spec) {
         const std::string seconds = std::to_string(static_cast<double>(spec.duration_ms) / 1000.0);
         sources.push_back(std::make_unique<Source>());
         FG_CHECK(sources.back()->open_graph(
-            "sine=frequency=440:beep_factor=4:sample_rate=48000:duration=" + seconds +
-                ",aformat=channel_layouts=stereo" + sample_format_option(spec.audio_encoder),
+            "sine=frequency=440:beep_factor=4:sample_rate=" + std::to_string(spec.audio_rate) + ":duration=" +
+                seconds + ",aformat=channel_layouts=stereo" + sample_format_option(spec.audio_encoder),
             false
         ));
         FG_CHECK(sources.back()->open_encoder(spec.audio_encoder, "", spec, flags));

@@ -25,6 +25,7 @@ struct ClipSpec {
     std::string video_encoder = "libx264";
     std::string video_options = "preset=veryfast:crf=20";  // key=value:...
     std::string audio_encoder = "aac";
+    int audio_rate = 48'000;  // samples per second
 };
 
 // Writes the clip; the container follows from the file name. kUnsupported when FFmpeg refuses the

@@ -89,6 +89,12 @@ TEST(Operations, OnlyAlikeSegmentsAreJoined) {
     const auto joined = join({clip_bytes(small_clip()), clip_bytes(large)}, api::VideoFormat::kMp4, kGoOn);
     ASSERT_FALSE(joined);
     EXPECT_THAT(joined.error().message, HasSubstr("segment 2"));
+    ClipSpec other_sound = small_clip();
+    other_sound.audio_rate = 32'000;
+    const auto heard =
+        join({clip_bytes(small_clip()), clip_bytes(other_sound)}, api::VideoFormat::kMp4, kGoOn);
+    ASSERT_FALSE(heard);
+    EXPECT_THAT(heard.error().message, HasSubstr("segment 2 has sound of another codec, rate"));
     const auto damaged = join({Blob::copy_of("nothing")}, api::VideoFormat::kMp4, kGoOn);
     ASSERT_FALSE(damaged);
     EXPECT_EQ(damaged.error().code, Errc::kUnprocessable);

@@ -238,7 +238,7 @@ void keep_freed_memory() {
     constexpr int kLarge = 1 << 30;
     (void)mallopt(M_MMAP_THRESHOLD, kLarge);
     (void)mallopt(M_TRIM_THRESHOLD, kLarge);
-    (void)mallopt(M_ARENA_MAX, 1);
+    (void)mallopt(M_ARENA_MAX, 1);  // others return their heaps whatever the thresholds say
 #endif
 }
 
