@@ -115,8 +115,8 @@ struct Pool::NeedsKind {
 // Who was looked at for a job, as far as there is room: enough for the sample.
 struct Pool::Considered {
     static constexpr std::size_t kMax = 32;
-    std::array<Slot, kMax> slots;
-    std::array<Obstacle, kMax> obstacles;
+    std::array<Slot, kMax> slots{};
+    std::array<Obstacle, kMax> obstacles{};
     std::size_t count = 0;
     void add(Slot slot, Obstacle obstacle) {
         if (count < kMax) {
