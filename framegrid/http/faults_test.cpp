@@ -159,6 +159,20 @@ TEST_P(ClearTest, HalfABodyThenClose) {
     EXPECT_EQ(seen_.cancelled, 1);
 }
 
+TEST_P(ClearTest, ARefusalOfALargeBodySaysThatTheConnectionEnds) {
+    start();
+    const std::string sized = raw("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 6000000\r\n\r\nabc");
+    EXPECT_TRUE(sized.starts_with("HTTP/1.1 404")) << sized;
+    EXPECT_NE(sized.find("Connection: close"), std::string::npos) << sized;
+    const std::string unsized =
+        raw("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    EXPECT_NE(unsized.find("Connection: close"), std::string::npos) << unsized;
+    const std::string small =
+        raw("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
+            "GET /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    EXPECT_TRUE(small.ends_with("hello")) << small;
+}
+
 // A server made of one canned answer per connection.
 class CannedServer {
   public:

@@ -80,6 +80,8 @@ class H1Server final : public H1Link, public ServerConnection {
     void drain() override;
     void abort(const Error& why) override { close(why); }
     bool draining() const { return draining_; }
+    // Whether what is left of the request is known to be small enough to be read and thrown away.
+    bool can_skip_body() const;
     // The exchange's response is complete and its handler has ended.
     void on_exchange_ended();
     // The connection cannot go on after this response.
@@ -154,7 +156,8 @@ void H1Exchange::send_head(int status, Headers headers) {
         framing_ = Framing::kUntilClose;
         last = true;
     }
-    last = last || server->draining();
+    // A client that learned it only from the end of the connection could have sent its next request already.
+    last = last || server->draining() || (status >= 400 && !server->can_skip_body());
     if (last) {
         headers.add("connection", "close");
     } else if (message.version == 10) {
@@ -275,6 +278,14 @@ bool H1Server::can_parse() const {
         return !draining_;
     }
     return !request_complete() && (discarding_ || exchange_->message.body.buffered() < kBodyAheadMax);
+}
+
+bool H1Server::can_skip_body() const {
+    if (request_complete() || !parser_) {
+        return true;
+    }
+    const auto left = parser_->content_length_remaining();
+    return left && *left <= kDrainBytesMax;
 }
 
 void H1Server::begin() {
