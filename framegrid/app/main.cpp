@@ -5,12 +5,24 @@
 #include <framegrid/app/commands.hpp>
 #include <framegrid/app/version.hpp>
 #include <framegrid/host/signals.hpp>
+#include <framegrid/host/small_blocks.hpp>
 #include <framegrid/wire/protobuf_log.hpp>
+
+namespace {
+
+bool is_node(const std::string& argument) {
+    return argument == "gateway" || argument == "orchestrator";
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
     using namespace framegrid;
     app::CommonOptions common;
     common.arguments.assign(argv + std::min(argc, 1), argv + argc);
+    if (std::ranges::any_of(common.arguments, is_node)) {
+        host::keep_small_blocks(common.arguments);
+    }
     app::Run run;
     CLI::App cli{"framegrid - an open network for video and AI-media compute"};
     cli.name("framegrid");

@@ -8,15 +8,13 @@ namespace framegrid::gateway {
 std::optional<JobPayment> Buying::on_credit(
     const JobRequest& request, const std::string& uri, const Purpose& purpose
 ) {
-    if (!payments_.has_terms(purpose.terms_key)) {
-        return std::nullopt;
-    }
-    if (tasks_ != nullptr && payments_.wants_fresh_terms(purpose.terms_key)) {
+    bool refresh = false;
+    const auto fee_of = [&request](const Price& price) { return expected_fee(request, price); };
+    auto bought = payments_.buy_on_credit(purpose, fee_of, refresh);
+    if (refresh && tasks_ != nullptr) {
         tasks_->spawn(refresh_terms(purpose.terms_key, uri, request.needs));
     }
-    return payments_.buy_on_credit(purpose, [&request](const Price& price) {
-        return expected_fee(request, price);
-    });
+    return bought;
 }
 
 Task<Result<JobPayment>> Buying::buy(

@@ -112,31 +112,27 @@ Payments::Entry* Payments::find(const std::string& terms_key) {
     return found == terms_.end() ? nullptr : &found->second;
 }
 
-bool Payments::has_terms(const std::string& terms_key) {
-    const auto* entry = find(terms_key);
-    if (entry == nullptr) {
-        return false;
-    }
-    const auto& params = entry->terms.params;
-    if (params == nullptr) {
-        return true;
-    }
-    const auto chain = ports_.chain.state();
-    return (!chain || params->expiration_block > chain->l1_block + 1) && sender_.tickets_left(*params) > 0;
+bool Payments::is_usable(const Terms& terms, const Result<pay::ChainState>& chain) const {
+    const auto& params = terms.params;
+    return params == nullptr ||
+           ((!chain || params->expiration_block > chain->l1_block + 1) && sender_.tickets_left(*params) > 0);
 }
 
-bool Payments::wants_fresh_terms(const std::string& terms_key) {
-    auto* const entry = find(terms_key);
-    if (entry == nullptr || entry->asked || entry->terms.params == nullptr) {
+bool Payments::has_terms(const std::string& terms_key) {
+    const auto* entry = find(terms_key);
+    return entry != nullptr && is_usable(entry->terms, ports_.chain.state());
+}
+
+bool Payments::is_time_to_ask(Entry& entry, const Result<pay::ChainState>& chain) const {
+    if (entry.asked || entry.terms.params == nullptr) {
         return false;
     }
-    const auto& params = *entry->terms.params;
-    const auto chain = ports_.chain.state();
+    const auto& params = *entry.terms.params;
     const bool old = chain && params.expiration_block <= chain->l1_block + settings_.blocks_low;
     if (old || sender_.tickets_left(params) < settings_.tickets_low) {
-        entry->asked = true;
+        entry.asked = true;
     }
-    return entry->asked;
+    return entry.asked;
 }
 
 // Numbers the tickets that this job needs. Nothing is taken on an error.
@@ -177,10 +173,18 @@ std::shared_ptr<const pay::Payment> Payments::without_tickets(Terms& terms) cons
 }
 
 std::optional<JobPayment> Payments::buy_on_credit(
-    const Purpose& purpose, const std::function<pay::Money(const Price&)>& fee_of
+    const Purpose& purpose, const std::function<pay::Money(const Price&)>& fee_of, bool& refresh
 ) {
     auto* const entry = find(purpose.terms_key);
-    if (entry == nullptr || entry->terms.price.wei == 0 || entry->terms.params == nullptr ||
+    if (entry == nullptr) {
+        return std::nullopt;
+    }
+    const auto chain = ports_.chain.state();
+    if (!is_usable(entry->terms, chain)) {
+        return std::nullopt;
+    }
+    refresh = is_time_to_ask(*entry, chain);
+    if (entry->terms.price.wei == 0 || entry->terms.params == nullptr ||
         !check_price(purpose, entry->terms)) {
         return std::nullopt;
     }
@@ -189,13 +193,13 @@ std::optional<JobPayment> Payments::buy_on_credit(
         {entry->terms.params->recipient, purpose.balance_id}, entry->terms.ticket_ev,
         fee_of(entry->terms.price), now
     );
-    if (!purchase) {
+    if (purchase == nullptr) {
         return std::nullopt;
     }
     entry->used_at = now;
     JobPayment out;
     out.price_ = entry->terms.price;
-    out.purchase_ = std::make_unique<const pay::Purchase>(*std::move(purchase));
+    out.purchase_ = std::move(purchase);
     out.payment_ = without_tickets(entry->terms);
     out.payments_ = this;
     return out;

@@ -119,13 +119,11 @@ class Payments {
     void forget(const std::string& terms_key) { terms_.erase(terms_key); }
     // Whether a job can be paid by what is known.
     bool has_terms(const std::string& terms_key);
-    // Whether it is time to ask again; true once for each set of params.
-    bool wants_fresh_terms(const std::string& terms_key);
 
     // Only if what is known and the credit that is there suffice: nothing is asked or signed then. nullopt:
-    // use buy().
+    // use buy(). `refresh` becomes true when it is time to ask for new terms, once for each set of params.
     std::optional<JobPayment> buy_on_credit(
-        const Purpose& purpose, const std::function<pay::Money(const Price&)>& fee_of
+        const Purpose& purpose, const std::function<pay::Money(const Price&)>& fee_of, bool& refresh
     );
     // kForbidden: too dear, or our own money does not allow it; kUnavailable: ask the orchestrator for new
     // params. `fee_of` is asked for the fee to expect at a price.
@@ -159,6 +157,8 @@ class Payments {
         bool asked = false;
     };
     Entry* find(const std::string& terms_key);
+    bool is_usable(const Terms& terms, const Result<pay::ChainState>& chain) const;
+    bool is_time_to_ask(Entry& entry, const Result<pay::ChainState>& chain) const;
     Task<Result<void>> ask_funds(Deadline deadline);
     Result<void> check_price(const Purpose& purpose, const Terms& terms) const;
     // A payment of these terms that has no tickets.

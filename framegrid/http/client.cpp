@@ -20,6 +20,7 @@ Result<void> check_request(const Request& request) {
 
 Task<Result<Response>> open_now(std::shared_ptr<ClientCore> core, Request request) {
     FG_CO_CHECK(check_request(request));
+    set_content_length(request);
     for (bool again = false;; again = true) {
         auto connection = co_await core->acquire(request.url);
         if (!connection) {

@@ -308,18 +308,17 @@ Task<void> ClientCore::tick_loop(std::shared_ptr<ClientCore> core) {
     core->ticking = false;
 }
 
-Headers fields_of(const Request& request) {
-    Headers out = request.headers;
-    if (request.body_source == nullptr) {
-        const bool usually_has_body =
-            request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
-        if (!request.body.empty() || usually_has_body) {
-            out.set("content-length", std::to_string(request.body.size()));
-        } else {
-            out.erase("content-length");
-        }
+void set_content_length(Request& request) {
+    if (request.body_source != nullptr) {
+        return;
     }
-    return out;
+    const bool usually_has_body =
+        request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+    if (!request.body.empty() || usually_has_body) {
+        request.headers.set("content-length", std::to_string(request.body.size()));
+    } else {
+        request.headers.erase("content-length");
+    }
 }
 
 bool is_idempotent(std::string_view method) {

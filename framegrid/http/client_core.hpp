@@ -95,8 +95,8 @@ void start_h1_client(
     std::shared_ptr<ClientCore> core, std::shared_ptr<Origin> origin, std::unique_ptr<Transport> transport
 );
 
-// The fields of `request` as they are sent: with content-length where it is known.
-Headers fields_of(const Request& request);
+// Gives a request the content-length that it is sent with, where that is known.
+void set_content_length(Request& request);
 // RFC 9110 section 9.2.2: sending it twice does no harm.
 bool is_idempotent(std::string_view method);
 

@@ -155,7 +155,7 @@ void H1Client::new_parser() {
 
 void H1Client::send_request(const Request& request, const std::shared_ptr<H1Call>& call) {
     Headers fields{{"host", request.url.authority()}};
-    Headers rest = fields_of(request);
+    Headers rest = request.headers;
     erase_connection_fields(rest);
     call->chunked = request.body_source != nullptr && !rest.get("content-length");
     for (const auto& field : rest.fields()) {

@@ -118,7 +118,7 @@ Task<Attempt> H2Client::exchange(const Request& request) {
     stream->received_before = received_bytes();
     const auto sent = submit_request(
         stream, request.method, request.url.scheme, request.url.authority(), request.url.target,
-        fields_of(request), has_body
+        request.headers, has_body
     );
     if (!sent) {
         co_return Attempt{std::unexpected(sent.error()), true};

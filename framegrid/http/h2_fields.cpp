@@ -26,6 +26,7 @@ void FieldList::add(std::string_view name, std::string&& value) {
 }
 
 void FieldList::add(const Headers& headers) {
+    fields_.reserve(fields_.size() + headers.fields().size());
     for (const auto& field : headers.fields()) {
         std::string_view name = field.name;
         if (std::ranges::any_of(name, [](char c) { return c >= 'A' && c <= 'Z'; })) {

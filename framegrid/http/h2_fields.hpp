@@ -1,7 +1,7 @@
 // Between our header fields and nghttp2's.
 #pragma once
 
-#include <deque>
+#include <list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +26,7 @@ class FieldList {
   private:
     void put(std::string_view name, std::string_view value);
     std::vector<nghttp2_nv> fields_;
-    std::deque<std::string> kept_;
+    std::list<std::string> kept_;  // mostly empty, and free then
 };
 
 // Puts a received field where it belongs: pseudo-headers, header or trailers.

@@ -66,6 +66,7 @@ struct H2Session::Callbacks {
         }
         stream->session = &me;
         stream->id = frame->hd.stream_id;
+        stream->headers.reserve(8);
         nghttp2_session_set_stream_user_data(session, stream->id, stream.get());
         me.streams_.emplace(stream->id, std::move(stream));
         return 0;

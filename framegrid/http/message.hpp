@@ -25,6 +25,7 @@ class Headers {
     Headers() = default;
     Headers(std::initializer_list<Field> fields) : fields_(fields) {}
 
+    void reserve(std::size_t fields) { fields_.reserve(fields); }
     // The first value of `name` (lower-case), or nullopt.
     std::optional<std::string_view> get(std::string_view name) const;
     void add(std::string name, std::string value) { fields_.push_back({std::move(name), std::move(value)}); }

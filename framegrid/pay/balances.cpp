@@ -15,9 +15,9 @@ std::size_t Balances::HashOf::operator()(const BalanceKey& key) const {
     return value ^ std::hash<std::string>{}(key.id);
 }
 
-const Balances::Entry* Balances::find(const BalanceKey& key) const {
+const Balances::Account* Balances::find(const BalanceKey& key) const {
     const auto found = entries_.find(key);
-    return found == entries_.end() ? nullptr : &*found->second;
+    return found == entries_.end() ? nullptr : &found->second->account;
 }
 
 Balances::Entry* Balances::touch(const BalanceKey& key, TimePoint now) {
@@ -43,54 +43,41 @@ Result<Balances::Entry*> Balances::touch_or_add(const BalanceKey& key, TimePoint
     if (entries_.size() >= settings_.entries_max) {
         return fail(Errc::kCapacity, "too many open balances here: try later, or another orchestrator");
     }
-    order_.push_back({.key = key, .balance = {}, .held = {}, .price = {}, .holds = 0, .used_at = now});
+    order_.push_back({.key = key, .account = {}, .holds = 0, .used_at = now});
     entries_.emplace(key, std::prev(order_.end()));
     return &order_.back();
 }
 
 Money Balances::balance(const BalanceKey& key) const {
-    const Entry* entry = find(key);
-    return entry == nullptr ? Money() : entry->balance;
-}
-
-const Money* Balances::find_balance(const BalanceKey& key) const {
-    const Entry* entry = find(key);
-    return entry == nullptr ? nullptr : &entry->balance;
+    const Account* account = find(key);
+    return account == nullptr ? Money() : account->balance;
 }
 
 Money Balances::available(const BalanceKey& key) const {
-    const Entry* entry = find(key);
-    return entry == nullptr ? Money() : entry->balance - entry->held;
-}
-
-bool Balances::covers(const BalanceKey& key, const Money& amount) const {
-    const Entry* entry = find(key);
-    if (entry == nullptr) {
-        return amount.sign() <= 0;
-    }
-    return entry->held.sign() == 0 ? entry->balance >= amount : entry->balance - entry->held >= amount;
+    const Account* account = find(key);
+    return account == nullptr ? Money() : account->available();
 }
 
 Result<void> Balances::credit(const BalanceKey& key, const Money& amount, TimePoint now) {
     FG_TRY(entry, touch_or_add(key, now));
-    entry->balance += amount;
+    entry->account.balance += amount;
     return {};
 }
 
 void Balances::debit(const BalanceKey& key, const Money& amount, TimePoint now) {
     if (const auto entry = touch_or_add(key, now)) {
-        (*entry)->balance -= amount;
+        (*entry)->account.balance -= amount;
     }
 }
 
 Money Balances::take_all(const BalanceKey& key, TimePoint now) {
     Entry* entry = touch(key, now);
-    return entry == nullptr ? Money() : std::exchange(entry->balance, Money());
+    return entry == nullptr ? Money() : std::exchange(entry->account.balance, Money());
 }
 
 void Balances::hold(const BalanceKey& key, const Money& amount, TimePoint now) {
     if (Entry* entry = touch(key, now)) {
-        entry->held += amount;
+        entry->account.held += amount;
         ++entry->holds;
     }
 }
@@ -98,20 +85,33 @@ void Balances::hold(const BalanceKey& key, const Money& amount, TimePoint now) {
 void Balances::release(const BalanceKey& key, const Money& amount, TimePoint now) {
     if (Entry* entry = touch(key, now)) {
         FG_ASSERT(entry->holds > 0);
-        entry->held -= amount;
+        entry->account.held -= amount;
         --entry->holds;
     }
 }
 
+bool Balances::release_and_debit(const BalanceKey& key, const Money& held, const Money& fee, TimePoint now) {
+    Entry* entry = touch(key, now);
+    if (entry == nullptr) {
+        debit(key, fee, now);
+        return fee.sign() > 0;
+    }
+    FG_ASSERT(entry->holds > 0);
+    --entry->holds;
+    entry->account.held -= held;
+    entry->account.balance -= fee;
+    return entry->account.balance.sign() < 0;
+}
+
 std::optional<Price> Balances::price(const BalanceKey& key) const {
-    const Entry* entry = find(key);
-    return entry == nullptr ? std::nullopt : entry->price;
+    const Account* account = find(key);
+    return account == nullptr ? std::nullopt : account->price;
 }
 
 Result<void> Balances::fix_price(const BalanceKey& key, const Price& price, TimePoint now) {
     FG_TRY(entry, touch_or_add(key, now));
-    if (!entry->price) {
-        entry->price = price;
+    if (!entry->account.price) {
+        entry->account.price = price;
     }
     return {};
 }
@@ -130,15 +130,15 @@ std::vector<BalanceEntry> Balances::entries() const {
     std::vector<BalanceEntry> out;
     out.reserve(order_.size());
     for (const Entry& entry : order_) {
-        out.push_back({entry.key, entry.balance, entry.price});
+        out.push_back({entry.key, entry.account.balance, entry.account.price});
     }
     return out;
 }
 
 Result<void> Balances::restore(const BalanceEntry& entry, TimePoint now) {
     FG_TRY(made, touch_or_add(entry.key, now));
-    made->balance = entry.balance;
-    made->price = entry.price;
+    made->account.balance = entry.balance;
+    made->account.price = entry.price;
     return {};
 }
 

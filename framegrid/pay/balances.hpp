@@ -48,11 +48,19 @@ class Balances {
 
     // Zero without an entry.
     Money balance(const BalanceKey& key) const;
+    struct Account {
+        Money balance;
+        Money held;  // by jobs under way
+        std::optional<Price> price;
+        Money available() const { return balance - held; }
+        bool covers(const Money& amount) const {
+            return held.sign() == 0 ? balance >= amount : available() >= amount;
+        }
+    };
     // Null without an entry. Until the next call that changes something.
-    const Money* find_balance(const BalanceKey& key) const;
+    const Account* find(const BalanceKey& key) const;
     // What no job under way holds.
     Money available(const BalanceKey& key) const;
-    bool covers(const BalanceKey& key, const Money& amount) const;
     // kCapacity: too many entries; kTooLarge: the id is too long.
     Result<void> credit(const BalanceKey& key, const Money& amount, TimePoint now);
     // May make the balance negative. Without an entry (it was idle) a debt is entered, if there is room.
@@ -63,6 +71,8 @@ class Balances {
     // For a job under way; keeps the entry alive. Each hold ends with one release of the same amount.
     void hold(const BalanceKey& key, const Money& amount, TimePoint now);
     void release(const BalanceKey& key, const Money& amount, TimePoint now);
+    // release() and debit() at once; whether a debt is left.
+    bool release_and_debit(const BalanceKey& key, const Money& held, const Money& fee, TimePoint now);
 
     std::optional<Price> price(const BalanceKey& key) const;
     // The first one stays until the entry is forgotten.
@@ -77,9 +87,7 @@ class Balances {
   private:
     struct Entry {
         BalanceKey key;
-        Money balance;
-        Money held;
-        std::optional<Price> price;
+        Account account;
         std::uint32_t holds = 0;
         TimePoint used_at;
     };
@@ -87,7 +95,6 @@ class Balances {
     struct HashOf {
         std::size_t operator()(const BalanceKey& key) const;
     };
-    const Entry* find(const BalanceKey& key) const;
     Entry* touch(const BalanceKey& key, TimePoint now);
     Result<Entry*> touch_or_add(const BalanceKey& key, TimePoint now);
 

@@ -7,19 +7,8 @@ namespace framegrid::pay {
 
 namespace {
 
-// The common denominator of prices that peers chose must not grow for ever. Nobody honest comes near: above
-// this an amount is rounded down by less than 2^-64 wei.
-constexpr unsigned kDenominatorBitsMax = 1024;
-
 constexpr std::size_t kTextMax = 4096;
 constexpr unsigned kProbabilityBits = 256;
-
-BigInt floor_div(const BigInt& a, const BigInt& b) {
-    BigInt quotient;
-    BigInt rest;
-    divide_qr(a, b, quotient, rest);
-    return rest < 0 ? BigInt(quotient - 1) : quotient;
-}
 
 Result<BigInt> parse_integer(std::string_view digits) {
     if (digits.empty() || !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) {
@@ -39,12 +28,9 @@ const BigInt& win_prob_max() {
     return max;
 }
 
-Money Money::fraction(BigInt numerator, BigInt denominator) {
-    FG_ASSERT(denominator > 0);
+Money Money::fraction(const BigInt& numerator, const BigInt& denominator) {
     Money money;
-    money.numerator_ = std::move(numerator);
-    money.denominator_ = std::move(denominator);
-    money.reduce();
+    money.rest_ = Ratio(numerator, denominator);
     return money;
 }
 
@@ -55,14 +41,16 @@ Money Money::tickets(const Wei& face_value, const Uint256& win_prob, std::uint32
 }
 
 Money Money::of_units(std::int64_t units, const Price& price) {
-    return fraction(BigInt(units) * price.wei, price.units);
+    Money money;
+    money.rest_ = Ratio(static_cast<Int128>(units) * price.wei, price.units);
+    return money;
 }
 
 Money& Money::operator+=(const Money& other) {
     if (!other.tickets_.is_zero()) {
         tickets_ += other.tickets_;
     }
-    add(other.numerator_, other.denominator_);
+    rest_ += other.rest_;
     return *this;
 }
 
@@ -70,81 +58,62 @@ Money& Money::operator-=(const Money& other) {
     if (!other.tickets_.is_zero()) {
         tickets_ -= other.tickets_;
     }
-    if (denominator_ == other.denominator_) {
-        numerator_ -= other.numerator_;
-    } else {
-        add(-other.numerator_, other.denominator_);
-    }
+    rest_ -= other.rest_;
     return *this;
 }
 
 Money operator*(Money a, const BigInt& factor) {
     a.tickets_ *= factor;
-    a.numerator_ *= factor;
+    a.rest_ = Ratio(a.rest_.numerator() * factor, a.rest_.denominator());
     return a;
 }
 
-void Money::add(const BigInt& numerator, const BigInt& denominator) {
-    if (numerator.is_zero()) {
-        return;
-    }
-    if (denominator == denominator_) {
-        numerator_ += numerator;
-        return;
-    }
-    numerator_ = numerator_ * denominator + numerator * denominator_;
-    denominator_ *= denominator;
-    reduce();
-}
-
-void Money::reduce() {
-    if (denominator_ == 1) {
-        return;
-    }
-    const BigInt common = gcd(numerator_, denominator_);
-    if (common > 1) {
-        numerator_ /= common;
-        denominator_ /= common;
-    }
-    if (msb(denominator_) >= kDenominatorBitsMax) {
-        numerator_ = floor_div(numerator_ << 64, denominator_);
-        denominator_ = BigInt(1) << 64;
-    }
+Money Money::operator-() const {
+    Money out = *this;
+    out.tickets_ = -tickets_;
+    out.rest_ = -rest_;
+    return out;
 }
 
 BigInt Money::numerator_over_all() const {
-    return tickets_ * denominator_ + numerator_ * win_prob_max();
+    return tickets_ * rest_.denominator() + rest_.numerator() * win_prob_max();
 }
 
-int Money::sign_of(const BigInt& tickets, const BigInt& numerator, const BigInt& denominator) {
-    if (tickets.is_zero() || numerator.is_zero() || tickets.sign() == numerator.sign()) {
-        return tickets.is_zero() ? numerator.sign() : tickets.sign();
+int Money::sign_of(const BigInt& tickets, const Ratio& rest) {
+    if (tickets.is_zero() || rest.sign() == 0 || tickets.sign() == rest.sign()) {
+        return tickets.is_zero() ? rest.sign() : tickets.sign();
     }
     // Products are compared by their lengths, where these tell.
-    const auto bits = [](const BigInt& value) { return msb(value.sign() < 0 ? BigInt(-value) : value); };
-    const auto left = bits(tickets) + bits(denominator);
-    const auto right = bits(numerator) + kProbabilityBits - 1;
+    const auto left = highest_bit(tickets) + rest.denominator_bit();
+    const auto right = rest.numerator_bit() + kProbabilityBits - 1;
     if (left > right + 1 || right > left + 1) {
-        return left > right ? tickets.sign() : numerator.sign();
+        return left > right ? tickets.sign() : rest.sign();
     }
-    return (tickets * denominator + numerator * win_prob_max()).sign();
+    return (tickets * rest.denominator() + rest.numerator() * win_prob_max()).sign();
 }
 
 std::strong_ordering operator<=>(const Money& a, const Money& b) {
-    if (a.denominator_ != b.denominator_) {
-        return (a - b).sign() <=> 0;
+    const auto tickets = a.tickets_.compare(b.tickets_) <=> 0;
+    const auto rests = a.rest_ <=> b.rest_;
+    if (tickets == 0 || rests == 0 || tickets == rests) {
+        return tickets != 0 ? tickets : rests;
     }
-    return Money::sign_of(a.tickets_ - b.tickets_, a.numerator_ - b.numerator_, a.denominator_) <=> 0;
+    Ratio rest = a.rest_;
+    rest -= b.rest_;
+    if (b.tickets_.is_zero()) {
+        return Money::sign_of(a.tickets_, rest) <=> 0;
+    }
+    return Money::sign_of(a.tickets_ - b.tickets_, rest) <=> 0;
 }
 
 BigInt Money::floor_wei() const {
-    return tickets_.is_zero() && denominator_ == 1 ? numerator_
-                                                   : floor_div(numerator_over_all(), denominator_of_all());
+    return tickets_.is_zero() && rest_.is_whole() ? rest_.numerator()
+                                                  : floor_div(numerator_over_all(), denominator_of_all());
 }
 
 BigInt Money::ceil_wei() const {
-    if (tickets_.is_zero() && denominator_ == 1) {
-        return numerator_;
+    if (tickets_.is_zero() && rest_.is_whole()) {
+        return rest_.numerator();
     }
     return -floor_div(-numerator_over_all(), denominator_of_all());
 }
@@ -155,7 +124,9 @@ BigInt Money::times_ceil(const Money& part) const {
         return 0;
     }
     // Both over 2^256 - 1, which cancels out.
-    return -floor_div(-numerator_over_all() * part.denominator_, part.numerator_over_all() * denominator_);
+    return -floor_div(
+        -numerator_over_all() * part.rest_.denominator(), part.numerator_over_all() * rest_.denominator()
+    );
 }
 
 std::string Money::text() const {

@@ -7,32 +7,24 @@
 #include <string>
 #include <string_view>
 
-#include <boost/multiprecision/cpp_int.hpp>
-
 #include <framegrid/base/ids.hpp>
 #include <framegrid/base/result.hpp>
 #include <framegrid/base/wei.hpp>
+#include <framegrid/pay/ratio.hpp>
 
 namespace framegrid::pay {
-
-// A signed integer of any size; up to 640 bits without an allocation, which holds a sum of 2^127 tickets.
-using BigInt = boost::multiprecision::number<
-    boost::multiprecision::cpp_int_backend<
-        640, 0, boost::multiprecision::signed_magnitude, boost::multiprecision::unchecked,
-        std::allocator<boost::multiprecision::limb_type>>,
-    boost::multiprecision::et_off>;
 
 // 2^256 - 1: a ticket with this probability always wins.
 const BigInt& win_prob_max();
 
-// A signed amount in wei: tickets / (2^256 - 1) + numerator / denominator. The two parts are kept apart so
-// that crediting a ticket is one addition, without a common denominator to look for.
+// A signed amount in wei: tickets / (2^256 - 1) + a fraction. The two parts are kept apart so that crediting
+// a ticket is one addition, without a common denominator to look for.
 class Money {
   public:
     Money() = default;
     static Money wei(const Wei& amount) { return fraction(BigInt(amount), 1); }
     // denominator > 0.
-    static Money fraction(BigInt numerator, BigInt denominator);
+    static Money fraction(const BigInt& numerator, const BigInt& denominator);
     // What `count` tickets are worth on average: face_value x win_prob / (2^256 - 1) each.
     static Money tickets(const Wei& face_value, const Uint256& win_prob, std::uint32_t count = 1);
     // units x price. price.units > 0.
@@ -43,12 +35,12 @@ class Money {
     friend Money operator+(Money a, const Money& b) { return a += b; }
     friend Money operator-(Money a, const Money& b) { return a -= b; }
     friend Money operator*(Money a, const BigInt& factor);
-    Money operator-() const { return Money() - *this; }
+    Money operator-() const;
     // By value, whatever the parts are.
     friend std::strong_ordering operator<=>(const Money& a, const Money& b);
     friend bool operator==(const Money& a, const Money& b) { return (a <=> b) == 0; }
 
-    int sign() const { return sign_of(tickets_, numerator_, denominator_); }  // -1, 0, 1
+    int sign() const { return sign_of(tickets_, rest_); }  // -1, 0, 1
     // Towards minus infinity, and towards plus infinity.
     BigInt floor_wei() const;
     BigInt ceil_wei() const;
@@ -60,16 +52,13 @@ class Money {
     static Result<Money> parse(std::string_view text);
 
   private:
-    static int sign_of(const BigInt& tickets, const BigInt& numerator, const BigInt& denominator);
-    void add(const BigInt& numerator, const BigInt& denominator);
-    void reduce();
-    // The whole as numerator over (2^256 - 1) x denominator_.
+    static int sign_of(const BigInt& tickets, const Ratio& rest);
+    // The whole as numerator over (2^256 - 1) x rest_.denominator().
     BigInt numerator_over_all() const;
-    BigInt denominator_of_all() const { return win_prob_max() * denominator_; }
+    BigInt denominator_of_all() const { return win_prob_max() * rest_.denominator(); }
 
     BigInt tickets_ = 0;
-    BigInt numerator_ = 0;
-    BigInt denominator_ = 1;
+    Ratio rest_;
 };
 
 }  // namespace framegrid::pay

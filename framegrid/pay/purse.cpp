@@ -32,17 +32,17 @@ Result<Purchase> Purse::plan(
     return out;
 }
 
-std::optional<Purchase> Purse::plan_on_credit(
+std::unique_ptr<const Purchase> Purse::plan_on_credit(
     BalanceKey key, const Money& ticket_ev, Money fee, TimePoint now
 ) {
-    const Money* const existing = balances_.find_balance(key);
-    if (existing == nullptr || ticket_ev.sign() <= 0 || *existing < ticket_ev || *existing < fee) {
-        return std::nullopt;
+    const auto* const account = balances_.find(key);
+    if (account == nullptr || ticket_ev.sign() <= 0 || account->balance < std::max(fee, ticket_ev)) {
+        return nullptr;
     }
     if (fee.sign() > 0) {
         balances_.debit(key, fee, now);
     }
-    return Purchase{std::move(key), std::move(fee), {}, 0};
+    return std::make_unique<const Purchase>(std::move(key), std::move(fee), Money(), 0U);
 }
 
 void Purse::settle(const Purchase& purchase, const Money& fee, Outcome outcome, TimePoint now) {
@@ -50,6 +50,9 @@ void Purse::settle(const Purchase& purchase, const Money& fee, Outcome outcome, 
     if (outcome == Outcome::kNotSent) {
         back = purchase.reserved;
     } else if (outcome == Outcome::kAnswered) {
+        if (purchase.tickets == 0 && purchase.reserved == fee) {
+            return;  // as foreseen: most
+        }
         back = purchase.total() - fee;
     }
     if (back.sign() != 0) {

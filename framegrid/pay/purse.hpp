@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <memory>
 
 #include <framegrid/pay/balances.hpp>
 #include <framegrid/pay/ticket.hpp>
@@ -41,9 +41,11 @@ class Purse {
         const BalanceKey& key, const TicketParams& params, const Money& fee, std::uint32_t tickets_max,
         TimePoint now
     );
-    // The same if no ticket, of which each is worth `ticket_ev`, is needed; nullopt, and nothing taken,
+    // The same if no ticket, of which each is worth `ticket_ev`, is needed; null, and nothing taken,
     // otherwise.
-    std::optional<Purchase> plan_on_credit(BalanceKey key, const Money& ticket_ev, Money fee, TimePoint now);
+    std::unique_ptr<const Purchase> plan_on_credit(
+        BalanceKey key, const Money& ticket_ev, Money fee, TimePoint now
+    );
     // Puts back what the job did not use. `fee` counts only when it was answered.
     void settle(const Purchase& purchase, const Money& fee, Outcome outcome, TimePoint now);
 

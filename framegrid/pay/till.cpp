@@ -102,12 +102,12 @@ Result<void> Till::agree(const Order& order, const Payment* payment, TimePoint n
     if (payment != nullptr && payment->sender != order.key.peer) {
         return fail(other_sender());
     }
-    const auto fixed = balances_.price(order.key);
-    if (!is_fixed(fixed)) {
+    const auto* account = balances_.find(order.key);
+    if (account == nullptr || !is_fixed(account->price)) {
         const auto expected = payment != nullptr ? payment->expected_price : std::nullopt;
         FG_CHECK(check_expected(order, asked, expected, now));
     }
-    return check_funds(order, fixed, {});
+    return check_funds(account, {});
 }
 
 Result<void> Till::check_expected(
@@ -125,14 +125,14 @@ Result<void> Till::check_expected(
     return {};
 }
 
-Result<void> Till::check_funds(const Order& order, const std::optional<Price>& fixed, const Money& amount) {
+Result<void> Till::check_funds(const Balances::Account* account, const Money& amount) {
     const Money& least = std::max(amount, ticket_ev_);
-    if (!is_fixed(fixed) || !balances_.covers(order.key, least)) {
+    if (account == nullptr || !is_fixed(account->price) || !account->covers(least)) {
         ++stats_.refused_unpaid;
+        const Money there = account == nullptr ? Money() : account->available();
         return want_payment(
-            "Insufficient balance: " + balances_.available(order.key).floor_wei().str() +
-                " wei are there, this work needs " + least.ceil_wei().str() +
-                " before it begins; send tickets for the rest",
+            "Insufficient balance: " + there.floor_wei().str() + " wei are there, this work needs " +
+                least.ceil_wei().str() + " before it begins; send tickets for the rest",
             "payment"
         );
     }
@@ -141,7 +141,7 @@ Result<void> Till::check_funds(const Order& order, const std::optional<Price>& f
 
 Result<void> Till::check_paid(const Order& order, TimePoint now) {
     const Price asked = prices_.lowest_recent(order.key.peer, order.models, now);
-    return asked.wei == 0 ? Result<void>() : check_funds(order, balances_.price(order.key), {});
+    return asked.wei == 0 ? Result<void>() : check_funds(balances_.find(order.key), {});
 }
 
 Result<Hold> Till::begin(const Order& order, std::int64_t estimated_units, TimePoint now) {
@@ -149,11 +149,12 @@ Result<Hold> Till::begin(const Order& order, std::int64_t estimated_units, TimeP
     if (asked.wei == 0) {
         return Hold{order.key, {}, {}};
     }
-    const auto fixed = balances_.price(order.key);
-    Money amount = Money::of_units(std::max<std::int64_t>(estimated_units, 0), fixed.value_or(asked));
-    FG_CHECK(check_funds(order, fixed, amount));
+    const auto* account = balances_.find(order.key);
+    const Price price = account == nullptr ? asked : account->price.value_or(asked);
+    Money amount = Money::of_units(std::max<std::int64_t>(estimated_units, 0), price);
+    FG_CHECK(check_funds(account, amount));
     balances_.hold(order.key, amount, now);
-    return Hold{order.key, std::move(amount), *fixed};
+    return Hold{order.key, std::move(amount), price};
 }
 
 Money Till::finish(const Hold& hold, std::int64_t units, TimePoint now) {
@@ -161,9 +162,7 @@ Money Till::finish(const Hold& hold, std::int64_t units, TimePoint now) {
         return {};
     }
     const Money fee = Money::of_units(std::max<std::int64_t>(units, 0), hold.price);
-    balances_.debit(hold.key, fee, now);
-    balances_.release(hold.key, hold.amount, now);
-    stats_.jobs_in_debt += balances_.balance(hold.key).sign() < 0 ? 1 : 0;
+    stats_.jobs_in_debt += balances_.release_and_debit(hold.key, hold.amount, fee, now) ? 1 : 0;
     return fee;
 }
 

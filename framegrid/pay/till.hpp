@@ -93,7 +93,7 @@ class Till {
 
   private:
     // Whether `amount` and a ticket's worth are there, and a price is fixed.
-    Result<void> check_funds(const Order& order, const std::optional<Price>& fixed, const Money& amount);
+    Result<void> check_funds(const Balances::Account* account, const Money& amount);
     Result<void> check_expected(
         const Order& order, const Price& asked, const std::optional<Price>& expected, TimePoint now
     );

@@ -182,11 +182,10 @@ http::Request WireOrchestrator::job_request(
     http::Request request;
     request.method = "POST";
     request.url = url_below(*base_, path);
-    request.headers = {
-        {"content-type", std::move(content_type)},
-        {std::string(kSegmentHeader), encode_segment_header(job, proof)},
-        {std::string(kPaymentHeader), payment_header(job)},
-    };
+    request.headers.reserve(6);
+    request.headers.add("content-type", std::move(content_type));
+    request.headers.add(std::string(kSegmentHeader), segment_headers_.text(job, proof));
+    request.headers.add(std::string(kPaymentHeader), payment_header(job));
     if (auto trace = write_traceparent(job.work.trace); !trace.empty()) {
         request.headers.add("traceparent", std::move(trace));
     }

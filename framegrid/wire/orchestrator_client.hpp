@@ -66,6 +66,7 @@ class WireOrchestrator final : public api::Orchestrator {
 
     ClientPorts ports_;
     SegmentSigner signer_;
+    SegmentHeaderWriter segment_headers_;
     std::shared_ptr<const pay::Payment> on_credit_;  // the last payment without tickets
     std::string on_credit_header_;
     Result<http::Url> base_;

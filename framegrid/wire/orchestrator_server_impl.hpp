@@ -86,7 +86,7 @@ class OrchestratorServer::Impl {
     ServerPorts ports_;
     OrchestratorServerSettings settings_;
     GrpcServer grpc_;
-    SegmentVerifier verifier_;
+    SegmentHeaderReader segment_headers_;
     std::string on_credit_header_;  // the last payment header without tickets
     std::shared_ptr<const pay::Payment> on_credit_;
     bool signs_;  // off-chain nothing is signed, so nothing needs hashing

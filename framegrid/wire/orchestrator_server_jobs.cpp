@@ -92,12 +92,9 @@ Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchan
     }
     const bool named = (*payment)->sender != crypto::Address{};
     const auto sender = named ? std::optional((*payment)->sender) : std::nullopt;
-    auto header = decode_segment_header(headers.get(kSegmentHeader).value_or(""));
+    auto header = segment_headers_.read(headers.get(kSegmentHeader).value_or(""), sender);
     if (!header) {
         return refusal(403, header.error().message, header.error().code);
-    }
-    if (const auto verified = verifier_.verify(*header, sender); !verified) {
-        return refusal(403, verified.error().message, Errc::kForbidden);
     }
     if (!header->has_token) {
         return refusal(403, "missing auth token", Errc::kForbidden);

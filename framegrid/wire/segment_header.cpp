@@ -11,6 +11,8 @@ namespace {
 
 constexpr std::size_t kHeaderBytesMax = 64 * 1024;
 constexpr std::size_t kKnownNameMax = 256;
+constexpr std::size_t kKnownTextMax = 2048;  // of a header that is worth remembering
+constexpr std::size_t kHeadersMax = 256;     // remembered, on either side
 
 // K(nothing): what AI jobs have for media.
 const crypto::Hash32& empty_media() {
@@ -139,6 +141,43 @@ Result<void> SegmentVerifier::verify(
     }
     known_.insert(std::move(name));
     return {};
+}
+
+std::string SegmentHeaderWriter::text(const api::Job& job, const SegmentProof& proof) {
+    if (!std::holds_alternative<api::AiWork>(job.work.kind) || !repeats(job, proof.hash)) {
+        return encode_segment_header(job, proof);
+    }
+    const auto found = known_.find(job.manifest_id);
+    if (found != known_.end() && found->second.token == job.token && found->second.needs == job.needs &&
+        found->second.signature == proof.signature) {
+        return found->second.text;
+    }
+    std::string text = encode_segment_header(job, proof);
+    if (text.size() > kKnownTextMax) {
+        return text;
+    }
+    if (known_.size() >= kHeadersMax) {
+        known_.clear();
+    }
+    known_.insert_or_assign(job.manifest_id, Known{job.token, job.needs, proof.signature, text});
+    return text;
+}
+
+Result<SegmentHeader> SegmentHeaderReader::read(
+    std::string_view text, const std::optional<crypto::Address>& sender
+) {
+    if (const auto known = known_.find(text); known != known_.end() && known->second.sender == sender) {
+        return known->second.header;
+    }
+    FG_TRY(header, decode_segment_header(text));
+    FG_CHECK(verifier_.verify(header, sender));
+    if (text.size() <= kKnownTextMax && repeats(header.job, header.hash)) {
+        if (known_.size() >= kHeadersMax) {
+            known_.clear();
+        }
+        known_.insert_or_assign(std::string(text), Known{header, sender});
+    }
+    return header;
 }
 
 Result<SegmentHeader> decode_segment_header(std::string_view text) {

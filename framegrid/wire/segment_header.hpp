@@ -2,6 +2,7 @@
 // and 3.2).
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -69,6 +70,42 @@ class SegmentVerifier {
 
   private:
     std::unordered_set<std::string> known_;  // sender, signature, manifest id
+};
+
+// The header's text for a job: written once for jobs that repeat(), until their token, needs or signature
+// change.
+class SegmentHeaderWriter {
+  public:
+    std::string text(const api::Job& job, const SegmentProof& proof);
+
+  private:
+    struct Known {
+        api::AuthToken token;
+        job::Capabilities needs;
+        std::optional<crypto::Signature> signature;
+        std::string text;
+    };
+    std::unordered_map<std::string, Known> known_;  // by manifest id
+};
+
+// The other side: the header as decode_segment_header() and SegmentVerifier have it. What repeats is read
+// once.
+class SegmentHeaderReader {
+  public:
+    // kForbidden: not signed by `sender`; kInvalidArgument: malformed, or over a limit.
+    Result<SegmentHeader> read(std::string_view text, const std::optional<crypto::Address>& sender);
+
+  private:
+    struct Known {
+        SegmentHeader header;
+        std::optional<crypto::Address> sender;
+    };
+    struct HashOf {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+    };
+    SegmentVerifier verifier_;
+    std::unordered_map<std::string, Known, HashOf, std::equal_to<>> known_;  // by text
 };
 
 // An empty Payment off-chain (null), else one that names the sender at price 0.

@@ -185,6 +185,60 @@ TEST(SegmentSigner, SignsJobsWithoutMediaOnce) {
     EXPECT_FALSE(unsigned_proof.signature);
 }
 
+TEST(SegmentHeaderWriter, WritesAnewWhatHasChanged) {
+    const auto key = cow();
+    SegmentHeaderWriter writer;
+    const auto hash = crypto::keccak256({});
+    api::Job ai;
+    ai.manifest_id = "27_model";
+    ai.work.kind = api::AiWork{"text-to-image", "model", "{}"};
+    const auto check = [&](const SegmentProof& proof) {
+        for (int i = 0; i < 2; ++i) {
+            EXPECT_EQ(writer.text(ai, proof), encode_segment_header(ai, proof));
+        }
+    };
+    check({hash, std::nullopt});
+    check({hash, key.sign_message(as_bytes("another"))});
+    ai.token = {Bytes(8, 't'), "session", 100};
+    check({hash, std::nullopt});
+    ai.needs.add(job::Capability::kUpscale);
+    check({hash, std::nullopt});
+    ai.manifest_id = "28_model";
+    check({hash, std::nullopt});
+    check({browns(), std::nullopt});
+    for (const std::int64_t ms : {1000, 2000}) {
+        api::TranscodeWork work;
+        work.duration_ms = ms;
+        ai.work.kind = work;
+        check({hash, std::nullopt});
+    }
+}
+
+TEST(SegmentHeaderReader, ReadsWhatRepeatsOnceAndTrustsNobodyElse) {
+    const auto key = cow();
+    SegmentHeaderReader reader;
+    api::Job ai;
+    ai.manifest_id = "27_model";
+    ai.token = {Bytes(8, 't'), "session", 100};
+    ai.work.kind = api::AiWork{"text-to-image", "model", "{}"};
+    const auto text = encode_segment_header(ai, crypto::keccak256({}), &key);
+    for (int i = 0; i < 3; ++i) {
+        const auto header = reader.read(text, key.address());
+        ASSERT_TRUE(header) << header.error().message;
+        EXPECT_EQ(header->job.manifest_id, "27_model");
+        EXPECT_EQ(header->job.token, ai.token);
+        EXPECT_TRUE(header->has_token);
+    }
+    auto other = key.address();
+    other[0] ^= 1;
+    EXPECT_EQ(reader.read(text, other).error().code, Errc::kForbidden);
+    EXPECT_TRUE(reader.read(text, key.address()));
+    const auto unsigned_text = encode_segment_header(ai, crypto::keccak256({}), nullptr);
+    EXPECT_TRUE(reader.read(unsigned_text, std::nullopt));
+    EXPECT_EQ(reader.read(unsigned_text, key.address()).error().code, Errc::kForbidden);
+    EXPECT_EQ(reader.read("!!!!", key.address()).error().code, Errc::kInvalidArgument);
+}
+
 TEST(PaymentHeader, OffChainIsEmpty) {
     EXPECT_EQ(encode_payment_header(nullptr), "");
     EXPECT_EQ(decode_payment_header("").value(), std::nullopt);
