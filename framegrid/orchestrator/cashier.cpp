@@ -185,8 +185,11 @@ Result<void> Cashier::check_paid(const pay::Order& order) {
     return {};
 }
 
-Result<PaidWork> Cashier::begin(const pay::Order& order, std::int64_t units) {
-    auto hold = till_.begin(order, units, ports_.clock.now());
+Result<PaidWork> Cashier::begin(const pay::Order& order, std::int64_t units, const pay::Payment* on_credit) {
+    if (on_credit != nullptr) {
+        FG_CHECK(can_sell());
+    }
+    auto hold = till_.begin(order, units, ports_.clock.now(), on_credit);
     if (!hold) {
         return fail(unpaid(std::move(hold.error())));
     }

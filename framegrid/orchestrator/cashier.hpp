@@ -108,7 +108,10 @@ class Cashier {
     // Whether there is enough for the order to begin: kForbidden.
     Result<void> check_paid(const pay::Order& order);
     // The same for so many units, and holds their price back.
-    Result<PaidWork> begin(const pay::Order& order, std::int64_t units);
+    // `on_credit`: take_without_tickets() as well.
+    Result<PaidWork> begin(
+        const pay::Order& order, std::int64_t units, const pay::Payment* on_credit = nullptr
+    );
     void finish(PaidWork work, std::int64_t units) { stats_.earned += work.finish(units); }
 
     CashierStats stats() const;

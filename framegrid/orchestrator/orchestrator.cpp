@@ -85,7 +85,7 @@ class Role final : public Orchestrator {
     Task<Result<void>> price(api::OrchestratorInfo& into, pay::Order order, Deadline deadline);
     Task<Result<void>> take(pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline);
     Result<void> take_on_credit(const pay::Order& order, const pay::Payment* payment);
-    void note_refusal(const pay::Order& order, const Result<void>& taken);
+    void note_refusal(const pay::Order& order, const Error& error);
     Task<Result<api::WorkOutput>> work(const api::Job& job, Deadline deadline);
     void drop_session(const std::string& session_id);
     void expire_sessions();
@@ -216,25 +216,27 @@ Task<Result<void>> Role::take(
     if (taken) {
         taken = cashier_->check_paid(order);
     }
-    note_refusal(order, taken);
+    if (!taken) {
+        note_refusal(order, taken.error());
+    }
     co_return taken;
 }
 
 Result<void> Role::take_on_credit(const pay::Order& order, const pay::Payment* payment) {
     auto taken = cashier_->take_without_tickets(order, payment);
-    note_refusal(order, taken);
+    if (!taken) {
+        note_refusal(order, taken.error());
+    }
     return taken;
 }
 
-void Role::note_refusal(const pay::Order& order, const Result<void>& taken) {
-    if (!taken) {
-        ++stats_.jobs_refused;
-        ports_.log.info(
-            "orchestrator.payment_refused", {{"sender", crypto::checksum_address(order.key.peer)},
-                                             {"for", order.key.id},
-                                             {"error", taken.error().message}}
-        );
-    }
+void Role::note_refusal(const pay::Order& order, const Error& error) {
+    ++stats_.jobs_refused;
+    ports_.log.info(
+        "orchestrator.payment_refused",
+        {{"sender", crypto::checksum_address(order.key.peer)}, {"for", order.key.id}, {"error", error.message}
+        }
+    );
 }
 
 Task<Result<void>> Role::take_payment(api::Job& head, Deadline deadline) {
@@ -306,15 +308,19 @@ Task<Result<api::JobOutput>> Role::run_here(api::Job job, Deadline deadline) {
     std::int64_t units = 0;
     if (cashier_) {
         const pay::Order order = order_of(job.sender, job.work, job.token.session_id);
-        if (auto payment = std::exchange(job.payment, nullptr); payment && payment->tickets.empty()) {
-            FG_CO_CHECK(take_on_credit(order, payment.get()));  // most: worth no coroutine
-        } else if (payment) {
-            FG_CO_CHECK(co_await take(order, std::move(payment), deadline));
+        const auto payment = std::exchange(job.payment, nullptr);
+        const bool on_credit = payment && payment->tickets.empty();  // most: worth no coroutine
+        if (payment && !on_credit) {
+            FG_CO_CHECK(co_await take(order, payment, deadline));
         }
         FG_CO_TRY(estimate, estimated_units(job.work));
         units = estimate;
-        FG_CO_TRY(begun, cashier_->begin(order, units));
-        paid = std::move(begun);
+        auto begun = cashier_->begin(order, units, on_credit ? payment.get() : nullptr);
+        if (!begun) {
+            note_refusal(order, begun.error());
+            co_return fail(std::move(begun.error()));
+        }
+        paid = std::move(*begun);
     }
     const auto* ai = std::get_if<api::AiWork>(&job.work.kind);
     const bool echo = ai != nullptr && ai->pipeline == kEcho;

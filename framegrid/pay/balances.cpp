@@ -20,19 +20,30 @@ const Balances::Account* Balances::find(const BalanceKey& key) const {
     return found == entries_.end() ? nullptr : &found->second->account;
 }
 
-Balances::Entry* Balances::touch(const BalanceKey& key, TimePoint now) {
+Balances::Account* Balances::touch(const BalanceKey& key, TimePoint now) {
     const auto found = entries_.find(key);
     if (found == entries_.end()) {
         return nullptr;
     }
     found->second->used_at = now;
     order_.splice(order_.end(), order_, found->second);
-    return &*found->second;
+    return &found->second->account;
 }
 
-Result<Balances::Entry*> Balances::touch_or_add(const BalanceKey& key, TimePoint now) {
-    if (Entry* entry = touch(key, now)) {
-        return entry;
+void Balances::Account::hold(const Money& amount) {
+    held += amount;
+    ++holds;
+}
+
+void Balances::Account::release(const Money& amount) {
+    FG_ASSERT(holds > 0);
+    held -= amount;
+    --holds;
+}
+
+Result<Balances::Account*> Balances::touch_or_add(const BalanceKey& key, TimePoint now) {
+    if (Account* account = touch(key, now)) {
+        return account;
     }
     if (key.id.size() > settings_.id_bytes_max) {
         return fail(Errc::kTooLarge, "the id of a balance is too long", "manifest_id");
@@ -43,9 +54,9 @@ Result<Balances::Entry*> Balances::touch_or_add(const BalanceKey& key, TimePoint
     if (entries_.size() >= settings_.entries_max) {
         return fail(Errc::kCapacity, "too many open balances here: try later, or another orchestrator");
     }
-    order_.push_back({.key = key, .account = {}, .holds = 0, .used_at = now});
+    order_.push_back({.key = key, .account = {}, .used_at = now});
     entries_.emplace(key, std::prev(order_.end()));
-    return &order_.back();
+    return &order_.back().account;
 }
 
 Money Balances::balance(const BalanceKey& key) const {
@@ -59,48 +70,20 @@ Money Balances::available(const BalanceKey& key) const {
 }
 
 Result<void> Balances::credit(const BalanceKey& key, const Money& amount, TimePoint now) {
-    FG_TRY(entry, touch_or_add(key, now));
-    entry->account.balance += amount;
+    FG_TRY(account, touch_or_add(key, now));
+    account->balance += amount;
     return {};
 }
 
 void Balances::debit(const BalanceKey& key, const Money& amount, TimePoint now) {
-    if (const auto entry = touch_or_add(key, now)) {
-        (*entry)->account.balance -= amount;
+    if (const auto account = touch_or_add(key, now)) {
+        (*account)->balance -= amount;
     }
 }
 
 Money Balances::take_all(const BalanceKey& key, TimePoint now) {
-    Entry* entry = touch(key, now);
-    return entry == nullptr ? Money() : std::exchange(entry->account.balance, Money());
-}
-
-void Balances::hold(const BalanceKey& key, const Money& amount, TimePoint now) {
-    if (Entry* entry = touch(key, now)) {
-        entry->account.held += amount;
-        ++entry->holds;
-    }
-}
-
-void Balances::release(const BalanceKey& key, const Money& amount, TimePoint now) {
-    if (Entry* entry = touch(key, now)) {
-        FG_ASSERT(entry->holds > 0);
-        entry->account.held -= amount;
-        --entry->holds;
-    }
-}
-
-bool Balances::release_and_debit(const BalanceKey& key, const Money& held, const Money& fee, TimePoint now) {
-    Entry* entry = touch(key, now);
-    if (entry == nullptr) {
-        debit(key, fee, now);
-        return fee.sign() > 0;
-    }
-    FG_ASSERT(entry->holds > 0);
-    --entry->holds;
-    entry->account.held -= held;
-    entry->account.balance -= fee;
-    return entry->account.balance.sign() < 0;
+    Account* account = touch(key, now);
+    return account == nullptr ? Money() : std::exchange(account->balance, Money());
 }
 
 std::optional<Price> Balances::price(const BalanceKey& key) const {
@@ -109,9 +92,9 @@ std::optional<Price> Balances::price(const BalanceKey& key) const {
 }
 
 Result<void> Balances::fix_price(const BalanceKey& key, const Price& price, TimePoint now) {
-    FG_TRY(entry, touch_or_add(key, now));
-    if (!entry->account.price) {
-        entry->account.price = price;
+    FG_TRY(account, touch_or_add(key, now));
+    if (!account->price) {
+        account->price = price;
     }
     return {};
 }
@@ -119,7 +102,7 @@ Result<void> Balances::fix_price(const BalanceKey& key, const Price& price, Time
 void Balances::sweep(TimePoint now) {
     for (auto at = order_.begin(); at != order_.end() && now - at->used_at >= settings_.idle_max;) {
         const auto entry = at++;
-        if (entry->holds == 0) {
+        if (entry->account.holds == 0) {
             entries_.erase(entry->key);
             order_.erase(entry);
         }
@@ -137,8 +120,8 @@ std::vector<BalanceEntry> Balances::entries() const {
 
 Result<void> Balances::restore(const BalanceEntry& entry, TimePoint now) {
     FG_TRY(made, touch_or_add(entry.key, now));
-    made->account.balance = entry.balance;
-    made->account.price = entry.price;
+    made->balance = entry.balance;
+    made->price = entry.price;
     return {};
 }
 

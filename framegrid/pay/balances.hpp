@@ -52,13 +52,18 @@ class Balances {
         Money balance;
         Money held;  // by jobs under way
         std::optional<Price> price;
+        std::uint32_t holds = 0;  // such jobs
         Money available() const { return balance - held; }
         bool covers(const Money& amount) const {
             return held.sign() == 0 ? balance >= amount : available() >= amount;
         }
+        // For a job under way; keeps the account alive. Each hold ends with one release of the same amount.
+        void hold(const Money& amount);
+        void release(const Money& amount);
     };
     // Null without an entry. Until the next call that changes something.
     const Account* find(const BalanceKey& key) const;
+    Account* touch(const BalanceKey& key, TimePoint now);
     // What no job under way holds.
     Money available(const BalanceKey& key) const;
     // kCapacity: too many entries; kTooLarge: the id is too long.
@@ -67,12 +72,6 @@ class Balances {
     void debit(const BalanceKey& key, const Money& amount, TimePoint now);
     // Takes the whole balance out, negative or not, and leaves zero.
     Money take_all(const BalanceKey& key, TimePoint now);
-
-    // For a job under way; keeps the entry alive. Each hold ends with one release of the same amount.
-    void hold(const BalanceKey& key, const Money& amount, TimePoint now);
-    void release(const BalanceKey& key, const Money& amount, TimePoint now);
-    // release() and debit() at once; whether a debt is left.
-    bool release_and_debit(const BalanceKey& key, const Money& held, const Money& fee, TimePoint now);
 
     std::optional<Price> price(const BalanceKey& key) const;
     // The first one stays until the entry is forgotten.
@@ -88,15 +87,13 @@ class Balances {
     struct Entry {
         BalanceKey key;
         Account account;
-        std::uint32_t holds = 0;
         TimePoint used_at;
     };
     using Order = std::list<Entry>;  // least recently used first
     struct HashOf {
         std::size_t operator()(const BalanceKey& key) const;
     };
-    Entry* touch(const BalanceKey& key, TimePoint now);
-    Result<Entry*> touch_or_add(const BalanceKey& key, TimePoint now);
+    Result<Account*> touch_or_add(const BalanceKey& key, TimePoint now);
 
     BalanceSettings settings_;
     Order order_;

@@ -30,13 +30,13 @@ TEST(Balances, IdleEntriesAreForgottenButNotUnderWork) {
     ASSERT_TRUE(balances.credit(kKey, Money::wei(5), kStart));
     const BalanceKey busy{{1}, "busy"};
     ASSERT_TRUE(balances.credit(busy, Money::wei(5), kStart));
-    balances.hold(busy, Money::wei(2), kStart);
+    balances.touch(busy, kStart)->hold(Money::wei(2));
     balances.sweep(kStart + minutes(9));
     EXPECT_EQ(balances.size(), 2U);
     balances.sweep(kStart + minutes(10));
     EXPECT_EQ(balances.size(), 1U);
     EXPECT_EQ(balances.available(busy), Money::wei(3));
-    balances.release(busy, Money::wei(2), kStart + minutes(30));
+    balances.touch(busy, kStart + minutes(30))->release(Money::wei(2));
     EXPECT_EQ(balances.available(busy), Money::wei(5));
     balances.sweep(kStart + minutes(39));
     EXPECT_EQ(balances.size(), 1U);

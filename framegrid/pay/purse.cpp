@@ -35,12 +35,13 @@ Result<Purchase> Purse::plan(
 std::unique_ptr<const Purchase> Purse::plan_on_credit(
     BalanceKey key, const Money& ticket_ev, Money fee, TimePoint now
 ) {
-    const auto* const account = balances_.find(key);
-    if (account == nullptr || ticket_ev.sign() <= 0 || account->balance < std::max(fee, ticket_ev)) {
+    auto* const account = balances_.touch(key, now);
+    if (account == nullptr || ticket_ev.sign() <= 0 || account->balance < fee ||
+        account->balance < ticket_ev) {
         return nullptr;
     }
     if (fee.sign() > 0) {
-        balances_.debit(key, fee, now);
+        account->balance -= fee;
     }
     return std::make_unique<const Purchase>(std::move(key), std::move(fee), Money(), 0U);
 }

@@ -103,22 +103,32 @@ Ratio Ratio::operator-() const {
     return out;
 }
 
-Ratio& Ratio::operator+=(const Ratio& other) {
-    const bool small = !large_ && !other.large_;
-    if (small && denominator_ == other.denominator_) {
-        numerator_ += other.numerator_;
-        if (numerator_ >= kSmallMax || numerator_ <= -kSmallMax) {
-            *this = Ratio(BigInt(numerator_), BigInt(denominator_));
-        }
-        return *this;
+// Both are small, and of one denominator.
+void Ratio::add_small(Int128 numerator) {
+    numerator_ += numerator;
+    if (numerator_ >= kSmallMax || numerator_ <= -kSmallMax) {
+        *this = Ratio(BigInt(numerator_), BigInt(denominator_));
     }
-    if (other.sign() != 0) {
+}
+
+Ratio& Ratio::operator+=(const Ratio& other) {
+    if (!large_ && !other.large_ && denominator_ == other.denominator_) {
+        add_small(other.numerator_);
+    } else if (other.sign() != 0) {
         *this = Ratio(
             numerator() * other.denominator() + other.numerator() * denominator(),
             denominator() * other.denominator()
         );
     }
     return *this;
+}
+
+Ratio& Ratio::operator-=(const Ratio& other) {
+    if (!large_ && !other.large_ && denominator_ == other.denominator_) {
+        add_small(-other.numerator_);
+        return *this;
+    }
+    return *this += -other;
 }
 
 std::strong_ordering operator<=>(const Ratio& a, const Ratio& b) {

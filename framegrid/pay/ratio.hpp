@@ -41,7 +41,7 @@ class Ratio {
 
     Ratio operator-() const;
     Ratio& operator+=(const Ratio& other);
-    Ratio& operator-=(const Ratio& other) { return *this += -other; }
+    Ratio& operator-=(const Ratio& other);
     // By value, in lowest terms or not.
     friend std::strong_ordering operator<=>(const Ratio& a, const Ratio& b);
     friend bool operator==(const Ratio& a, const Ratio& b) { return (a <=> b) == 0; }
@@ -53,6 +53,7 @@ class Ratio {
     };
     Int128 numerator_ = 0;
     std::int64_t denominator_ = 1;
+    void add_small(Int128 numerator);
     std::shared_ptr<const Large> large_;  // instead of these two, if it is not null
 };
 

@@ -99,15 +99,24 @@ Result<void> Till::agree(const Order& order, const Payment* payment, TimePoint n
     if (asked.wei == 0) {
         return {};
     }
+    const auto* account = balances_.find(order.key);
+    FG_CHECK(check_payment(order, payment, asked, account, now));
+    return check_funds(account, {});
+}
+
+// Of a payment without tickets, or none.
+Result<void> Till::check_payment(
+    const Order& order, const Payment* payment, const Price& asked, const Balances::Account* account,
+    TimePoint now
+) {
     if (payment != nullptr && payment->sender != order.key.peer) {
         return fail(other_sender());
     }
-    const auto* account = balances_.find(order.key);
     if (account == nullptr || !is_fixed(account->price)) {
         const auto expected = payment != nullptr ? payment->expected_price : std::nullopt;
-        FG_CHECK(check_expected(order, asked, expected, now));
+        return check_expected(order, asked, expected, now);
     }
-    return check_funds(account, {});
+    return {};
 }
 
 Result<void> Till::check_expected(
@@ -144,16 +153,21 @@ Result<void> Till::check_paid(const Order& order, TimePoint now) {
     return asked.wei == 0 ? Result<void>() : check_funds(balances_.find(order.key), {});
 }
 
-Result<Hold> Till::begin(const Order& order, std::int64_t estimated_units, TimePoint now) {
+Result<Hold> Till::begin(
+    const Order& order, std::int64_t estimated_units, TimePoint now, const Payment* on_credit
+) {
     const Price asked = prices_.lowest_recent(order.key.peer, order.models, now);
     if (asked.wei == 0) {
         return Hold{order.key, {}, {}};
     }
-    const auto* account = balances_.find(order.key);
+    auto* account = balances_.touch(order.key, now);
+    if (on_credit != nullptr) {
+        FG_CHECK(check_payment(order, on_credit, asked, account, now));
+    }
     const Price price = account == nullptr ? asked : account->price.value_or(asked);
     Money amount = Money::of_units(std::max<std::int64_t>(estimated_units, 0), price);
     FG_CHECK(check_funds(account, amount));
-    balances_.hold(order.key, amount, now);
+    account->hold(amount);
     return Hold{order.key, std::move(amount), price};
 }
 
@@ -162,13 +176,17 @@ Money Till::finish(const Hold& hold, std::int64_t units, TimePoint now) {
         return {};
     }
     const Money fee = Money::of_units(std::max<std::int64_t>(units, 0), hold.price);
-    stats_.jobs_in_debt += balances_.release_and_debit(hold.key, hold.amount, fee, now) ? 1 : 0;
+    if (auto* account = balances_.touch(hold.key, now)) {  // there, because of the hold
+        account->release(hold.amount);
+        account->balance -= fee;
+        stats_.jobs_in_debt += account->balance.sign() < 0 ? 1 : 0;
+    }
     return fee;
 }
 
 void Till::abandon(const Hold& hold, TimePoint now) {
-    if (hold.price.wei != 0) {
-        balances_.release(hold.key, hold.amount, now);
+    if (auto* account = hold.price.wei != 0 ? balances_.touch(hold.key, now) : nullptr) {
+        account->release(hold.amount);
     }
 }
 

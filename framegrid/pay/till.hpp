@@ -75,8 +75,11 @@ class Till {
     // Whether there is enough for the order to begin, as begin() says it.
     Result<void> check_paid(const Order& order, TimePoint now);
     // Before the work. `estimated_units` is what it will be counted as, as far as known. kInvalidArgument
-    // "Insufficient balance": neither that nor a ticket's worth is there.
-    Result<Hold> begin(const Order& order, std::int64_t estimated_units, TimePoint now);
+    // "Insufficient balance": neither that nor a ticket's worth is there. `on_credit`: agree() as well, with
+    // one look into the books.
+    Result<Hold> begin(
+        const Order& order, std::int64_t estimated_units, TimePoint now, const Payment* on_credit = nullptr
+    );
     // Debits the work. Returns what it cost.
     Money finish(const Hold& hold, std::int64_t units, TimePoint now);
     // The work was not done: nothing is debited.
@@ -96,6 +99,10 @@ class Till {
     Result<void> check_funds(const Balances::Account* account, const Money& amount);
     Result<void> check_expected(
         const Order& order, const Price& asked, const std::optional<Price>& expected, TimePoint now
+    );
+    Result<void> check_payment(
+        const Order& order, const Payment* payment, const Price& asked, const Balances::Account* account,
+        TimePoint now
     );
 
     TillSettings settings_;
