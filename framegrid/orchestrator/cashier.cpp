@@ -267,7 +267,10 @@ Task<bool> Cashier::redeem_for(crypto::Address sender) {
         const auto& ticket = (*waiting)[i];
         const auto step = pay::redemption_step(ticket, *funds, *chain, stats_.redemption_cost);
         if (step == pay::RedemptionStep::kDrop) {
-            co_await give_up(ticket, "its round is over");
+            const bool go_on = co_await drop(ticket);
+            if (!go_on) {
+                co_return false;
+            }
             ++settled;
         } else if (step == pay::RedemptionStep::kRedeem) {
             const bool go_on = co_await redeem(ticket);
@@ -278,6 +281,21 @@ Task<bool> Cashier::redeem_for(crypto::Address sender) {
         }
     }
     co_return settled > 0 && waiting->size() == settings_.redeem_max;
+}
+
+// The answer to an earlier redemption may have been lost: then the ledger has paid this one.
+Task<bool> Cashier::drop(pay::WinningTicket ticket) {
+    const auto used = co_await ports_.ledger.is_used(ticket.hash, ledger_deadline());
+    if (!used) {
+        ++stats_.redemptions_failed;
+        ports_.log.warn("orchestrator.redemption_failed", {{"error", used.error().message}});
+        co_return false;
+    }
+    if (*used) {
+        co_return co_await redeem(std::move(ticket));
+    }
+    co_await give_up(std::move(ticket), "its round is over");
+    co_return true;
 }
 
 Task<void> Cashier::give_up(pay::WinningTicket ticket, std::string why) {

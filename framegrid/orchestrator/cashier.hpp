@@ -138,6 +138,8 @@ class Cashier {
     Task<bool> redeem_for(crypto::Address sender);
     // False: the sender's others had better wait, too.
     Task<bool> redeem(pay::WinningTicket ticket);
+    // Of a ticket whose round is over; as redeem().
+    Task<bool> drop(pay::WinningTicket ticket);
     Task<void> give_up(pay::WinningTicket ticket, std::string why);
 
     CashierPorts ports_;
