@@ -105,6 +105,25 @@ TEST_F(ApiKeyTest, AnOwnerMayDoWhatItsBestKeyMay) {
     EXPECT_EQ(ring.limits_of("nobody", kNow), Limits{});
 }
 
+TEST_F(ApiKeyTest, AnOwnerMaySpendWhatItsBestKeyMay) {
+    KeyRing ring;
+    const auto low = make("acme", {.wei_per_day = Wei(10), .wei_total = Wei(500)});
+    auto high = make("acme", {.wei_per_day = Wei(300), .wei_total = Wei(100)});
+    ring.update({low.record, high.record});
+    EXPECT_EQ(ring.limits_of("acme", kNow).wei_per_day, Wei(300));
+    EXPECT_EQ(ring.limits_of("acme", kNow).wei_total, Wei(500));
+    EXPECT_EQ(ring.find(low.text, kNow).value().limits.wei_per_day, Wei(10)) << "the key's own";
+    auto open = make("acme", {.wei_per_day = Wei(20)});
+    ring.update({open.record});
+    EXPECT_EQ(ring.limits_of("acme", kNow).wei_per_day, Wei(300));
+    EXPECT_EQ(ring.limits_of("acme", kNow).wei_total, std::nullopt) << "one key has no such limit";
+    for (auto* one : {&high, &open}) {
+        one->record.revoked_unix_ms = kNow;
+        ring.update({one->record});
+    }
+    EXPECT_EQ(ring.limits_of("acme", kNow), low.record.limits);
+}
+
 TEST(Scopes, AreReadAndWritten) {
     EXPECT_EQ(parse_scopes("jobs:read, jobs:write").value().text(), "jobs:read jobs:write");
     EXPECT_TRUE(parse_scopes("").value().empty());

@@ -10,6 +10,10 @@ std::uint32_t larger(std::uint32_t a, std::uint32_t b) {
     return a == 0 || b == 0 ? 0 : std::max(a, b);
 }
 
+std::optional<Wei> larger(const std::optional<Wei>& a, const std::optional<Wei>& b) {
+    return !a || !b ? std::nullopt : std::optional<Wei>(std::max(*a, *b));
+}
+
 }  // namespace
 
 void KeyRing::update(std::vector<KeyRecord> changed) {
@@ -60,6 +64,9 @@ Limits KeyRing::limits_of(const std::string& owner, std::int64_t now_unix_ms) co
         }
         out->running_max = larger(out->running_max, record.limits.running_max);
         out->queued_max = larger(out->queued_max, record.limits.queued_max);
+        out->requests_per_minute = larger(out->requests_per_minute, record.limits.requests_per_minute);
+        out->wei_per_day = larger(out->wei_per_day, record.limits.wei_per_day);
+        out->wei_total = larger(out->wei_total, record.limits.wei_total);
         out->weight = std::max(out->weight, record.limits.weight);
     }
     return out.value_or(Limits{});

@@ -22,7 +22,7 @@ class KeyRing {
 
     // What the key allows now. kUnauthorized: it is none, unknown, expired or revoked.
     Result<Permit> find(std::string_view key, std::int64_t now_unix_ms) const;
-    // What an owner may have of all its active keys: the largest of each limit, where 0 is the largest.
+    // What an owner may have of all its active keys: the largest of each limit, where none is the largest.
     Limits limits_of(const std::string& owner, std::int64_t now_unix_ms) const;
 
   private:

@@ -21,7 +21,7 @@ struct Limits {
     std::uint32_t running_max = 0;          // jobs at once
     std::uint32_t queued_max = 0;           // durable jobs that wait
     std::uint32_t requests_per_minute = 0;  // of the key, not of the owner
-    std::optional<Wei> wei_per_day{};       // of the key, days of UTC
+    std::optional<Wei> wei_per_day{};       // of the owner, days of UTC
     std::optional<Wei> wei_total{};
     double weight = 1;  // turns in the fair queue beside an owner with 1; from 0.01 to 100
     friend bool operator==(const Limits&, const Limits&) = default;

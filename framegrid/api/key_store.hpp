@@ -13,6 +13,8 @@
 
 namespace framegrid::api {
 
+inline constexpr int kSpendSeriesMax = 1'000;
+
 // Every change is durable when its task is done, and gets a number higher than all before it; whoever sees a
 // number has seen those below. Records are never deleted: a key that was used once can be named. Errors: kIo,
 // kNotFound.
@@ -35,8 +37,12 @@ class KeyStore {
 
     // What an owner's paid jobs have cost; one that has had none: nothing.
     virtual Task<Result<account::Spent>> spent(std::string owner) = 0;
-    // Adds to that, see account::plus(). Returns the sum, of all gateways that use the store.
-    virtual Task<Result<account::Spent>> add_spent(std::string owner, std::int64_t day, Wei amount) = 0;
+    // What `series`, a name that one gateway has drawn for itself, counts in all: what is more than it was
+    // before is added on `day`, see account::plus(). Said twice or late it counts once. Returns the sum, of
+    // all gateways that use the store. Of an owner, kSpendSeriesMax series are remembered, the newest ones.
+    virtual Task<Result<account::Spent>> count_spent(
+        std::string owner, std::string series, std::int64_t day, Wei total
+    ) = 0;
 };
 
 }  // namespace framegrid::api

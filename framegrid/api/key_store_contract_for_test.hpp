@@ -64,17 +64,46 @@ TEST_P(KeyStoreContract, KeepsWholeRecords) {
 
 TEST_P(KeyStoreContract, KeepsWhatOwnersSpend) {
     const account::Wei large("100000000000000000000000000000000000000000");
+    const auto count = [this](const char* owner, const char* series, std::int64_t day, const Wei& total) {
+        return bench_->run(bench_->keys().count_spent(owner, series, day, total));
+    };
     EXPECT_EQ(bench_->run(bench_->keys().spent("acme")), account::Spent{});
-    EXPECT_EQ(
-        bench_->run(bench_->keys().add_spent("acme", 20'000, large)), (account::Spent{large, large, 20'000})
-    );
-    EXPECT_EQ(
-        bench_->run(bench_->keys().add_spent("acme", 20'001, 7)), (account::Spent{large + 7, 7, 20'001})
-    );
-    EXPECT_EQ(bench_->run(bench_->keys().add_spent("acme", 20'001, 8)).today, 15);
-    EXPECT_EQ(bench_->run(bench_->keys().add_spent("other", 20'001, 1)), (account::Spent{1, 1, 20'001}));
+    EXPECT_EQ(count("acme", "a", 20'000, large), (account::Spent{large, large, 20'000}));
+    EXPECT_EQ(count("acme", "a", 20'001, large + 7), (account::Spent{large + 7, 7, 20'001}));
+    EXPECT_EQ(count("acme", "b", 20'001, 8).today, 15);
+    EXPECT_EQ(count("other", "a", 20'001, 1), (account::Spent{1, 1, 20'001}));
     bench_->reopen();
     EXPECT_EQ(bench_->run(bench_->keys().spent("acme")), (account::Spent{large + 15, 15, 20'001}));
+}
+
+TEST_P(KeyStoreContract, WhatIsSaidTwiceOrLateIsSpentOnce) {
+    const auto count = [this](const std::string& series, const Wei& total) {
+        return bench_->run(bench_->keys().count_spent("acme", series, 20'000, total)).total;
+    };
+    EXPECT_EQ(count("a", 10), 10);
+    EXPECT_EQ(count("a", 10), 10) << "its first answer was lost";
+    EXPECT_EQ(count("a", 25), 25);
+    EXPECT_EQ(count("a", 10), 25) << "overtaken by a later one";
+    EXPECT_EQ(count("b", 10), 35);
+    bench_->reopen();
+    EXPECT_EQ(count("a", 25), 35);
+    EXPECT_EQ(count("b", 11), 36);
+    EXPECT_EQ(count("b", 0), 36);
+}
+
+TEST_P(KeyStoreContract, OldSeriesAreForgotten) {
+    const auto count = [this](const std::string& series, const Wei& total) {
+        return bench_->run(bench_->keys().count_spent("acme", series, 20'000, total)).total;
+    };
+    EXPECT_EQ(count("old", 1), 1);
+    (void)bench_->run(bench_->keys().count_spent("other", "old", 20'000, 1));
+    EXPECT_EQ(count("young", 1), 2);
+    for (int i = 0; i < kSpendSeriesMax - 1; ++i) {
+        (void)count(std::to_string(i), 1);
+    }
+    EXPECT_EQ(count("young", 1), kSpendSeriesMax + 1) << "still known";
+    EXPECT_EQ(count("old", 1), kSpendSeriesMax + 2) << "room for another one";
+    EXPECT_EQ(bench_->run(bench_->keys().count_spent("other", "old", 20'000, 1)).total, 1) << "its own";
 }
 
 TEST_P(KeyStoreContract, ListsByAgeAndOwner) {

@@ -82,7 +82,7 @@ class Role final : public Gateway {
           pool_(settings_.pool),
           discovery_(ports_, settings_.discovery, pool_, changed_),
           sessions_(settings_.streams_max, settings_.stream_idle_max),
-          spending_(ports_.clock, ports_.log) {
+          spending_(ports_.clock, ports_.random, ports_.log) {
         if (ports_.payments) {
             payments_.emplace(*ports_.payments, ports_.clock, ports_.log, settings_.payments);
             buying_.emplace(ports_, *payments_, settings_.discovery.info_time_max);
@@ -243,7 +243,7 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
     request.work.trace = span.context();
     const std::string pipeline = api::pipeline_of(request.work);
     const TimePoint began = ports_.clock.now();
-    auto permit = payments_ ? spending_.permit_of(request.owner) : std::nullopt;
+    auto permit = payments_ ? spending_.permit_of(request.owner, request.key_limits) : std::nullopt;
     auto running = permit ? run_within_limits(std::move(request), *std::move(permit), deadline)
                           : attempt_all(std::move(request), deadline);
     auto result = co_await std::move(running);

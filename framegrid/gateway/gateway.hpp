@@ -77,6 +77,8 @@ struct JobRequest {
     bool price_told = false;  // price_max is the client's own, not made of what others ask: no secret
     Pixels units{};           // what AI work is paid by
     std::string owner{};      // who asks for it: its limits of money apply; empty: nobody's
+    // Of the key that asks, in the place of its owner's; absent: not known any more.
+    std::optional<account::Limits> key_limits{};
     api::Work work;
     // Told of renditions as they are done, each at most once; a failed attempt's are kept by the later ones.
     // Not called after run() has returned.

@@ -105,9 +105,11 @@ Result<void> Desk::admit(const NewJob& job, std::int64_t deadline_ms) const {
         return fail(Errc::kCapacity, "the queue is full; try again later");
     }
     const auto limits = limits_of(job.owner);
+    const auto queued_max =
+        job.queued_max == 0 ? limits.queued_max : std::min(limits.queued_max, job.queued_max);
     const auto arriving = submitting_.find(job.owner);
     const auto waiting = queue_.size_of(job.owner) + (arriving == submitting_.end() ? 0 : arriving->second);
-    if (waiting >= limits.queued_max) {
+    if (waiting >= queued_max) {
         return fail(
             Errc::kCapacity, "you have as many jobs in the queue as you may; wait for some to end",
             "queued_jobs"

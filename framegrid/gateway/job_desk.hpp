@@ -86,6 +86,7 @@ struct DeskPorts {
 
 struct NewJob {
     std::string owner;
+    std::size_t queued_max = 0;  // of the key that asks: so many jobs of its owner may wait; 0: as the owner
     std::string kind;
     std::string request;  // JSON, as the runner reads it
     int priority = 0;

@@ -396,6 +396,22 @@ TEST_F(DeskTest, RefusesWhatIsTooMuch) {
     EXPECT_EQ(desk_->stats().refused, 2U);
 }
 
+TEST_F(DeskTest, AKeysOwnLimitHoldsBesideItsOwners) {
+    limits_["a"] = {.running_max = 1, .queued_max = 3, .weight = 1};
+    runner_.time = 10s;
+    const auto by_key = [](std::string request, std::size_t queued_max) {
+        auto job = new_job(std::move(request), "a");
+        job.queued_max = queued_max;
+        return job;
+    };
+    submit(new_job("1", "a"));
+    submit(by_key("2", 1));
+    EXPECT_EQ(run(desk_->submit(by_key("3", 1))).error().field, "queued_jobs");
+    submit(by_key("4", 9));
+    submit(new_job("5", "a"));
+    EXPECT_FALSE(run(desk_->submit(by_key("6", 9)))) << "the owner's holds as well";
+}
+
 TEST_F(DeskTest, OwnersHaveTheirOwnLimits) {
     limits_["a"] = {.running_max = 2, .queued_max = 1, .weight = 1};
     runner_.time = 10s;

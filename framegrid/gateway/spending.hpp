@@ -8,11 +8,13 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <framegrid/account/spend.hpp>
 #include <framegrid/api/key_store.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/runtime/clock.hpp>
+#include <framegrid/runtime/random.hpp>
 
 namespace framegrid::gateway {
 
@@ -34,7 +36,7 @@ class Spending {
             }
         }
         // Returns when the cost is in the store. What cannot be written counts all the same, and is written
-        // with the owner's next job.
+        // with the owner's next job: once, even if it had been written and only the answer was lost.
         Task<void> settle(Wei cost);
 
       private:
@@ -43,7 +45,8 @@ class Spending {
         Wei most_;
     };
 
-    Spending(Clock& clock, Logger log) : clock_(clock), log_(std::move(log)), meter_(clock) {}
+    Spending(Clock& clock, Random& random, Logger log)
+        : clock_(clock), random_(random), log_(std::move(log)), meter_(clock) {}
 
     // Of each owner, asked before each job. `store`: null: counted since this process began; else it outlives
     // this.
@@ -51,21 +54,34 @@ class Spending {
         limits_of_ = std::move(limits_of);
         store_ = store;
     }
-    // nullopt: the owner may spend what it likes.
-    std::optional<account::Permit> permit_of(const std::string& owner) const;
+    // `key`: what the key allows that asks, if it is known. nullopt: the owner may spend what it likes.
+    std::optional<account::Permit> permit_of(
+        const std::string& owner, const std::optional<account::Limits>& key = std::nullopt
+    ) const;
     // Errors as of SpendMeter::reserve(); kUnavailable: what the owner has spent cannot be read.
     Task<Result<Held>> hold(account::Permit permit, Wei most, Deadline deadline);
 
   private:
+    // What this process has counted of an owner, as it says it to the store.
+    struct Series {
+        std::string name;
+        std::int64_t day = 0;
+        Wei total = 0;
+        Wei written = 0;  // of it, for certain
+    };
     Task<Result<void>> recall(std::string owner, Deadline deadline);
+    void count(const std::string& owner, std::int64_t day, const Wei& cost);
+    Task<void> write(std::string owner);
 
     Clock& clock_;
+    Random& random_;
     Logger log_;
     account::SpendMeter meter_;
     std::function<account::Limits(const std::string& owner)> limits_of_;
     api::KeyStore* store_ = nullptr;
-    std::set<std::string> recalled_;        // owners whose past is known
-    std::map<std::string, Wei> unwritten_;  // counts on the day on which it is written
+    std::set<std::string> recalled_;  // owners whose past is known
+    // One for each day on which something is not written for certain, and the last one.
+    std::map<std::string, std::vector<Series>> series_;
 };
 
 }  // namespace framegrid::gateway

@@ -8,6 +8,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <framegrid/runtime/manual_clock.hpp>
+#include <framegrid/runtime/seeded_random.hpp>
 #include <framegrid/runtime/task_group.hpp>
 
 #include <gtest/gtest.h>
@@ -18,7 +19,8 @@ namespace {
 using namespace std::chrono_literals;
 using Records = std::vector<account::KeyRecord>;
 
-// Remembers what was spent, and nothing else; fails while it is `broken`, never answers while it is `stuck`.
+// Remembers what was spent, and nothing else; fails while it is `broken`, does nothing for an hour while it
+// is `stuck`, and does what it is told without an answer while it is `mute`.
 class FakeStore final : public api::KeyStore {
   public:
     explicit FakeStore(Clock& clock) : clock_(clock) {}
@@ -35,31 +37,42 @@ class FakeStore final : public api::KeyStore {
         }
         co_return spent_[owner];
     }
-    Task<Result<account::Spent>> add_spent(std::string owner, std::int64_t day, Wei amount) override {
+    Task<Result<account::Spent>> count_spent(
+        std::string owner, std::string series, std::int64_t day, Wei total
+    ) override {
         if (stuck) {
             co_await sleep_for(clock_, 1h);
         }
         if (broken) {
             co_return none();
         }
-        co_return spent_[owner] = account::plus(spent_[owner], day, amount);
+        Wei& known = series_[owner + " " + series];
+        const Wei more = total > known ? Wei(total - known) : Wei(0);
+        known += more;
+        spent_[owner] = account::plus(spent_[owner], day, more);
+        if (mute) {
+            co_await sleep_for(clock_, 1h);
+        }
+        co_return spent_[owner];
     }
     Wei total(const std::string& owner) { return spent_[owner].total; }
     bool broken = false;
     bool stuck = false;
+    bool mute = false;
     int reads = 0;
 
   private:
     static std::unexpected<Error> none() { return fail(Errc::kIo, "the disk is gone"); }
     Clock& clock_;
     std::map<std::string, account::Spent> spent_;
+    std::map<std::string, Wei> series_;
 };
 
 class SpendingTest : public testing::Test {
   protected:
     SpendingTest() { restart(); }
     void restart() {
-        book_ = std::make_unique<Spending>(clock_, Logger());
+        book_ = std::make_unique<Spending>(clock_, random_, Logger());
         book_->limit(
             [](const std::string& owner) {
                 account::Limits limits;
@@ -81,10 +94,10 @@ class SpendingTest : public testing::Test {
         out = held ? Result<void>{} : fail(std::move(held.error()));
     }
     // A job that may cost `most` and does cost `cost`.
-    Result<void> job(Wei most, Wei cost) {
+    Result<void> job(Wei most, Wei cost, const std::optional<account::Limits>& key = std::nullopt) {
         Result<void> out = fail(Errc::kInternal, "not finished");
         group_.spawn(
-            pay(*book_, *book_->permit_of("acme"), std::move(most), std::move(cost),
+            pay(*book_, *book_->permit_of("acme", key), std::move(most), std::move(cost),
                 Deadline::after(clock_, 1min), out)
         );
         for (int i = 0; i < 20; ++i) {
@@ -97,6 +110,7 @@ class SpendingTest : public testing::Test {
 
     boost::asio::io_context loop_{1};
     ManualClock clock_;
+    SeededRandom random_{1};
     FakeStore store_{clock_};
     std::unique_ptr<Spending> book_;
     TaskGroup group_{loop_.get_executor(), 100};
@@ -139,6 +153,43 @@ TEST_F(SpendingTest, WhatCouldNotBeWrittenCountsAndComesWithTheNext) {
     EXPECT_FALSE(job(41, 0)) << "it counts";
     ASSERT_TRUE(job(40, 5));
     EXPECT_EQ(store_.total("acme"), 65);
+}
+
+TEST_F(SpendingTest, WhatWasWrittenWithoutAnAnswerIsNotWrittenTwice) {
+    ASSERT_TRUE(job(10, 10));
+    store_.mute = true;
+    ASSERT_TRUE(job(20, 20));
+    EXPECT_EQ(store_.total("acme"), 30);
+    store_.mute = false;
+    ASSERT_TRUE(job(5, 5));
+    EXPECT_EQ(store_.total("acme"), 35);
+    restart();
+    EXPECT_TRUE(job(65, 65));
+    EXPECT_EQ(store_.total("acme"), 100);
+}
+
+TEST_F(SpendingTest, WhatWasNotWrittenOnItsDayIsWrittenOnce) {
+    store_.mute = true;
+    ASSERT_TRUE(job(20, 20));
+    store_.mute = false;
+    store_.broken = true;
+    clock_.advance(24h);
+    ASSERT_TRUE(job(30, 30));
+    store_.broken = false;
+    clock_.advance(24h);
+    ASSERT_TRUE(job(5, 5));
+    EXPECT_EQ(store_.total("acme"), 55);
+}
+
+TEST_F(SpendingTest, AKeysOwnLimitHoldsWhereItIsKnown) {
+    account::Limits low;
+    low.wei_per_day = Wei(30);
+    EXPECT_EQ(book_->permit_of("acme", low)->limits, low);
+    EXPECT_EQ(book_->permit_of("acme")->limits.wei_per_day, Wei(100));
+    EXPECT_FALSE(book_->permit_of("acme", account::Limits{})) << "a key without one";
+    ASSERT_TRUE(job(40, 40));
+    EXPECT_FALSE(job(1, 1, low)) << "its owner has spent more than this key may";
+    EXPECT_TRUE(job(60, 60));
 }
 
 TEST_F(SpendingTest, WhatOthersSpendAtTheSameStoreIsHeardWithAJob) {

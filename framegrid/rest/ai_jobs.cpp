@@ -192,6 +192,7 @@ Task<Answer> AiJobs::post(Call& call, const job::PipelineSpec& spec) {
     gateway::JobRequest job = make_job(spec, *std::move(request), seed);
     job.units = units;
     job.owner = call.owner;
+    job.key_limits = call.key_limits();
     if (auto urgency = read_urgency(call.headers(), job); !urgency) {
         co_return error_answer(urgency.error());
     }

@@ -221,6 +221,7 @@ Task<Result<api::Submitted>> JobsApi::accept(Call& call, job::Document document)
         }
     }
     out.owner = call.owner;
+    out.queued_max = call.permit ? call.permit->limits.queued_max : 0;
     out.kind = document.pipeline;
     out.priority = document.priority;
     out.deadline_ms = document.deadline_ms;

@@ -106,7 +106,8 @@ Task<Answer> LiveIngest::push(Call& call) {
         co_return job_error(std::move(push.error()));
     }
     RenditionStream stream(call, push->profiles(), target->seq, random_.hex(kBoundaryBytes));
-    Job job{*target, *headers, *source, std::move(*segment), *push, call.trace, nullptr, call.owner};
+    Job job{*target,    *headers, *source,    std::move(*segment), *push,
+            call.trace, nullptr,  call.owner, call.key_limits()};
     // Haste costs memory: pictures wait for the renditions that are made after the first.
     if (headers->wants_renditions && !headers->background && push->profiles().size() > 1) {
         job.stream = &stream;
@@ -253,6 +254,7 @@ Task<Result<LiveIngest::Done>> LiveIngest::renditions_of(Job& job) {
         request.work.input = std::move(job.segment);
         request.work.trace = job.trace;
         request.owner = job.owner;
+        request.key_limits = job.key_limits;
         if (job.stream != nullptr) {
             request.early = [stream = job.stream](std::size_t index, const api::Artifact& artifact) {
                 stream->put(index, artifact.bytes);

@@ -46,6 +46,7 @@ class LiveIngest {
         TraceContext trace;
         RenditionStream* stream = nullptr;  // null: renditions are not sent before all are there
         std::string owner{};
+        std::optional<account::Limits> key_limits{};
     };
     Task<Result<api::ProbeResult>> look_into(Blob segment);
     Task<Result<Done>> run_and_stream(Call& call, Job job);

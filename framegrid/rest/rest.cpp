@@ -451,6 +451,7 @@ Task<Answer> Rest::Impl::echo(Call& call) {
     gateway::JobRequest job;
     job.manifest_id = "echo";
     job.owner = call.owner;
+    job.key_limits = call.key_limits();
     job.work.kind = api::AiWork{"echo", {}, {}};
     job.work.input = std::move(*body);
     job.work.input_content_type = "application/octet-stream";

@@ -37,6 +37,9 @@ struct Call {
     http::Headers limit_headers = {};            // of the answer: how much is left
     // Whether what belongs to `whose` exists for the caller.
     bool sees(const std::string& whose) const { return whose == owner || is_admin(); }
+    std::optional<account::Limits> key_limits() const {
+        return permit ? std::optional(permit->limits) : std::nullopt;
+    }
     bool is_admin() const { return permit && permit->scopes.has(account::Scope::kAdmin); }
     const http::Headers& headers() const { return exchange.head.headers; }
 };

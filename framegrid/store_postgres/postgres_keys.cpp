@@ -97,6 +97,43 @@ Result<account::Spent> spent_of(const Rows& rows) {
     return out;
 }
 
+Result<std::optional<Wei>> counted_in(
+    Connection& connection, const std::string& owner, const std::string& series
+) {
+    FG_TRY(
+        rows,
+        connection.query("SELECT total FROM spend_series WHERE owner = $1 AND series = $2", {owner, series})
+    );
+    if (rows.empty()) {
+        return std::nullopt;
+    }
+    FG_TRY(total, account::parse_wei(RowReader(rows, 0).text(), "total"));
+    return std::optional(total);
+}
+
+Result<void> put_counted(
+    Connection& connection, const std::string& owner, const std::string& series, const Wei& total, bool known
+) {
+    const std::string text = total.str();
+    if (known) {
+        FG_CHECK(connection.query(
+            "UPDATE spend_series SET total = $3 WHERE owner = $1 AND series = $2", {owner, series, text}
+        ));
+        return {};
+    }
+    FG_CHECK(connection.query(
+        "INSERT INTO spend_series (owner, series, total) VALUES ($1, $2, $3)", {owner, series, text}
+    ));
+    // By their order, not by their days: a clock that was wrong takes nobody's away.
+    FG_CHECK(connection.query(
+        "DELETE FROM spend_series WHERE owner = $1 AND number <= (SELECT number FROM spend_series WHERE "
+        "owner "
+        "= $1 ORDER BY number DESC LIMIT 1 OFFSET $2)",
+        {owner, std::int64_t{api::kSpendSeriesMax}}
+    ));
+    return {};
+}
+
 }  // namespace
 
 Task<Result<void>> PostgresKeys::add(account::KeyRecord record) {
@@ -155,9 +192,11 @@ Task<Result<account::Spent>> PostgresKeys::spent(std::string owner) {
     });
 }
 
-Task<Result<account::Spent>> PostgresKeys::add_spent(std::string owner, std::int64_t day, Wei amount) {
+Task<Result<account::Spent>> PostgresKeys::count_spent(
+    std::string owner, std::string series, std::int64_t day, Wei total
+) {
     co_return co_await database_.write([&](Connection& connection) -> Result<account::Spent> {
-        // So that there is a row to lock: gateways add one after the other.
+        // So that there is a row to lock: gateways count one after the other.
         FG_CHECK(connection.query(
             "INSERT INTO spent (owner, total, day, today) VALUES ($1, '0', 0, '0') ON CONFLICT (owner) DO "
             "NOTHING",
@@ -167,12 +206,16 @@ Task<Result<account::Spent>> PostgresKeys::add_spent(std::string owner, std::int
             rows, connection.query("SELECT total, day, today FROM spent WHERE owner = $1 FOR UPDATE", {owner})
         );
         FG_TRY(before, spent_of(rows));
-        const auto sum = account::plus(before, day, amount);
-        const std::string total = sum.total.str();
+        FG_TRY(known, counted_in(connection, owner, series));
+        if (total <= known.value_or(Wei(0))) {
+            return before;
+        }
+        const auto sum = account::plus(before, day, total - known.value_or(Wei(0)));
+        FG_CHECK(put_counted(connection, owner, series, total, known.has_value()));
+        const std::string all = sum.total.str();
         const std::string today = sum.today.str();
         FG_CHECK(connection.query(
-            "UPDATE spent SET total = $2, day = $3, today = $4 WHERE owner = $1",
-            {owner, total, sum.day, today}
+            "UPDATE spent SET total = $2, day = $3, today = $4 WHERE owner = $1", {owner, all, sum.day, today}
         ));
         return sum;
     });

@@ -19,7 +19,9 @@ class PostgresKeys final : public api::KeyStore {
     Task<Result<std::vector<account::KeyRecord>>> changed_after(std::uint64_t change, std::size_t limit)
         override;
     Task<Result<account::Spent>> spent(std::string owner) override;
-    Task<Result<account::Spent>> add_spent(std::string owner, std::int64_t day, Wei amount) override;
+    Task<Result<account::Spent>> count_spent(
+        std::string owner, std::string series, std::int64_t day, Wei total
+    ) override;
 
   private:
     Database& database_;

@@ -60,6 +60,13 @@ CREATE TABLE shared_secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     R"sql(
 CREATE TABLE spent (owner TEXT PRIMARY KEY, total TEXT NOT NULL, day BIGINT NOT NULL, today TEXT NOT NULL);
 )sql",
+    R"sql(
+CREATE TABLE spend_series (
+  number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner TEXT NOT NULL, series TEXT NOT NULL,
+  total TEXT NOT NULL, UNIQUE (owner, series)
+);
+CREATE INDEX spend_series_order ON spend_series (owner, number);
+)sql",
 };
 
 Result<void> take_steps(Connection& connection) {

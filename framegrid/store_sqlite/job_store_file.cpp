@@ -65,6 +65,13 @@ CREATE TABLE spent (
   owner TEXT PRIMARY KEY, total TEXT NOT NULL, day INTEGER NOT NULL, today TEXT NOT NULL
 ) WITHOUT ROWID;
 )sql",
+    R"sql(
+CREATE TABLE spend_series (
+  number INTEGER PRIMARY KEY, owner TEXT NOT NULL, series TEXT NOT NULL, total TEXT NOT NULL,
+  UNIQUE (owner, series)
+);
+CREATE INDEX spend_series_order ON spend_series (owner, number);
+)sql",
 };
 
 constexpr sqlite::Schema kSchema{"the job store", kSchemaSteps};

@@ -94,6 +94,46 @@ Result<account::Spent> spent_in(Connection& connection, const std::string& owner
     return out;
 }
 
+Result<std::optional<Wei>> counted_in(
+    Connection& connection, const std::string& owner, const std::string& series
+) {
+    auto& query = connection.prepare("SELECT total FROM spend_series WHERE owner = ? AND series = ?");
+    query.bindNoCopy(1, owner);
+    query.bindNoCopy(2, series);
+    if (!query.executeStep()) {
+        return std::nullopt;
+    }
+    FG_TRY(total, account::parse_wei(query.getColumn(0).getString(), "total"));
+    return std::optional(total);
+}
+
+void put_counted(
+    Connection& connection, const std::string& owner, const std::string& series, const Wei& total, bool known
+) {
+    if (known) {
+        auto& update = connection.prepare("UPDATE spend_series SET total = ? WHERE owner = ? AND series = ?");
+        update.bind(1, total.str());
+        update.bindNoCopy(2, owner);
+        update.bindNoCopy(3, series);
+        update.exec();
+        return;
+    }
+    auto& insert = connection.prepare("INSERT INTO spend_series (owner, series, total) VALUES (?, ?, ?)");
+    insert.bindNoCopy(1, owner);
+    insert.bindNoCopy(2, series);
+    insert.bind(3, total.str());
+    insert.exec();
+    // By their order, not by their days: a clock that was wrong takes nobody's away.
+    auto& forget = connection.prepare(
+        "DELETE FROM spend_series WHERE owner = ?1 AND number <= (SELECT number FROM spend_series WHERE "
+        "owner "
+        "= ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)"
+    );
+    forget.bindNoCopy(1, owner);
+    forget.bind(2, api::kSpendSeriesMax);
+    forget.exec();
+}
+
 }  // namespace
 
 Task<Result<void>> SqliteKeys::add(account::KeyRecord record) {
@@ -143,10 +183,17 @@ Task<Result<account::Spent>> SqliteKeys::spent(std::string owner) {
     co_return co_await database_.read([&](Connection& connection) { return spent_in(connection, owner); });
 }
 
-Task<Result<account::Spent>> SqliteKeys::add_spent(std::string owner, std::int64_t day, Wei amount) {
+Task<Result<account::Spent>> SqliteKeys::count_spent(
+    std::string owner, std::string series, std::int64_t day, Wei total
+) {
     co_return co_await database_.write([&](Connection& connection) -> Result<account::Spent> {
         FG_TRY(before, spent_in(connection, owner));
-        const auto sum = account::plus(before, day, amount);
+        FG_TRY(known, counted_in(connection, owner, series));
+        if (total <= known.value_or(Wei(0))) {
+            return before;
+        }
+        const auto sum = account::plus(before, day, total - known.value_or(Wei(0)));
+        put_counted(connection, owner, series, total, known.has_value());
         auto& put =
             connection.prepare("INSERT OR REPLACE INTO spent (owner, total, day, today) VALUES (?, ?, ?, ?)");
         put.bindNoCopy(1, owner);

@@ -87,6 +87,7 @@ TEST(SqliteDatabase, AFileOfTheFirstVersionGetsWhatCameLater) {
         connection.execute("DROP TABLE api_keys");
         connection.execute("DROP TABLE results");
         connection.execute("DROP TABLE spent");
+        connection.execute("DROP TABLE spend_series");
         connection.execute("PRAGMA user_version = 1");
         return 1;
     }));

@@ -29,6 +29,45 @@ class InlinePool final : public WorkPool {
     void post(std::move_only_function<void()> work) override { work(); }
 };
 
+// A ledger whose answers can get lost, and which can be away.
+class Ledger final : public pay::Ledger {
+  public:
+    explicit Ledger(pay::MemoryLedger& inner) : inner_(inner) {}
+    Task<Result<pay::SenderFunds>> funds(pay::Address sender, pay::Address recipient, Deadline by) override {
+        return inner_.funds(sender, recipient, by);
+    }
+    Task<Result<void>> fund(pay::Address sender, Wei deposit, Wei reserve, Deadline by) override {
+        return inner_.fund(sender, std::move(deposit), std::move(reserve), by);
+    }
+    Task<Result<std::int64_t>> unlock(pay::Address sender, Deadline by) override {
+        return inner_.unlock(sender, by);
+    }
+    Task<Result<void>> cancel_unlock(pay::Address sender, Deadline by) override {
+        return inner_.cancel_unlock(sender, by);
+    }
+    Task<Result<Wei>> withdraw(pay::Address sender, Deadline by) override {
+        return inner_.withdraw(sender, by);
+    }
+    Task<Result<pay::Redemption>> redeem(pay::WinningTicket ticket, Deadline by) override {
+        auto paid = co_await inner_.redeem(std::move(ticket), by);
+        if (mute) {
+            co_return fail(Errc::kDeadline, "no answer");
+        }
+        co_return paid;
+    }
+    Task<Result<bool>> is_used(pay::Hash32 hash, Deadline by) override {
+        if (away) {
+            co_return fail(Errc::kUnavailable, "nobody there");
+        }
+        co_return co_await inner_.is_used(hash, by);
+    }
+    bool mute = false;
+    bool away = false;
+
+  private:
+    pay::MemoryLedger& inner_;
+};
+
 // A queue whose disk can be full.
 class Queue final : public pay::WinningTickets {
   public:
@@ -178,7 +217,7 @@ class PaymentsTest : public testing::Test, public api::OrchestratorDirectory {
     // A new process of the same node.
     void restart(Node& node, std::int64_t price = kPrice) {
         orchestrator::Ports ports{loop_.get_executor(), clock_, random_, {}, &node.key, {}};
-        ports.payments.emplace(pool_, ledger_, chain_, node.queue, prices(price));
+        ports.payments.emplace(pool_, sellers_ledger_, chain_, node.queue, prices(price));
         if (node.role) {
             retired_.push_back(std::move(node.role));
         }
@@ -257,6 +296,7 @@ class PaymentsTest : public testing::Test, public api::OrchestratorDirectory {
     std::optional<FarSigner> far_;  // in its place
     pay::MemoryChain chain_;
     pay::MemoryLedger ledger_{chain_};
+    Ledger sellers_ledger_{ledger_};
     Source source_;
     gateway::Settings settings_;
     std::map<std::string, std::shared_ptr<Node>> nodes_;
@@ -516,6 +556,37 @@ TEST_F(PaymentsTest, WinningTicketsAreRedeemedOnceTheirParamsHaveExpired) {
     ASSERT_TRUE(run()) << "with new params";
 }
 
+TEST_F(PaymentsTest, ATicketThatWasPaidWithoutAnAnswerIsNotLostWithItsRound) {
+    Node& one = node("one");
+    for (int i = 0; i < 100; ++i) {
+        ASSERT_TRUE(run());
+    }
+    const std::size_t winners = won(one);
+    ASSERT_GT(winners, 1U);
+    auto state = *chain_.state();
+    state.l1_block += 50;
+    chain_.set(state);
+    sellers_ledger_.mute = true;  // of one ticket: then the others wait
+    advance(orchestrator::CashierSettings{}.period + 1s);
+    EXPECT_EQ(won(one), winners);
+    EXPECT_EQ(ledger_.paid_to(one.key.address()), Wei(kTicketEv) * 2);
+    sellers_ledger_.away = true;
+    state.round += 10;
+    chain_.set(state);
+    advance(20s);
+    EXPECT_EQ(won(one), winners) << "nobody says whether they were paid";
+    sellers_ledger_.mute = false;
+    sellers_ledger_.away = false;
+    advance(20s);
+    EXPECT_EQ(won(one), 0U);
+    const auto& kept = one.queue.inner.kept();
+    ASSERT_TRUE(kept.front().redemption);
+    EXPECT_TRUE(kept.front().redemption->used_before);
+    EXPECT_EQ(kept.front().redemption->paid, Wei(kTicketEv) * 2);
+    EXPECT_EQ(one.role->stats().cashier->tickets_lost, winners - 1) << "whose round is over";
+    EXPECT_EQ(one.role->stats().cashier->redemptions, 1U);
+}
+
 TEST_F(PaymentsTest, ABacklogOfTicketsIsRedeemedInOnePeriod) {
     Node& one = node("one");
     while (won(one) <= orchestrator::CashierSettings{}.redeem_max + 10) {
@@ -554,6 +625,10 @@ TEST_F(PaymentsTest, AnOwnerSpendsNoMoreThanItMay) {
     EXPECT_EQ(refused.error().code, Errc::kForbidden);
     EXPECT_EQ(refused.error().field, "wei_total");
     EXPECT_TRUE(run()) << "nobody's limit";
+    auto by_a_better_key = mine();
+    by_a_better_key.key_limits.emplace().wei_total = Wei(4 * kPrice);
+    EXPECT_TRUE(run(by_a_better_key));
+    EXPECT_FALSE(run(by_a_better_key));
 }
 
 TEST_F(PaymentsTest, ManyTicketsOutliveTheirParams) {
