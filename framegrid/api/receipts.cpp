@@ -20,6 +20,9 @@ pay::ReceiptDraft draft_receipt(const Settled& settled, std::int64_t unix_ms) {
             std::ranges::copy(*digest, out.receipt.model.begin());
         }
     }
+    if (ai != nullptr) {
+        out.parameters = ai->parameters;
+    }
     if (settled.work.transfer) {
         // Files that are not in memory were digested on their way.
         out.receipt.input = settled.work.transfer->input().sha256;

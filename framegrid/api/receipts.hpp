@@ -17,7 +17,7 @@ struct Settled {
     Price price;  // of a unit
     std::int64_t units = 0;
 };
-// Its digests of input and output are left to the desk.
+// Its digests are left to the desk.
 pay::ReceiptDraft draft_receipt(const Settled& settled, std::int64_t unix_ms);
 
 }  // namespace framegrid::api

@@ -33,6 +33,11 @@ Result<std::unique_ptr<NodeReceipts>> NodeReceipts::open(
     if (!files) {
         return fail(std::move(files.error()));
     }
+    if (const auto& found = (*files)->recovered(); found.receipts > 0) {
+        session.log.warn(
+            "receipts.recovered", {{"receipts", found.receipts}, {"without_digest", found.without_digest}}
+        );
+    }
     return std::unique_ptr<NodeReceipts>(new NodeReceipts(session, *std::move(files)));
 }
 

@@ -104,6 +104,8 @@ std::unexpected<Error> malformed(const char* what) {
 }
 
 constexpr std::string_view kClosingStart = R"({"close":")";
+constexpr std::string_view kReceiptStart = R"({"id":")";
+constexpr std::string_view kReceipt2Start = R"({"v":2,"id":")";
 
 }  // namespace
 
@@ -120,8 +122,9 @@ Result<void> check_work(std::string_view work) {
 
 std::string to_line(const Receipt& receipt) {
     std::string out;
-    out.reserve(640);
-    out += R"({"id":")" + crypto::hex(receipt.id);
+    out.reserve(720);
+    out += receipt.version == 1 ? kReceiptStart : kReceipt2Start;
+    out += crypto::hex(receipt.id);
     out += R"(","at_ms":)" + std::to_string(receipt.unix_ms);
     out += R"(,"payer":"0x)" + crypto::hex(receipt.payer);
     out += R"(","payee":"0x)" + crypto::hex(receipt.payee);
@@ -130,6 +133,9 @@ std::string to_line(const Receipt& receipt) {
     out += R"(","units":)" + std::to_string(receipt.units);
     out += R"(,"amount":")" + amount_text(receipt);
     out += R"(","model":")" + crypto::hex(receipt.model);
+    if (receipt.version != 1) {
+        out += R"(","parameters":")" + crypto::hex(receipt.parameters);
+    }
     out += R"(","input":")" + crypto::hex(receipt.input);
     out += R"(","output":")" + crypto::hex(receipt.output);
     out += R"("})";
@@ -140,14 +146,23 @@ Result<Receipt> parse_receipt(std::string_view line) {
     Receipt out;
     std::string_view work;
     std::string_view amount;
+    out.version = line.starts_with(kReceiptStart) ? 1 : kReceiptVersion;
     Scan scan(line);
-    scan.literal(R"({"id":")").bytes(out.id).literal(R"(","at_ms":)").number(out.unix_ms);
+    scan.literal(out.version == 1 ? kReceiptStart : kReceipt2Start);
+    scan.bytes(out.id).literal(R"(","at_ms":)").number(out.unix_ms);
     scan.literal(R"(,"payer":"0x)").bytes(out.payer).literal(R"(","payee":"0x)").bytes(out.payee);
     scan.literal(R"(","work":")").text(work, kWorkBytesMax);
     scan.literal(R"(","price":")").number(out.price.wei).literal("/").number(out.price.units);
     scan.literal(R"(","units":)").number(out.units).literal(R"(,"amount":")").text(amount, kAmountBytesMax);
-    scan.literal(R"(","model":")").bytes(out.model).literal(R"(","input":")").bytes(out.input);
-    scan.literal(R"(","output":")").bytes(out.output).literal(R"("})");
+    scan.literal(R"(","model":")").bytes(out.model);
+    if (out.version != 1) {
+        scan.literal(R"(","parameters":")").bytes(out.parameters);
+    }
+    scan.literal(R"(","input":")")
+        .bytes(out.input)
+        .literal(R"(","output":")")
+        .bytes(out.output)
+        .literal(R"("})");
     if (!scan.at_end() || out.price.units == 0) {
         return malformed("receipt");
     }

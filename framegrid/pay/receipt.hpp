@@ -17,18 +17,23 @@
 
 namespace framegrid::pay {
 
+// The form of receipts that are written. Of version 1 nothing says the parameters.
+inline constexpr int kReceiptVersion = 2;
+
 // Digests that there are none of are zero.
 struct Receipt {
+    int version = kReceiptVersion;
     crypto::Hash32 id{};       // of the job: the same in both parties' books
     std::int64_t unix_ms = 0;  // when it was settled
     crypto::Address payer{};
     crypto::Address payee{};
-    std::string work{};       // "transcoding", or pipeline and model; see check_work()
-    Price price;              // neither number below 0
-    std::int64_t units = 0;   // not below 0
-    crypto::Hash32 model{};   // digest over the model's files
-    crypto::Hash32 input{};   // SHA-256
-    crypto::Hash32 output{};  // SHA-256; of several results: of their digests
+    std::string work{};           // "transcoding", or pipeline and model; see check_work()
+    Price price;                  // neither number below 0
+    std::int64_t units = 0;       // not below 0
+    crypto::Hash32 model{};       // digest over the model's files
+    crypto::Hash32 parameters{};  // parameters_digest(); since version 2
+    crypto::Hash32 input{};       // SHA-256
+    crypto::Hash32 output{};      // SHA-256; of several results: of their digests
     friend bool operator==(const Receipt&, const Receipt&) = default;
 
     // Exact: units x price.
@@ -38,11 +43,18 @@ struct Receipt {
 // 1 to 128 printable ASCII characters without quotes and backslashes: its text needs no escapes.
 Result<void> check_work(std::string_view work);
 
-// {"id":...,"at_ms":...,"payer":...,"payee":...,"work":...,"price":"5/2","units":...,"amount":"15/2",
-// "model":...,"input":...,"output":...} without spaces or a line's end. The fields are as the struct says.
+// {"v":2,"id":...,"at_ms":...,"payer":...,"payee":...,"work":...,"price":"5/2","units":...,"amount":"15/2",
+// "model":...,"parameters":...,"input":...,"output":...} without spaces or a line's end. The fields are as
+// the struct says. Version 1 has neither "v" nor "parameters".
 std::string to_line(const Receipt& receipt);
 // Accepts exactly what to_line() makes. kInvalidArgument.
 Result<Receipt> parse_receipt(std::string_view line);
+
+// Of a job's parameters, a JSON object, whichever way they came: SHA-256 over its members but "model_id" and
+// those that are null, sorted by the bytes of their names; name and value each as LENGTH:BYTES, (a
+// netstring). A text is its UTF-8; a number with a fraction or an exponent has six decimals; all else is its
+// JSON without spaces. Zero: there are none, or this is no object.
+crypto::Hash32 parameters_digest(std::string_view json);
 
 // What closes an hour.
 struct Closing {
@@ -69,6 +81,14 @@ std::string hour_of(std::int64_t unix_ms);
 class Receipts {
   public:
     virtual ~Receipts() = default;
+    // Before a receipt is added: as it is so far, so that it survives the death of the process meanwhile.
+    // Without waiting. The number of the note, which counts up; 0: it could not be taken, and the receipt
+    // would be lost.
+    virtual std::uint64_t note(const Receipt& receipt) = 0;
+    // The receipt has become more complete.
+    virtual void change_note(std::uint64_t number, const Receipt& receipt) = 0;
+    // This one and all before it are added, or given up.
+    virtual void drop_notes(std::uint64_t number) = 0;
     // Survives the death of the process when done. kInvalidArgument: no receipt; kIo: it could not be kept,
     // and the caller goes on without it.
     virtual Task<Result<void>> add(Receipt receipt) = 0;

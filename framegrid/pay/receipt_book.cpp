@@ -17,7 +17,10 @@ std::string place(std::size_t line) {
 }
 
 crypto::Hash32 content_of(Receipt receipt) {
+    receipt.version = 1;
     receipt.unix_ms = 0;
+    receipt.input = {};
+    receipt.output = {};
     return crypto::sha256(as_bytes(to_line(receipt)));
 }
 
@@ -139,6 +142,8 @@ std::string_view to_string(Difference::Kind kind) {
             return "amount";
         case Difference::Kind::kWork:
             return "work";
+        case Difference::Kind::kDigest:
+            return "digest";
         case Difference::Kind::kTwiceInA:
             return "twice_in_a";
         case Difference::Kind::kTwiceInB:
@@ -153,10 +158,39 @@ std::size_t Reconciliation::IdHash::operator()(const crypto::Hash32& id) const {
     return out;
 }
 
+Reconciliation::Entry Reconciliation::entry_of(const Receipt& receipt) {
+    return {
+        receipt.version,
+        content_of(receipt),
+        {receipt.parameters, receipt.input, receipt.output},
+        receipt.units,
+        receipt.price
+    };
+}
+
+std::optional<Difference::Kind> Reconciliation::compare(const Entry& a, const Entry& b) {
+    if (Money::of_units(a.units, a.price) != Money::of_units(b.units, b.price)) {
+        return Difference::Kind::kAmount;
+    }
+    if (a.content != b.content) {
+        return Difference::Kind::kWork;
+    }
+    std::optional<Difference::Kind> out;
+    for (std::size_t i = a.version == b.version ? 0 : 1; i < a.digests.size(); ++i) {
+        if (a.digests[i] == b.digests[i]) {
+            continue;
+        }
+        if (a.digests[i] != crypto::Hash32{} && b.digests[i] != crypto::Hash32{}) {
+            return Difference::Kind::kWork;
+        }
+        out = Difference::Kind::kDigest;
+    }
+    return out;
+}
+
 void Reconciliation::add_a(const Receipt& receipt) {
     total_a_ += receipt.amount();
-    const Entry entry{content_of(receipt), receipt.units, receipt.price};
-    if (!a_.emplace(receipt.id, entry).second) {
+    if (!a_.emplace(receipt.id, entry_of(receipt)).second) {
         differences_.push_back({Difference::Kind::kTwiceInA, receipt.id, receipt.amount(), {}});
     }
 }
@@ -174,10 +208,8 @@ void Reconciliation::add_b(const Receipt& receipt) {
     const Money amount = Money::of_units(entry.units, entry.price);
     if (std::exchange(entry.seen_in_b, true)) {
         differences_.push_back({Difference::Kind::kTwiceInB, receipt.id, amount, receipt.amount()});
-    } else if (amount != receipt.amount()) {
-        differences_.push_back({Difference::Kind::kAmount, receipt.id, amount, receipt.amount()});
-    } else if (entry.content != content_of(receipt)) {
-        differences_.push_back({Difference::Kind::kWork, receipt.id, amount, receipt.amount()});
+    } else if (const auto kind = compare(entry, entry_of(receipt))) {
+        differences_.push_back({*kind, receipt.id, amount, receipt.amount()});
     }
 }
 

@@ -1,6 +1,7 @@
 #include <framegrid/pay/receipt_desk.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace framegrid::pay {
@@ -9,31 +10,51 @@ namespace {
 
 constexpr std::size_t kWorkNameMax = 128;
 
-std::size_t bytes_of(const ReceiptDraft& draft) {
-    std::size_t out = draft.input.size();
+std::size_t outputs_bytes(const ReceiptDraft& draft) {
+    std::size_t out = 0;
     for (const auto& output : draft.outputs) {
         out += output.size();
     }
     return out;
 }
 
-void add_digests(ReceiptDraft& draft) {
-    if (draft.receipt.input == crypto::Hash32{} && !draft.input.empty()) {
-        draft.receipt.input = crypto::sha256(draft.input.view());
-    }
-    if (draft.receipt.output != crypto::Hash32{} || draft.outputs.empty()) {
-        return;
-    }
-    if (draft.outputs.size() == 1) {
-        draft.receipt.output = crypto::sha256(draft.outputs.front().view());
-        return;
+std::size_t bytes_of(const ReceiptDraft& draft) {
+    return draft.parameters.size() + draft.input.size() + outputs_bytes(draft);
+}
+
+crypto::Hash32 digest_of(const std::vector<Blob>& outputs) {
+    if (outputs.size() == 1) {
+        return crypto::sha256(outputs.front().view());
     }
     Bytes digests;
-    for (const auto& output : draft.outputs) {
+    for (const auto& output : outputs) {
         const auto digest = crypto::sha256(output.view());
         digests.insert(digests.end(), digest.begin(), digest.end());
     }
-    draft.receipt.output = crypto::sha256(digests);
+    return crypto::sha256(digests);
+}
+
+// Of what has at most so many bytes; that is let go of then.
+void add_digests(ReceiptDraft& draft, std::size_t bytes_max) {
+    constexpr crypto::Hash32 kNone{};
+    auto& receipt = draft.receipt;
+    if (draft.parameters.size() <= bytes_max) {
+        receipt.parameters =
+            receipt.parameters == kNone ? parameters_digest(draft.parameters) : receipt.parameters;
+        draft.parameters.clear();
+    }
+    if (draft.input.size() <= bytes_max) {
+        if (receipt.input == kNone && !draft.input.empty()) {
+            receipt.input = crypto::sha256(draft.input.view());
+        }
+        draft.input = {};
+    }
+    if (outputs_bytes(draft) <= bytes_max) {
+        if (receipt.output == kNone && !draft.outputs.empty()) {
+            receipt.output = digest_of(draft.outputs);
+        }
+        draft.outputs.clear();
+    }
 }
 
 }  // namespace
@@ -54,14 +75,18 @@ void ReceiptDesk::post(ReceiptDraft draft) {
         ++stats_.lost;
         return;
     }
+    add_digests(draft, settings_.digest_at_once_max);
     const std::size_t bytes = bytes_of(draft);
     if (bytes_ + bytes > settings_.bytes_max) {
         ++stats_.without_digest;
+        draft.parameters.clear();
         draft.input = {};
         draft.outputs.clear();
     } else {
         bytes_ += bytes;
     }
+    draft.note = ports_.receipts.note(draft.receipt);
+    stats_.not_noted += draft.note == 0 ? 1 : 0;
     queue_.push_back(std::move(draft));
     if (queue_.size() == 1) {
         posted_.notify_all();
@@ -78,15 +103,7 @@ Task<Result<void>> ReceiptDesk::write_group() {
         digested_ = false;
     }
     if (!digested_) {
-        digested_ = co_await offload(ports_.pool, [this] {
-            std::ranges::for_each(group_, add_digests);
-            return true;
-        });
-        for (auto& draft : group_) {
-            bytes_ -= bytes_of(draft);
-            draft.input = {};
-            draft.outputs.clear();
-        }
+        co_await make_digests();
     }
     std::vector<Receipt> receipts;
     receipts.reserve(group_.size());
@@ -96,9 +113,48 @@ Task<Result<void>> ReceiptDesk::write_group() {
     auto written = co_await ports_.receipts.add_all(std::move(receipts));
     if (written) {
         stats_.written += group_.size();
+        drop_notes();
         group_.clear();
     }
     co_return written;
+}
+
+// Of what was too much for post().
+Task<void> ReceiptDesk::make_digests() {
+    std::vector<std::size_t> late;
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < group_.size(); ++i) {
+        if (const std::size_t more = bytes_of(group_[i]); more > 0) {
+            late.push_back(i);
+            bytes += more;
+        }
+    }
+    if (!late.empty()) {
+        (void)co_await offload(ports_.pool, [&] {
+            for (const std::size_t i : late) {
+                add_digests(group_[i], std::numeric_limits<std::size_t>::max());
+            }
+            return true;
+        });
+    }
+    digested_ = true;
+    bytes_ -= bytes;
+    for (const std::size_t i : late) {
+        if (group_[i].note != 0) {
+            ports_.receipts.change_note(group_[i].note, group_[i].receipt);
+        }
+    }
+}
+
+// Notes are taken in the order of the queue.
+void ReceiptDesk::drop_notes() {
+    std::uint64_t last = 0;
+    for (const auto& draft : group_) {
+        last = std::max(last, draft.note);
+    }
+    if (last != 0) {
+        ports_.receipts.drop_notes(last);
+    }
 }
 
 Task<void> ReceiptDesk::close_past() {
@@ -157,6 +213,7 @@ void dump(MetricsWriter& out, const ReceiptDeskStats& stats) {
     out.counter("framegrid_receipts_lost_total", stats.lost);
     out.counter("framegrid_receipts_without_digest_total", stats.without_digest);
     out.counter("framegrid_receipts_write_errors_total", stats.write_errors);
+    out.counter("framegrid_receipts_not_noted_total", stats.not_noted);
     out.gauge("framegrid_receipts_waiting", static_cast<double>(stats.waiting));
 }
 

@@ -1,5 +1,5 @@
-// Receipts off the hot path: a role posts what was settled and goes on; digests and writing come later, in
-// groups.
+// Receipts off the hot path: a role posts what was settled and goes on; digests of much and writing come
+// later, in groups. What was posted is noted: it is not lost with the process.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,13 @@
 
 namespace framegrid::pay {
 
-// A receipt whose digests of input and output are still to be made, where they are zero and there are bytes.
+// A receipt whose digests are still to be made, where they are zero and there are bytes.
 struct ReceiptDraft {
     Receipt receipt{};
+    std::string parameters{};  // see parameters_digest()
     Blob input{};
     std::vector<Blob> outputs{};
+    std::uint64_t note = 0;  // the desk's
 };
 // "PIPELINE/MODEL", or the pipeline alone, as check_work() wants it: other characters become '?'.
 std::string work_name(std::string_view pipeline, std::string_view model);
@@ -28,7 +30,9 @@ std::string work_name(std::string_view pipeline, std::string_view model);
 struct ReceiptDeskSettings {
     std::size_t waiting_max = 20'000;                 // receipts; more are lost and counted
     std::size_t bytes_max = std::size_t{256} << 20U;  // that wait for their digest; over it there is none
-    std::size_t group_max = 512;                      // written at once
+    std::size_t digest_at_once_max =
+        16 * 1024;                // bytes of parameters, input or outputs: no work for the pool
+    std::size_t group_max = 512;  // written at once
     Duration gather_time = std::chrono::milliseconds(20);  // for a group to grow
     Duration retry_pause = std::chrono::seconds(1);
     Duration close_period = std::chrono::minutes(1);
@@ -39,6 +43,7 @@ struct ReceiptDeskStats {
     std::uint64_t lost = 0;            // there was no room for them while they could not be written
     std::uint64_t without_digest = 0;  // of input and output
     std::uint64_t write_errors = 0;
+    std::uint64_t not_noted = 0;  // would be lost with the process before they are written
     std::size_t waiting = 0;
 };
 void dump(MetricsWriter& out, const ReceiptDeskStats& stats);
@@ -65,6 +70,8 @@ class ReceiptDesk {
 
   private:
     Task<Result<void>> write_group();
+    Task<void> make_digests();
+    void drop_notes();
     Task<void> close_past();
     std::size_t waiting() const { return queue_.size() + group_.size(); }
 

@@ -1,5 +1,7 @@
 #include <framegrid/pay/receipt_desk.hpp>
 
+#include <functional>
+#include <map>
 #include <optional>
 
 #include <gtest/gtest.h>
@@ -23,6 +25,15 @@ class TestClock final : public Clock {
 
 class KeptReceipts final : public Receipts {
   public:
+    std::uint64_t note(const Receipt& receipt) override {
+        if (no_notes) {
+            return 0;
+        }
+        notes[++last_note] = receipt;
+        return last_note;
+    }
+    void change_note(std::uint64_t number, const Receipt& receipt) override { notes.at(number) = receipt; }
+    void drop_notes(std::uint64_t number) override { notes.erase(notes.begin(), notes.upper_bound(number)); }
     Task<Result<void>> add(Receipt receipt) override { return add_all({std::move(receipt)}); }
     Task<Result<void>> add_all(std::vector<Receipt> receipts) override {
         if (full) {
@@ -30,11 +41,18 @@ class KeptReceipts final : public Receipts {
         }
         ++writes;
         kept.insert(kept.end(), receipts.begin(), receipts.end());
+        if (after_write) {
+            after_write();
+        }
         co_return Result<void>{};
     }
     Task<Result<void>> close_past() override { co_return Result<void>{}; }
     bool full = false;
+    bool no_notes = false;
+    std::uint64_t last_note = 0;
+    std::map<std::uint64_t, Receipt> notes;
     int writes = 0;
+    std::function<void()> after_write;
     std::vector<Receipt> kept;
 };
 
@@ -52,7 +70,7 @@ class ReceiptDeskTest : public ::testing::Test {
     static ReceiptDraft draft(std::uint8_t id) {
         ReceiptDraft out;
         out.receipt.id[0] = id;
-        out.input = Blob::copy_of("in");
+        out.input = Blob::copy_of("in2");
         out.outputs = {Blob::copy_of("out")};
         return out;
     }
@@ -62,7 +80,8 @@ class ReceiptDeskTest : public ::testing::Test {
     TestClock clock_;
     KeptReceipts receipts_;
     ReceiptDesk desk_{
-        {receipts_, clock_, pool_, Logger()}, {.waiting_max = 4, .bytes_max = 16, .group_max = 3}
+        {receipts_, clock_, pool_, Logger()},
+        {.waiting_max = 4, .bytes_max = 16, .digest_at_once_max = 2, .group_max = 3}
     };
 };
 
@@ -76,7 +95,7 @@ TEST_F(ReceiptDeskTest, WritesGroupsWithDigests) {
     ASSERT_TRUE(flush());
     ASSERT_EQ(receipts_.kept.size(), 2U);
     EXPECT_EQ(receipts_.writes, 1);
-    EXPECT_EQ(receipts_.kept[0].input, crypto::sha256(as_bytes("in")));
+    EXPECT_EQ(receipts_.kept[0].input, crypto::sha256(as_bytes("in2")));
     Bytes digests;
     for (const char* text : {"out", "x"}) {
         const auto digest = crypto::sha256(as_bytes(text));
@@ -108,9 +127,55 @@ TEST_F(ReceiptDeskTest, TooManyBytesAreNotKeptForTheirDigest) {
     for (std::uint8_t i = 0; i < 4; ++i) {
         desk_.post(draft(i));
     }
-    EXPECT_EQ(desk_.stats().without_digest, 1U);
+    EXPECT_EQ(desk_.stats().without_digest, 2U);
     ASSERT_TRUE(flush());
     EXPECT_EQ(receipts_.kept[3].input, crypto::Hash32{});
+}
+
+TEST_F(ReceiptDeskTest, EachIsNotedUntilItIsWritten) {
+    auto small = draft(1);
+    small.input = Blob::copy_of("i");
+    small.outputs = {Blob::copy_of("o")};
+    desk_.post(small);
+    auto large = draft(2);
+    large.parameters = R"({"a":1})";
+    large.outputs.clear();
+    desk_.post(large);
+    ASSERT_EQ(receipts_.notes.size(), 2U) << "before anybody has waited";
+    EXPECT_EQ(receipts_.notes[1].input, crypto::sha256(as_bytes("i")));
+    EXPECT_EQ(receipts_.notes[1].output, crypto::sha256(as_bytes("o")));
+    EXPECT_EQ(receipts_.notes[2].parameters, crypto::Hash32{}) << "too much to do at once";
+    receipts_.full = true;
+    EXPECT_FALSE(flush());
+    EXPECT_EQ(receipts_.notes[2].parameters, parameters_digest(large.parameters));
+    EXPECT_EQ(receipts_.notes[2].input, crypto::sha256(as_bytes("in2")));
+    desk_.post(draft(3));
+    EXPECT_EQ(receipts_.notes.size(), 3U);
+    receipts_.full = false;
+    ASSERT_TRUE(flush());
+    EXPECT_TRUE(receipts_.notes.empty());
+    EXPECT_EQ(receipts_.kept[1].parameters, parameters_digest(large.parameters));
+    EXPECT_EQ(desk_.stats().not_noted, 0U);
+    receipts_.no_notes = true;
+    desk_.post(draft(4));
+    EXPECT_EQ(desk_.stats().not_noted, 1U);
+    ASSERT_TRUE(flush());
+    EXPECT_EQ(desk_.stats().written, 4U);
+}
+
+TEST_F(ReceiptDeskTest, NotesOfWhatStillWaitsStay) {
+    for (std::uint8_t i = 0; i < 4; ++i) {
+        auto one = draft(i);
+        one.input = {};
+        one.outputs.clear();
+        desk_.post(one);
+    }
+    std::optional<std::size_t> left;
+    receipts_.after_write = [&] { left = left ? left : std::optional(receipts_.notes.size()); };
+    ASSERT_TRUE(flush());
+    EXPECT_EQ(receipts_.writes, 2);
+    EXPECT_EQ(left, 4U) << "dropped only when they are written";
+    EXPECT_TRUE(receipts_.notes.empty());
 }
 
 TEST(WorkName, HoldsNoQuotes) {

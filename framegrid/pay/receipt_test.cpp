@@ -28,6 +28,7 @@ Receipt receipt(int number) {
     out.price = {5, 2};
     out.units = 1 + number;
     out.model = crypto::sha256(as_bytes("model"));
+    out.parameters = parameters_digest(R"({"prompt":"a cat"})");
     out.input = crypto::sha256(as_bytes("input"));
     out.output = out.id;
     return out;
@@ -68,6 +69,52 @@ TEST(Receipt, IsOneLineOfExactJson) {
     one.units = std::numeric_limits<std::int64_t>::max();
     EXPECT_EQ(parse_receipt(to_line(one)).value(), one);
     EXPECT_THAT(to_line(one), HasSubstr("\"amount\":\"" + one.amount().text() + "\""));
+}
+
+TEST(Receipt, OldOnesCanStillBeRead) {
+    Receipt old = receipt(0);
+    old.version = 1;
+    old.parameters = {};
+    const std::string zeros(64, '0');
+    const std::string line = R"({"id":")" + crypto::hex(old.id) + R"(","at_ms":1700000000000,"payer":"0x01)" +
+                             zeros.substr(0, 38) + R"(","payee":"0x02)" + zeros.substr(0, 38) +
+                             R"(","work":"text-to-image framegrid/scenes","price":"5/2","units":1,)" +
+                             R"("amount":"5/2","model":")" + crypto::hex(old.model) + R"(","input":")" +
+                             crypto::hex(old.input) + R"(","output":")" + crypto::hex(old.output) + R"("})";
+    EXPECT_EQ(to_line(old), line);
+    EXPECT_EQ(parse_receipt(line).value(), old);
+    EXPECT_FALSE(parse_receipt(R"({"v":1,)" + line.substr(1)));
+    EXPECT_FALSE(parse_receipt(R"({"v":2,)" + line.substr(1))) << "without the parameters";
+    Reconciliation books;
+    books.add_a(old);
+    books.add_b(receipt(0));
+    EXPECT_TRUE(books.differences().empty()) << "who is newer says more, and nothing else";
+    const auto newer = to_line(receipt(1)) + "\n";
+    EXPECT_EQ(read_hour(line + "\n" + newer, [](const Receipt&) {}).value().receipts, 2U);
+}
+
+TEST(Receipt, ParametersHaveOneDigest) {
+    const auto text = std::string("6:prompt,7:a \"cat\",4:seed,2:42,5:steps,8:7.500000,");
+    const auto digest = crypto::sha256(as_bytes(text));
+    EXPECT_EQ(parameters_digest(R"({"prompt":"a \"cat\"","seed":42,"steps":7.5})"), digest);
+    EXPECT_EQ(
+        parameters_digest(
+            R"({ "steps": 75e-1, "model_id":"m", "none":null, "seed":"42", "prompt":"a \"c\u0061t\""})"
+        ),
+        digest
+    );
+    for (const char* other :
+         {R"({"prompt":"a \"cat\"","seed":43,"steps":7.5})", R"({"prompt":"a \"cat\"","seed":42})",
+          R"({"prompt":"a \"cat\"","seed":42,"step":7.5})", R"({"prompt":"a cat","seed":42,"steps":7.5})"}) {
+        EXPECT_NE(parameters_digest(other), digest) << other;
+    }
+    EXPECT_EQ(
+        parameters_digest(R"({"list":[1,{"a":true}]})"),
+        crypto::sha256(as_bytes(std::string_view(R"(4:list,14:[1,{"a":true}],)")))
+    );
+    for (const char* none : {"", "{}", R"({"model_id":"m","mask":null})", "[]", "no json"}) {
+        EXPECT_EQ(parameters_digest(none), crypto::Hash32{}) << none;
+    }
 }
 
 TEST(Receipt, AnythingElseIsRefused) {
@@ -184,8 +231,16 @@ TEST(Reconciliation, EachDifferenceIsNamed) {
     dearer.units += 1;
     books.add_b(dearer);
     Receipt other = receipt(3);
-    other.output = {};
+    other.output = receipt(4).output;
     books.add_b(other);
+    books.add_a(receipt(6));
+    Receipt undigested = receipt(6);
+    undigested.output = {};
+    books.add_b(undigested);
+    books.add_a(receipt(7));
+    Receipt reworded = receipt(7);
+    reworded.parameters = parameters_digest(R"({"prompt":"a dog"})");
+    books.add_b(reworded);
     books.add_b(receipt(4));
     books.add_b(receipt(4));
     books.add_b(receipt(9));
@@ -197,10 +252,11 @@ TEST(Reconciliation, EachDifferenceIsNamed) {
     const std::map<crypto::Hash32, std::string> expected{
         {receipt(0).id, "twice_in_a 5/2 0;"}, {receipt(2).id, "amount 15/2 10;"},
         {receipt(3).id, "work 10 10;"},       {receipt(4).id, "twice_in_b 25/2 25/2;"},
-        {receipt(5).id, "only_in_a 15 0;"},   {receipt(9).id, "only_in_b 0 25;"},
+        {receipt(5).id, "only_in_a 15 0;"},   {receipt(6).id, "digest 35/2 35/2;"},
+        {receipt(7).id, "work 20 20;"},       {receipt(9).id, "only_in_b 0 25;"},
     };
     EXPECT_EQ(found, expected);
-    EXPECT_EQ(books.total_a().text(), "55");
+    EXPECT_EQ(books.total_a().text(), "185/2");
 }
 
 TEST(Reconciliation, EqualBooksHaveNoDifference) {

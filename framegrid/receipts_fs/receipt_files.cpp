@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kHourMs = 3'600'000;
 constexpr const char* kSuffix = ".jsonl";
+constexpr const char* kJournal = "waiting";
 constexpr const char* kUnsignedField = "unsigned_hour";
 constexpr std::size_t kPieceBytes = 256 * 1024;
 // Of a file that is read: longer than any that is written.
@@ -80,6 +82,22 @@ std::int64_t hour_named(const std::string& name) {
     return low;
 }
 
+Result<void> check(const pay::Receipt& receipt) {
+    FG_CHECK(pay::check_work(receipt.work));
+    if (receipt.unix_ms < 0 || receipt.units < 0 || receipt.price.wei < 0 || receipt.price.units <= 0) {
+        return fail(Errc::kInvalidArgument, "a receipt's numbers are not negative");
+    }
+    return {};
+}
+
+// A receipt without what may still be missing when it is noted.
+std::string undigested(pay::Receipt receipt) {
+    receipt.parameters = {};
+    receipt.input = {};
+    receipt.output = {};
+    return pay::to_line(receipt);
+}
+
 // A file's bytes in pieces, read on the pool.
 class Lines {
   public:
@@ -137,6 +155,56 @@ Result<void> ReceiptFiles::recover() {
     if (flock(directory_.get(), LOCK_EX | LOCK_NB) != 0) {
         return fail(Errc::kIo, "the receipts in " + where + " are being written by another process");
     }
+    std::vector<pay::Receipt> notes;
+    FG_TRY(journal, ReceiptJournal::open(settings_.directory / kJournal, settings_.notes_max, notes));
+    journal_ = std::move(journal);
+    // Those that were written as well: with all their digests then, maybe.
+    std::unordered_map<std::string, std::size_t> written;
+    for (const auto& note : notes) {
+        written.emplace(undigested(note), 0);
+    }
+    FG_CHECK(recover_hour([&](const pay::Receipt& receipt) {
+        if (const auto found = written.find(undigested(receipt)); found != written.end()) {
+            ++found->second;
+        }
+    }));
+    std::erase_if(notes, [&](const pay::Receipt& note) {
+        std::size_t& left = written.at(undigested(note));
+        return left > 0 && left-- > 0;
+    });
+    recover_notes(std::move(notes));
+    return {};
+}
+
+// Into the hour that is open, over or not: nobody has signed it.
+void ReceiptFiles::recover_notes(std::vector<pay::Receipt> notes) {
+    std::erase_if(notes, [](const pay::Receipt& note) { return !check(note); });
+    backlog_ = std::move(notes);
+    recovered_.receipts = backlog_.size();
+    recovered_.without_digest =
+        static_cast<std::uint64_t>(std::ranges::count_if(backlog_, [](const auto& note) {
+            return note.input == crypto::Hash32{} || note.output == crypto::Hash32{};
+        }));
+    has_old_notes_ = !write_backlog(clock_.unix_ms() / kHourMs);
+    if (!has_old_notes_) {
+        journal_->drop_all();
+    }
+}
+
+Result<void> ReceiptFiles::write_backlog(std::int64_t hour) {
+    if (backlog_.empty()) {
+        return {};
+    }
+    if (!open_) {
+        FG_CHECK(begin(hour));
+    }
+    FG_CHECK(write(*open_, backlog_));
+    backlog_.clear();
+    return {};
+}
+
+Result<void> ReceiptFiles::recover_hour(const std::function<void(const pay::Receipt&)>& each) {
+    const std::string where = settings_.directory.string();
     FG_TRY(names, hours_in(settings_.directory));
     if (names.empty()) {
         return {};
@@ -147,7 +215,10 @@ Result<void> ReceiptFiles::recover() {
     };
     Open last;
     FG_TRY(file, host::read_file(path_of(settings_.directory, names.back()), kFileBytesMax));
-    const auto sum = [&last](const pay::Receipt& receipt) { last.sum.add(receipt, pay::to_line(receipt)); };
+    const auto sum = [&](const pay::Receipt& receipt) {
+        last.sum.add(receipt, pay::to_line(receipt));
+        each(receipt);
+    };
     auto hour = pay::read_hour(as_text(file), sum);
     if (!hour) {
         return fail(
@@ -206,9 +277,14 @@ Result<void> ReceiptFiles::write(Open& open, const std::string& lines) {
 Result<void> ReceiptFiles::append(const std::vector<pay::Receipt>& receipts, std::int64_t hour) {
     const std::scoped_lock lock(mutex_);
     FG_CHECK(close_before(hour));
+    FG_CHECK(write_backlog(hour));
     if (!open_) {
         FG_CHECK(begin(hour));
     }
+    return write(*open_, receipts);
+}
+
+Result<void> ReceiptFiles::write(Open& open, const std::vector<pay::Receipt>& receipts) {
     std::vector<std::string> lines;
     std::string text;
     lines.reserve(receipts.size());
@@ -217,12 +293,12 @@ Result<void> ReceiptFiles::append(const std::vector<pay::Receipt>& receipts, std
         text += lines.back();
         text += '\n';
     }
-    if (open_->bytes + text.size() > settings_.hour_bytes_max) {
+    if (open.bytes + text.size() > settings_.hour_bytes_max) {
         return fail(Errc::kCapacity, "this hour's file of receipts is full");
     }
-    FG_CHECK(write(*open_, text));
+    FG_CHECK(write(open, text));
     for (std::size_t i = 0; i < receipts.size(); ++i) {
-        open_->sum.add(receipts[i], lines[i]);
+        open.sum.add(receipts[i], lines[i]);
     }
     return {};
 }
@@ -293,10 +369,7 @@ Task<Result<void>> ReceiptFiles::add(pay::Receipt receipt) {
 
 Task<Result<void>> ReceiptFiles::add_all(std::vector<pay::Receipt> receipts) {
     for (const auto& receipt : receipts) {
-        FG_CO_CHECK(pay::check_work(receipt.work));
-        if (receipt.unix_ms < 0 || receipt.units < 0 || receipt.price.wei < 0 || receipt.price.units <= 0) {
-            co_return fail(Errc::kInvalidArgument, "a receipt's numbers are not negative");
-        }
+        FG_CO_CHECK(check(receipt));
     }
     if (receipts.empty()) {
         co_return Result<void>{};
@@ -306,6 +379,10 @@ Task<Result<void>> ReceiptFiles::add_all(std::vector<pay::Receipt> receipts) {
     if (!written && signer_ != nullptr && written.error().field == kUnsignedField) {
         FG_CO_CHECK(co_await close_elsewhere(hour));
         written = co_await offload(pool_, [&] { return append(receipts, hour); });
+    }
+    if (has_old_notes_ && backlog_.empty()) {
+        has_old_notes_ = false;
+        journal_->drop_all();  // no other note was taken meanwhile
     }
     co_return written;
 }

@@ -13,6 +13,7 @@
 #include <framegrid/host/files.hpp>
 #include <framegrid/pay/receipt.hpp>
 #include <framegrid/pay/receipt_book.hpp>
+#include <framegrid/receipts_fs/receipt_journal.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/offload.hpp>
 
@@ -21,6 +22,13 @@ namespace framegrid::receipts_fs {
 struct ReceiptFilesSettings {
     host::Path directory{};
     std::uint64_t hour_bytes_max = std::uint64_t{1} << 30U;  // further receipts of the hour get kCapacity
+    std::uint64_t notes_max = 20'480;                        // of receipts that are not written yet
+};
+
+// What opening a directory found of a process that was killed.
+struct Recovered {
+    std::uint64_t receipts = 0;        // that were noted and not yet in an hour's file; now they are
+    std::uint64_t without_digest = 0;  // of them, which lack one of input or output
 };
 
 // Receipts are written in the hour of their writing. On one executor; files are written on the pool.
@@ -38,6 +46,13 @@ class ReceiptFiles final : public pay::Receipts {
         ReceiptFilesSettings settings, pay::ClosingSigner& signer, Clock& clock, WorkPool& pool
     );
 
+    const Recovered& recovered() const { return recovered_; }
+
+    std::uint64_t note(const pay::Receipt& receipt) override { return journal_->add(receipt); }
+    void change_note(std::uint64_t number, const pay::Receipt& receipt) override {
+        journal_->change(number, receipt);
+    }
+    void drop_notes(std::uint64_t number) override { journal_->drop(number); }
     Task<Result<void>> add(pay::Receipt receipt) override;
     Task<Result<void>> add_all(std::vector<pay::Receipt> receipts) override;
     Task<Result<void>> close_past() override;
@@ -57,6 +72,11 @@ class ReceiptFiles final : public pay::Receipts {
         : settings_(std::move(settings)), key_(key), signer_(signer), clock_(clock), pool_(pool) {}
     Task<Result<void>> close_elsewhere(std::int64_t hour);
 
+    // Of the last hour.
+    Result<void> recover_hour(const std::function<void(const pay::Receipt&)>& each);
+    void recover_notes(std::vector<pay::Receipt> notes);
+    Result<void> write_backlog(std::int64_t hour);
+
     // On any thread.
     Result<void> recover();
     Result<void> append(const std::vector<pay::Receipt>& receipts, std::int64_t hour);
@@ -65,6 +85,7 @@ class ReceiptFiles final : public pay::Receipts {
     Result<void> end_hour(const pay::Closing& closing);
     Result<void> end_signed(const pay::Closing& closing);
     Result<void> write(Open& open, const std::string& lines);
+    Result<void> write(Open& open, const std::vector<pay::Receipt>& receipts);
     Result<void> begin(std::int64_t hour);
 
     ReceiptFilesSettings settings_;
@@ -73,7 +94,11 @@ class ReceiptFiles final : public pay::Receipts {
     Clock& clock_;
     WorkPool& pool_;
     host::UniqueFd directory_;  // locked
-    std::mutex mutex_;          // guards the rest
+    std::unique_ptr<ReceiptJournal> journal_;
+    Recovered recovered_;
+    std::vector<pay::Receipt> backlog_;  // of the process before, where the disk was full
+    bool has_old_notes_ = false;         // in the journal
+    std::mutex mutex_;                   // guards the rest
     std::optional<Open> open_;
     std::int64_t last_hour_ = -1;  // that was closed
     crypto::Hash32 previous_{};

@@ -56,7 +56,7 @@ class ReceiptFilesTest : public ::testing::Test {
         loop_.run();
         return out.value();
     }
-    Result<void> add(int number) {
+    pay::Receipt receipt(int number) const {
         pay::Receipt receipt;
         receipt.id = crypto::keccak256(as_bytes(std::to_string(number)));
         receipt.unix_ms = clock_.time;
@@ -65,8 +65,16 @@ class ReceiptFilesTest : public ::testing::Test {
         receipt.work = "transcoding";
         receipt.price = {3, 2};
         receipt.units = number;
-        return run(files_->add(receipt));
+        return receipt;
     }
+    Result<void> add(int number) { return run(files_->add(receipt(number))); }
+    // The ids of a book, in its order.
+    std::string ids() const {
+        std::string out;
+        (void)check_book(book(), [&](const pay::Receipt& one) { out += std::to_string(one.units) + " "; });
+        return out;
+    }
+    host::Path waiting() const { return book() / "waiting"; }
     Result<BookReport> check() {
         return check_book(book(), [](const pay::Receipt&) {});
     }
@@ -141,6 +149,104 @@ TEST_F(ReceiptFilesTest, ATornLineIsCutOff) {
     put("2025-11-27T06", closed.substr(0, closed.size() - 5));
     reopen();  // closes it once more
     EXPECT_EQ(text("2025-11-27T06"), closed);
+}
+
+TEST_F(ReceiptFilesTest, NotesOfAProcessThatWasKilledBecomeReceipts) {
+    EXPECT_TRUE(add(1));
+    for (int number = 2; number < 30; ++number) {
+        EXPECT_GT(files_->note(receipt(number)), 0U);
+    }
+    auto complete = receipt(5);
+    complete.parameters = {3};
+    complete.input = {4};
+    complete.output = {5};
+    files_->change_note(4, complete);
+    EXPECT_TRUE(add(2));
+    files_->drop_notes(1);
+    EXPECT_TRUE(add(3));  // and killed before the note is dropped
+    EXPECT_EQ(ids(), "1 2 3 ");
+    reopen();
+    EXPECT_EQ(files_->recovered().receipts, 26U);
+    EXPECT_EQ(files_->recovered().without_digest, 25U);
+    std::string all;
+    for (int number = 1; number < 30; ++number) {
+        all += std::to_string(number) + " ";
+    }
+    EXPECT_EQ(ids(), all);
+    std::optional<pay::Receipt> fifth;
+    ASSERT_TRUE(check_book(book(), [&](const auto& one) { fifth = one.units == 5 ? one : fifth; }));
+    EXPECT_EQ(*fifth, complete);
+    reopen();
+    EXPECT_EQ(files_->recovered().receipts, 0U) << "once";
+    EXPECT_EQ(ids(), all);
+    clock_.time += kHour;
+    EXPECT_GT(files_->note(receipt(40)), 0U);
+    reopen();  // closes the hour that is over
+    EXPECT_EQ(check()->receipts, 30U);
+    EXPECT_GT(files_->note(receipt(41)), 0U);
+    reopen();  // where no hour is open
+    EXPECT_EQ(ids(), all + "40 41 ");
+    files_.reset();
+    EXPECT_FALSE(std::filesystem::exists(waiting())) << "after an orderly end";
+}
+
+TEST_F(ReceiptFilesTest, EqualReceiptsAreCounted) {
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_GT(files_->note(receipt(7)), 0U);
+    }
+    auto digested = receipt(7);
+    digested.output = {1};
+    EXPECT_TRUE(run(files_->add(digested)));
+    reopen();
+    EXPECT_EQ(files_->recovered().receipts, 2U);
+    EXPECT_EQ(ids(), "7 7 7 ");
+}
+
+TEST_F(ReceiptFilesTest, PlacesOfNotesAreUsedAgainAndAgain) {
+    std::uint64_t note = 0;
+    for (int number = 0; number < 30'000; ++number) {
+        const auto last = files_->note(receipt(number));
+        ASSERT_GT(last, note);
+        note = last;
+        if (number % 7 == 6) {
+            files_->drop_notes(note - 3);  // it is never empty
+        }
+    }
+    reopen();
+    std::string expected;
+    for (int number = 29'992; number < 30'000; ++number) {
+        expected += std::to_string(number) + " ";
+    }
+    EXPECT_EQ(ids(), expected);
+    std::uint64_t taken = 0;
+    while (files_->note(receipt(1)) != 0) {
+        ++taken;
+    }
+    EXPECT_EQ(taken, ReceiptFilesSettings{}.notes_max);
+    files_->drop_notes(30'000 + 100);
+    EXPECT_GT(files_->note(receipt(1)), 0U);
+}
+
+TEST_F(ReceiptFilesTest, DamagedNotesAreLeftOut) {
+    for (int number = 1; number < 5; ++number) {
+        EXPECT_GT(files_->note(receipt(number)), 0U);
+    }
+    files_.reset();
+    auto bytes = host::read_file(waiting(), std::size_t{1} << 30U).value();
+    bytes.at(4'096 + 384 + 200) ^= 1U;  // the second
+    bytes.at(4'096 + 2 * 384 + 60) ^= 1U;
+    bytes.at(8) ^= 1U;  // the head: none are dropped
+    std::ofstream(waiting(), std::ios::binary | std::ios::trunc)
+        << std::string_view(as_text(bytes)).substr(0, 4'096 + 4 * 384 + 100);
+    reopen();
+    EXPECT_EQ(ids(), "1 4 ");
+    for (const char* junk : {"", "x", "\0\0\0\0\0\0\0\0"}) {
+        files_.reset();
+        std::ofstream(waiting(), std::ios::trunc) << junk;
+        reopen();
+        EXPECT_GT(files_->note(receipt(6)), 0U);
+        files_->drop_notes(1);
+    }
 }
 
 TEST_F(ReceiptFilesTest, ChangesAreFound) {
@@ -282,6 +388,51 @@ TEST_F(ReceiptFilesTest, AFullDiskRefusesReceiptsAndSpoilsNone) {
     EXPECT_TRUE(add(3));
     EXPECT_EQ(check()->receipts, 1U);
     EXPECT_EQ(check()->open_receipts, 1U);
+}
+
+TEST_F(ReceiptFilesTest, NotesWaitForRoomOnTheDisk) {
+    EXPECT_TRUE(add(1));
+    EXPECT_GT(files_->note(receipt(2)), 0U);
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    rlimit full = before;
+    full.rlim_cur = text("2025-11-27T06").size() + 100;
+    const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+    reopen();
+    const auto noted = files_->note(receipt(3));
+    const auto refused = add(3);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    std::signal(SIGXFSZ, ignored);
+    EXPECT_EQ(noted, 0U);
+    EXPECT_EQ(refused.error().code, Errc::kIo);
+    EXPECT_EQ(ids(), "1 ");
+    reopen();
+    EXPECT_EQ(ids(), "1 2 ") << "kept by the journal";
+    EXPECT_TRUE(add(3));
+    EXPECT_GT(files_->note(receipt(4)), 0U);
+    reopen();
+    EXPECT_EQ(ids(), "1 2 3 4 ");
+}
+
+TEST_F(ReceiptFilesTest, NotesOfAFullDiskAreWrittenLater) {
+    EXPECT_GT(files_->note(receipt(2)), 0U);
+    files_.reset();
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    rlimit full = before;
+    full.rlim_cur = 100;
+    const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &full), 0);
+    reopen();
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    std::signal(SIGXFSZ, ignored);
+    EXPECT_EQ(files_->note(receipt(3)), 0U) << "no room before the old ones are written";
+    EXPECT_TRUE(add(3));
+    EXPECT_EQ(ids(), "2 3 ");
+    EXPECT_GT(files_->note(receipt(4)), 0U);
+    reopen();
+    EXPECT_EQ(ids(), "2 3 4 ");
 }
 
 TEST_F(ReceiptFilesTest, OnlyReceiptsAreKept) {

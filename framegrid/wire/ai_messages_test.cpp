@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <framegrid/pay/receipt.hpp>
+
 namespace framegrid::wire {
 namespace {
 
@@ -21,6 +23,24 @@ TEST(AiRequest, FormRoundTrip) {
     EXPECT_EQ(request->input.text(), kPicture.text());
     EXPECT_EQ(request->input_content_type, "image/png");
     EXPECT_NE(body->body.text().find("name=\"image\""), std::string_view::npos);
+}
+
+TEST(AiRequest, BothSidesHaveTheSameDigestOfTheParameters) {
+    const auto text_of = [](const char* parameters, const Blob& input) {
+        const auto body = write_ai_request({"p", "m", parameters}, input, "image/png", "b0undary");
+        return read_ai_request("p", body->content_type, body->body).value().work.parameters;
+    };
+    for (const char* parameters :
+         {R"({"prompt":"a \"cat\", \u00e9\n","negative_prompt":"","seed":18446744073709551615})",
+          R"({"seed":-5,"prompt":"007","safety_check":false,"loras":"{\"a\":0.5}","none":null})",
+          R"({"guidance_scale":7.5,"strength":1,"x":1.0,"y":-0.25e-3,"z":1e-9,"prompt":"true"})",
+          R"({"list":[1,2.5,{"a":[null,"b c"]}],"object":{"k":1},"model_id":"m","prompt":"1e3"})", "{}",
+          ""}) {
+        const auto digest = pay::parameters_digest(parameters);
+        EXPECT_EQ(digest == crypto::Hash32{}, std::string_view(parameters).size() < 3);
+        EXPECT_EQ(pay::parameters_digest(text_of(parameters, {})), digest) << parameters;
+        EXPECT_EQ(pay::parameters_digest(text_of(parameters, kPicture)), digest) << parameters;
+    }
 }
 
 TEST(AiRequest, VideosAreNamedByTheirContent) {

@@ -16,6 +16,7 @@ import unittest
 import harness
 from test_account import account
 from test_commands import framegrid
+from test_upscale import multipart
 
 PAYER = pathlib.Path(os.environ.get("PAYER", harness.BINARY.parent / "tests/e2e/network/payer"))
 ROUND_MS = 12_000  # 300 blocks: params live for 1.6 s
@@ -172,6 +173,11 @@ class PaymentsTest(unittest.TestCase):
             answer = net.request("POST", "/v1/jobs", json.dumps(document), {"Prefer": "wait=30"})[2]
             self.assertEqual(json.loads(answer)["run"]["wei"], str(PRICE), answer)
             jobs += 1
+            picture = harness.clip("scene.png", ["-f", "lavfi", "-i", "testsrc2=size=96x64", "-frames:v", "1"]).read_bytes()
+            form, kind = multipart({"prompt": "a sharp one", "model_id": "framegrid/sr-2x", "seed": "5"}, picture)
+            status, headers, body = net.request("POST", "/upscale", form, {"Content-Type": kind})
+            self.assertEqual(status, 200, body)
+            upscaled = int(headers["x-framegrid-wei"])
             data = harness.segment(2, "426x240")
             for seq in range(4):
                 status, _, body = net.push("show", seq, data, PROFILES)
@@ -181,7 +187,8 @@ class PaymentsTest(unittest.TestCase):
             for process in (net.gateway, *net.orchestrators):
                 process.kill(signal.SIGTERM)
                 process.popen.wait(10)
-            self.assertEqual(fees, jobs * PRICE + 4 * SEGMENT_WEI)
+            self.assertEqual(fees, jobs * PRICE + 4 * SEGMENT_WEI + upscaled)
+            jobs += 1
             both = [str(folder) for folder in folders.values()]
             found = json.loads(account("reconcile", *both).stdout)
             self.assertEqual(found["differences"], [])
@@ -194,6 +201,10 @@ class PaymentsTest(unittest.TestCase):
             for folder in folders.values():
                 found = [json.loads(line) for file in folder.iterdir() for line in file.read_text().splitlines()]
                 self.assertEqual([line.get("output") for line in found if line.get("input") == digest], [digest])
+            [still] = [line for line in lines if line["work"] == "upscale/framegrid/sr-2x"]
+            self.assertEqual(still["input"], hashlib.sha256(picture).hexdigest())
+            self.assertEqual(still["v"], 2)
+            self.assertNotEqual(still["parameters"], "0" * 64)
             video = [line for line in lines if line["work"] == "transcoding"]
             self.assertEqual({line["input"] for line in video}, {hashlib.sha256(data).hexdigest()})
             self.assertNotIn("0" * 64, [line["output"] for line in lines])
@@ -255,6 +266,66 @@ class PaymentsTest(unittest.TestCase):
             self.assertLessEqual(kept, stored)
             hashes = [row[0].hex() for row in books.query("SELECT hash FROM redemptions")]
             self.assertEqual(len(hashes), len(set(hashes)))
+
+    def test_a_killed_node_loses_no_receipt(self):
+        books = self.books
+        folders = {name: books.path / "receipts" / name for name in ("gateway", "orchestrator-0")}
+
+        def seller(i):
+            return [*books.seller(i), "--receipts", str(folders["orchestrator-0"])]
+
+        lanes, kills = 4, 4
+        with harness.Network(gateway_args=[*books.args("gateway"), "--receipts", str(folders["gateway"])],
+                             orchestrator_args=seller, orchestrators=1, workers=1) as net:
+            books.fund("gateway")
+            net.wait_usable()
+            stop, answered, recovered = threading.Event(), [], {name: 0 for name in folders}
+
+            def load():
+                while not stop.is_set():
+                    try:
+                        answered.append(echo(net)[0])
+                    except OSError:
+                        time.sleep(0.02)  # the gateway is away
+
+            threads = [threading.Thread(target=load) for _ in range(lanes)]
+            for thread in threads:
+                thread.start()
+
+            def flows():
+                before = answered.count(200)
+                return wait(lambda: answered.count(200) > before + 200, 40)
+
+            for _ in range(kills):
+                for name, restart in (("gateway", net.restart_gateway), ("orchestrator-0", lambda: net.restart_orchestrator(0))):
+                    self.assertTrue(flows())
+                    victim = net.gateway if name == "gateway" else net.orchestrators[0]
+                    victim.kill()
+                    victim.popen.wait(5)
+                    restart()
+                    again = net.gateway if name == "gateway" else net.orchestrators[0]
+                    recovered[name] += sum(int(line["receipts"]) for line in fields(again.log_text(), "receipts.recovered"))
+            self.assertTrue(flows())
+            stop.set()
+            for thread in threads:
+                thread.join()
+            for process in (net.gateway, *net.orchestrators):
+                process.kill(signal.SIGTERM)
+                process.popen.wait(10)
+            self.assertTrue(all(recovered.values()), recovered)
+            found = json.loads(account("reconcile", *map(str, folders.values())).stdout)
+            jobs, sold = found["a"]["receipts"], found["b"]["receipts"]
+            kinds = [one["difference"] for one in found["differences"]]
+            # Whatever the gateway has paid and knows of, the orchestrator has signed for; and each answer that a
+            # client got is in both books. What was being answered when the gateway or the way to it went is only
+            # in the orchestrator's.
+            self.assertEqual(set(kinds) - {"only_in_b"}, set(), found["differences"][:5])
+            self.assertEqual(sold - jobs, len(kinds))
+            self.assertLessEqual(len(kinds), 2 * kills * lanes)
+            self.assertGreaterEqual(jobs, answered.count(200))
+            self.assertLessEqual(jobs, answered.count(200) + kills * lanes)
+            for folder in folders.values():
+                self.assertEqual([file.suffix for file in folder.iterdir() if file.suffix != ".jsonl"], [])
 
     def test_bad_payments_are_refused_with_their_reason(self):
         books = self.books
