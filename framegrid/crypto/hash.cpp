@@ -140,11 +140,11 @@ bool equal_constant_time(BytesView a, BytesView b) {
 
 std::string hex(BytesView data) {
     constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string text;
-    text.reserve(data.size() * 2);
+    std::string text(data.size() * 2, '\0');
+    char* at = text.data();
     for (const std::uint8_t byte : data) {
-        text.push_back(kDigits[byte >> 4]);
-        text.push_back(kDigits[byte & 15]);
+        *at++ = kDigits[byte >> 4];
+        *at++ = kDigits[byte & 15];
     }
     return text;
 }

@@ -173,6 +173,16 @@ TEST(Ticket, WholeTicketsOfTheLedger) {
         "8c847d74f05305a034cd58573cde8cc6119874be8af57f7f360fbade8e6cdd931f663919a61e0f9d"
         "9a2dc06d044fa478bcdd621497dce52ead01be484d70c5931c"
     );
+    Bytes signed_text = to_bytes(
+        "\x19"
+        "Ethereum Signed Message:\n32"
+    );
+    const Hash32 first = ticket_hash(params, key.address(), 1);
+    signed_text.insert(signed_text.end(), first.begin(), first.end());
+    EXPECT_EQ(
+        crypto::keccak256(signed_text),
+        hash_of("3372e103f653695bee47872ca2741280003aef967aadced4c1ae91ce0b48b19d")
+    );
     const Uint256 draw = number_of("c92cf855aa01dbbd03205555d65014b0abcf1fce8499e504fdcdb05891ce97c1");
     EXPECT_FALSE(wins(sign_nonce(1), rand, draw));
     EXPECT_TRUE(wins(sign_nonce(1), rand, draw + 1));
@@ -188,6 +198,9 @@ TEST(Ticket, WholeTicketsOfTheLedger) {
         "9cf92758a976b31af19e8de6ae41d0b95eaf2c696ff1745c1e680d248a45626b4bb637627599d9b9"
         "596573c9a27676c09b8e7e6b4af061839b77a81dd28c34291b"
     );
+    const Uint256 second = number_of("0445f4763172cf04d4c9652939f6df473e9b3bd689915e939691b982014ca2d3");
+    EXPECT_FALSE(wins(sign_nonce(8), rand, second));
+    EXPECT_TRUE(wins(sign_nonce(8), rand, second + 1));
     EXPECT_TRUE(wins(sign_nonce(8), rand, params.win_prob));
 }
 

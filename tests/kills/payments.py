@@ -4,6 +4,7 @@ sides' books must agree to the wei.
 
   tests/kills/payments.py --kills 1000"""
 
+import json
 import signal
 import time
 
@@ -14,9 +15,22 @@ from test_payments import Books, balances, echo, fields, wait, won
 TICKET_EV = 10  # wei; an echo is one, so that one job in ten buys a ticket, and one ticket in two wins
 
 
+LANES = 3
+
+
 class Seller(Books):
+    def args(self, name):
+        return [*super().args(name), "--receipts", str(self.path / "receipts" / name)]
+
     def seller(self, i):
         return [*self.args(f"orchestrator-{i}"), "--price-per-unit", "1", "--ticket-ev", str(TICKET_EV), "--max-face-value", str(2 * TICKET_EV)]
+
+    def receipts(self, name):
+        """Of a book that is in order: what each job's receipt says but its time."""
+        check = account("verify", self.path / "receipts" / name)
+        lines = [json.loads(line) for file in (self.path / "receipts" / name).glob("*.jsonl") for line in file.read_text().splitlines()]
+        found = {line.pop("id"): {**line, "at_ms": 0} for line in lines if "close" not in line}
+        return found if check.returncode == 0 else {}
 
 
 class Run:
@@ -24,6 +38,7 @@ class Run:
         self.books, self.net = books, net
         self.kept = set()  # hashes of tickets that an orchestrator said it has kept
         self.paid = 0      # wei of answered jobs, as the gateway told the client
+        self.noted = 0     # receipts that a killed node had not written yet
 
     def send(self, connection, _lane, _number):
         connection.request("POST", "/echo", b"x")
@@ -37,6 +52,10 @@ class Run:
         self.net.gateway.kill()
         self.net.gateway.popen.wait(5)
         self.net.restart_gateway()
+        self.count_noted(self.net.gateway)
+
+    def count_noted(self, process):
+        self.noted += sum(int(line["receipts"]) for line in fields(process.log_text(), "receipts.recovered"))
 
     def kill_orchestrator(self, i):
         victim = self.net.orchestrators[i]
@@ -44,6 +63,7 @@ class Run:
         victim.popen.wait(5)
         self.kept |= {line["hash"] for line in fields(victim.log_text(), "orchestrator.ticket_kept")}
         self.net.restart_orchestrator(i)
+        self.count_noted(self.net.orchestrators[i])
 
     def stop_all(self):
         """An orderly stop; what each side says the other still has."""
@@ -73,7 +93,7 @@ def main():
         books.fund("gateway")
         net.wait_usable()
         run = Run(books, net)
-        load = Load(net.url, 3, run.send)
+        load = Load(net.url, LANES, run.send)
         counts, stalls = kill_at_random(
             load, {"gateway": run.kill_gateway, "orchestrator-0": lambda: run.kill_orchestrator(0), "orchestrator-1": lambda: run.kill_orchestrator(1)},
             chance, chosen.kills, 20)
@@ -91,6 +111,10 @@ def main():
     earned = sum(row[2] for row in rows.values())
     spent = 10**18 + 10**17 - deposit - reserve
     winning, paid = won(books)
+    bought = books.receipts("gateway")
+    sold = {}
+    for i in range(2):
+        sold |= books.receipts(f"orchestrator-{i}")
     check = account("check", "--ledger", f"sqlite:{books.ledger}")
     facts = {
         "kills": ", ".join(f"{name} {count}" for name, count in counts.items()),
@@ -100,6 +124,7 @@ def main():
         "winning tickets stored / redeemed": f"{len(stored)} / {len(redeemed)}",
         "wei: won / redeemed / left the payer / earned": f"{winning} / {paid} / {spent} / {earned}",
         "winning tickets that logs name": len(run.kept),
+        "receipts: gateway / orchestrators / of kills": f"{len(bought)} / {len(sold)} / {run.noted}",
         "seconds": round(time.monotonic() - began),
     }
     checks = {
@@ -107,6 +132,9 @@ def main():
         "every stored ticket was redeemed once": settled and sorted(stored) == sorted(redeemed) and len(set(redeemed)) == len(redeemed),
         "won = redeemed = spent = earned": winning == paid == spent == earned,
         "the ledger's accounts follow from its entries": check.returncode == 0,
+        "each answered job has a receipt": load.done + answered <= len(bought) <= load.done + answered + LANES * sum(counts.values()),
+        "each receipt of the gateway is the orchestrator's, too": all(sold.get(name) == line for name, line in bought.items()),
+        "the orchestrators' others are answers that were lost": len(sold) - len(bought) <= LANES * sum(counts.values()),
         "last balances agree on both sides": answered == 200 and len(ours) > 0 and ours == theirs,
         "the load always came back": stalls == 0,
     }

@@ -599,6 +599,49 @@ TEST_F(PaymentsTest, ABacklogOfTicketsIsRedeemedInOnePeriod) {
     EXPECT_EQ(won(one), 0U);
 }
 
+TEST_F(PaymentsTest, ADepositThatIsSpentAtFiftyPlacesCostsEachNoMoreThanItsFloat) {
+    constexpr int kPlaces = 50;
+    const Wei face = Wei(kTicketEv) * 2;
+    const Wei deposit = face * 12;
+    auto state = *chain_.state();
+    state.pool_size = kPlaces;
+    state.round = get(ledger_.unlock(key_.address(), later())).value();
+    chain_.set(state);
+    ASSERT_TRUE(get(ledger_.withdraw(key_.address(), later())));
+    get<void>(ledger_.fund(key_.address(), deposit, face * kPlaces, later())).value();
+    for (int i = 0; i < kPlaces; ++i) {
+        node("place " + std::to_string(i), kTicketEv, ("seller " + std::to_string(i)).c_str());
+    }
+    int refused = 0;
+    for (int i = 0; i < 3'000 && refused < 10; ++i) {
+        const auto result = run();
+        refused += result ? 0 : 1;
+        if (!result) {
+            const auto& why = result.error().message;
+            const auto says = [&why](const char* text) { return why.find(text) != std::string::npos; };
+            EXPECT_TRUE(says("insufficient sender reserve") || says("max float")) << why;
+        }
+    }
+    EXPECT_EQ(refused, 10) << "the same deposit does not buy forever";
+    state.l1_block += 50;
+    chain_.set(state);
+    advance(20s);
+    Wei won_in_all = 0;
+    Wei paid_in_all = 0;
+    for (const auto& [uri, one] : nodes_) {
+        Wei won_here = 0;
+        for (const auto& kept : one->queue.inner.kept()) {
+            won_here += kept.ticket.params.face_value;
+        }
+        const Wei paid = ledger_.paid_to(one->key.address());
+        EXPECT_LE(won_here - paid, deposit / 3 + face) << uri;
+        won_in_all += won_here;
+        paid_in_all += paid;
+    }
+    EXPECT_GT(won_in_all, deposit * 3) << "it was spent many times over";
+    EXPECT_GE(paid_in_all, deposit);
+}
+
 TEST_F(PaymentsTest, AnOwnerSpendsNoMoreThanItMay) {
     Node& one = node("one");
     const auto limits_of = [](const std::string&) {
