@@ -2,11 +2,14 @@
 #include <framegrid/app/commands.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
+#include <set>
 
 #include <boost/json.hpp>
 
 #include <framegrid/account/api_key.hpp>
+#include <framegrid/account/key_ring.hpp>
 #include <framegrid/app/gateway_jobs.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/app/stores.hpp>
@@ -176,6 +179,64 @@ Task<Result<int>> list(Session& session, Keys& keys, KeysOptions options) {
     co_return kExitOk;
 }
 
+// What an owner has spent, and what its active keys leave it.
+json::object describe_usage(
+    const std::string& owner, const account::Limits& limits, const account::Spent& spent, std::int64_t today
+) {
+    const Wei spent_today = spent.day == today ? spent.today : Wei(0);
+    json::object out{
+        {"object", "key_usage"},
+        {"owner", owner},
+        {"spent_today", spent_today.str()},
+        {"spent_total", spent.total.str()}
+    };
+    const auto put_left = [&out](const char* name, const std::optional<Wei>& limit, const Wei& used) {
+        if (limit) {
+            out[name] = (*limit > used ? Wei(*limit - used) : Wei(0)).str();
+        }
+    };
+    put_left("left_today", limits.wei_per_day, spent_today);
+    put_left("left_total", limits.wei_total, spent.total);
+    return out;
+}
+
+void print_usage(const CommonOptions& common, json::array rows) {
+    if (common.json) {
+        const json::object out{{"object", "list"}, {"data", std::move(rows)}};
+        std::printf("%s\n", json::serialize(out).c_str());
+        return;
+    }
+    constexpr std::array kColumns{"spent_today", "left_today", "spent_total", "left_total"};
+    std::printf("%-20s  %22s  %22s  %22s  %22s\n", "OWNER", "WEI TODAY", "LEFT TODAY", "WEI IN ALL", "LEFT");
+    for (const auto& row : rows) {
+        std::printf("%-20s", row.at("owner").get_string().c_str());
+        for (const char* name : kColumns) {
+            const auto* value = row.get_object().if_contains(name);
+            std::printf("  %22s", value == nullptr ? "any" : value->get_string().c_str());
+        }
+        std::printf("\n");
+    }
+}
+
+Task<Result<int>> usage(Session& session, Keys& keys, KeysOptions options) {
+    constexpr std::int64_t kDayMs = 86'400'000;
+    const auto now = session.clock.unix_ms();
+    FG_CO_TRY(records, co_await keys.list(options.owner));
+    std::set<std::string> owners;
+    for (const auto& record : records) {
+        owners.insert(record.owner);
+    }
+    account::KeyRing ring;
+    ring.update(std::move(records));
+    json::array rows;
+    for (const auto& owner : owners) {
+        FG_CO_TRY(spent, co_await keys.spent(owner));
+        rows.push_back(describe_usage(owner, ring.limits_of(owner, now), spent, now / kDayMs));
+    }
+    print_usage(session.common, std::move(rows));
+    co_return kExitOk;
+}
+
 Task<Result<int>> show(Session& session, Keys& keys, KeysOptions options) {
     FG_CO_TRY(record, co_await keys.find(options.id));
     print_record(session.common, describe(record, session.clock.unix_ms()));
@@ -264,6 +325,7 @@ void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run) {
         "  framegrid keys create --name ci --owner acme --expires 90d --requests-per-minute 600\n"
         "  framegrid keys create --name reader --owner acme --scopes jobs:read,artifacts:read\n"
         "  framegrid keys ls --json\n"
+        "  framegrid keys usage --owner acme\n"
         "  framegrid keys rotate 0123456789abcdef --grace 24h\n"
         "  framegrid keys revoke 0123456789abcdef"
     );
@@ -289,6 +351,8 @@ void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run) {
     add_limit_options(*made, *options);
     auto* listed = add("ls", "list keys", &list);
     listed->add_option("--owner", options->owner, "of this owner only");
+    auto* used = add("usage", "what owners with a limit of money have spent, and have left", &usage);
+    used->add_option("--owner", options->owner, "of this owner only");
     const auto add_id = [&options](CLI::App* sub) {
         sub->add_option("ID", options->id, "the key's id: fg_ID_...")->required();
     };

@@ -152,6 +152,11 @@ class PaymentsTest(unittest.TestCase):
             net.restart_gateway()
             net.wait_usable()
             self.assertEqual(ask(), (403, True))
+            used = json.loads(framegrid("--json", "keys", "usage", "--data", net.data.name).stdout)
+            self.assertEqual(used["data"], [{
+                "object": "key_usage", "owner": "acme", "spent_today": str(5 * PRICE), "spent_total": str(5 * PRICE), "left_today": "0"}])
+            self.assertRegex(framegrid("keys", "usage", "--owner", "acme", "--data", net.data.name).stdout,
+                             rf"acme +{5 * PRICE} +0 +{5 * PRICE} +any\n")
 
     def test_both_sides_keep_receipts_that_agree(self):
         books = self.books
