@@ -406,7 +406,9 @@ TEST_F(DeskTest, AKeysOwnLimitHoldsBesideItsOwners) {
     };
     submit(new_job("1", "a"));
     submit(by_key("2", 1));
-    EXPECT_EQ(run(desk_->submit(by_key("3", 1))).error().field, "queued_jobs");
+    const auto refused = run(desk_->submit(by_key("3", 1)));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().field, "queued_jobs");
     submit(by_key("4", 9));
     submit(new_job("5", "a"));
     EXPECT_FALSE(run(desk_->submit(by_key("6", 9)))) << "the owner's holds as well";
