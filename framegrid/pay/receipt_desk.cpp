@@ -169,6 +169,9 @@ Task<Result<bool>> ReceiptDesk::serve() {
     for (;;) {
         if (waiting() == 0) {
             (void)co_await posted_.wait_until(ports_.clock, close_at);
+        }
+        if (group_.empty() && queue_.size() < settings_.group_max) {
+            // Under load, too: a turn of the pool for each few receipts costs more than they do.
             co_await sleep_for(ports_.clock, settings_.gather_time);
         }
         if (ports_.clock.now() >= close_at) {
