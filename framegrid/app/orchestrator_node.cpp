@@ -88,9 +88,14 @@ orchestrator::Ports ports_of(
     return ports;
 }
 
-Task<Result<bool>> serve_role(orchestrator::Orchestrator& role, NodeReceipts* receipts) {
+Task<Result<bool>> serve_role(
+    Session& session, orchestrator::Orchestrator& role, const SellOptions& sell, NodeReceipts* receipts
+) {
     std::vector<Task<Result<bool>>> services;
     services.push_back(role.serve());
+    if (!sell.usd_per_eth_file.empty()) {
+        services.push_back(follow_usd_rate(session, role, sell.usd_per_eth_file));
+    }
     if (receipts != nullptr) {
         services.push_back(receipts->desk().serve());
     }
@@ -168,7 +173,7 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     const auto grace =
         std::max(std::chrono::seconds(1), std::chrono::seconds(options.operation.drain_seconds));
     (void)co_await with_cleanup<bool>(
-        serve_role(*role, money->receipts.get()),
+        serve_role(session, *role, options.sell, money->receipts.get()),
         shut_down(server, metrics, *role, grace, money->receipts.get())
     );
     co_return kExitOk;

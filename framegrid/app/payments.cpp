@@ -1,5 +1,9 @@
 #include <framegrid/app/payments.hpp>
 
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
 #include <framegrid/account/limits.hpp>
 #include <framegrid/host/files.hpp>
 #include <framegrid/job/capabilities.hpp>
@@ -52,7 +56,61 @@ Result<pay::UsdRate> usd_rate(const std::string& text) {
     return pay::UsdRate{tag->digits, tag->decimals};
 }
 
+struct SeenRate {
+    std::filesystem::file_time_type written_at{};
+    Result<pay::UsdRate> rate = pay::UsdRate{};
+};
+
+// nullopt: as it was.
+std::optional<SeenRate> read_rate(const host::Path& file, const SeenRate& last) {
+    std::error_code error;
+    SeenRate out{std::filesystem::last_write_time(file, error)};
+    if (error) {
+        if (!last.rate) {
+            return std::nullopt;  // said already
+        }
+        out.rate = fail(host::system_error("cannot read " + file.string(), error.value()));
+        return out;
+    }
+    if (out.written_at == last.written_at) {
+        return std::nullopt;
+    }
+    constexpr std::size_t kRateBytesMax = 64;
+    auto text = host::read_file(file, kRateBytesMax);
+    if (!text) {
+        out.rate = fail(std::move(text.error()));
+        return out;
+    }
+    const auto line = as_text(*text);
+    out.rate = usd_rate(std::string(line.substr(0, line.find_last_not_of(" \r\n") + 1)));
+    return out;
+}
+
 }  // namespace
+
+Task<Result<bool>> follow_usd_rate(Session& session, orchestrator::Orchestrator& role, std::string file) {
+    constexpr Duration kPeriod = std::chrono::seconds(2);
+    const host::Path path = host::expand_home(file);
+    SeenRate last;
+    for (;;) {
+        auto seen = co_await offload(session.pool, [&] { return read_rate(path, last); });
+        if (seen) {
+            last = *std::move(seen);
+            auto taken = Result<void>();
+            if (last.rate) {
+                taken = role.set_usd_rate(*last.rate);
+            } else {
+                taken = fail(Error(last.rate.error()));
+            }
+            if (taken) {
+                session.log.info("orchestrator.usd_rate", {{"digits", last.rate->usd_per_eth}});
+            } else {
+                session.log.warn("orchestrator.usd_rate_refused", {{"error", taken.error().message}});
+            }
+        }
+        co_await sleep_for(session.clock, kPeriod);
+    }
+}
 
 void add_ledger_options(CLI::App& command, LedgerOptions& options) {
     command
@@ -103,6 +161,11 @@ void add_sell_options(CLI::App& command, SellOptions& options) {
         "1200, 0.5e-9eth or 0.02USD/1000000 (units); may be repeated"
     );
     command.add_option("--usd-per-eth", options.usd_per_eth, "for prices in dollars");
+    command.add_option(
+        "--usd-per-eth-file", options.usd_per_eth_file,
+        "a file with that number, which another program keeps fresh; after three hours without a change "
+        "--usd-per-eth counts again"
+    );
     command.add_option("--ticket-ev", options.ticket_ev, "what a ticket is worth on average, wei")
         ->capture_default_str();
     command

@@ -8,9 +8,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include <framegrid/app/session.hpp>
 #include <framegrid/gateway/payments.hpp>
 #include <framegrid/ledger_sqlite/ledger.hpp>
 #include <framegrid/orchestrator/cashier.hpp>
+#include <framegrid/orchestrator/orchestrator.hpp>
 
 namespace framegrid::app {
 
@@ -36,10 +38,14 @@ struct SellOptions {
     std::int64_t price_units = 1;
     std::vector<std::string> prices;  // "WHAT=PRICE"
     std::string usd_per_eth;
+    std::string usd_per_eth_file;
     std::string ticket_ev = "8000000000";
     std::string face_value_max = "0";
 };
 void add_sell_options(CLI::App& command, SellOptions& options);
+// Prices in dollars follow what another program writes into that file, until cancelled; it is read when it
+// has changed.
+Task<Result<bool>> follow_usd_rate(Session& session, orchestrator::Orchestrator& role, std::string file);
 // kInvalidArgument names the option.
 Result<pay::PriceTable> price_table(const SellOptions& options, TimePoint now);
 Result<orchestrator::CashierSettings> cashier_settings(const SellOptions& options);

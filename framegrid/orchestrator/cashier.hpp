@@ -98,6 +98,9 @@ class Cashier {
     Task<Result<pay::Quote>> quote(pay::Order order, Deadline deadline);
     // Without the cost of redeeming.
     Price price(const crypto::Address& sender, const std::vector<pay::ModelKey>& models);
+    Result<void> set_usd_rate(const pay::UsdRate& rate) {
+        return till_.prices().set_usd_rate(rate, ports_.clock.now());
+    }
     bool is_price_fixed(const pay::BalanceKey& key) const { return till_.balances().price(key).has_value(); }
 
     // Takes a payment with tickets for an order. Winning tickets are durable when this returns, whatever

@@ -71,6 +71,12 @@ class Role final : public Orchestrator {
     Task<void> drain(TimePoint until) override;
     void stop() override { dispatcher_.stop(); }
     Stats stats() const override;
+    Result<void> set_usd_rate(const pay::UsdRate& rate) override {
+        if (!cashier_) {
+            return fail(Errc::kUnsupported, "nothing is paid here");
+        }
+        return cashier_->set_usd_rate(rate);
+    }
     std::vector<pay::BalanceEntry> books() const override {
         return cashier_ ? cashier_->books() : std::vector<pay::BalanceEntry>();
     }

@@ -102,6 +102,8 @@ class Orchestrator : public api::OrchestratorService {
     virtual Stats stats() const = 0;
     // What each sender has left, exactly.
     virtual std::vector<pay::BalanceEntry> books() const = 0;
+    // For prices in dollars, from now on; see PriceTable. kUnsupported: nothing is paid here.
+    virtual Result<void> set_usd_rate(const pay::UsdRate& rate) = 0;
 };
 
 std::unique_ptr<Orchestrator> make_orchestrator(Ports ports, Settings settings);

@@ -272,6 +272,31 @@ class PaymentsTest(unittest.TestCase):
             hashes = [row[0].hex() for row in books.query("SELECT hash FROM redemptions")]
             self.assertEqual(len(hashes), len(set(hashes)))
 
+    def test_prices_in_dollars_follow_a_feed(self):
+        books = self.books
+        feed = books.path / "usd"
+        feed.write_text("2000\n")
+
+        def seller(i):
+            return [*books.seller(i), "--price", f"{books.address('gateway')}=0.000000001USD", "--usd-per-eth", "1000",
+                    "--usd-per-eth-file", str(feed)]
+
+        with harness.Network(gateway_args=books.args("gateway"), orchestrator_args=seller, orchestrators=1, workers=1) as net:
+            books.fund("gateway")
+            log = net.orchestrators[0].log_text
+            self.assertTrue(wait(lambda: fields(log(), "orchestrator.usd_rate"), 10))
+            net.wait_usable()
+            status, headers, body = echo(net)
+            self.assertEqual((status, headers.get("x-framegrid-wei")), (200, "500000"), body)
+            for text in ("many", "0", "300000", ""):
+                before = len(fields(log(), "orchestrator.usd_rate_refused"))
+                feed.write_text(text)
+                self.assertTrue(wait(lambda n=before: len(fields(log(), "orchestrator.usd_rate_refused")) > n, 10), text)
+            feed.write_text("2500.5")
+            self.assertTrue(wait(lambda: [line["digits"] for line in fields(log(), "orchestrator.usd_rate")] == ["2000", "25005"], 10))
+            feed.unlink()
+            self.assertTrue(wait(lambda: "cannot read" in log(), 10))
+
     def test_a_killed_node_loses_no_receipt(self):
         books = self.books
         folders = {name: books.path / "receipts" / name for name in ("gateway", "orchestrator-0")}
