@@ -32,6 +32,7 @@ class H1Exchange final : public ServedStream, public std::enable_shared_from_thi
     Task<Result<void>> write(Blob piece) override;
     Task<Result<void>> finish(Headers fields) override;
     bool started() const override { return started_; }
+    int refusal() const override { return refusal_; }
     void on_handler_ended(bool stopping) override;
 
     // Answers in the handler's place, whatever it was doing, and cancels it. The connection closes
@@ -58,6 +59,7 @@ class H1Exchange final : public ServedStream, public std::enable_shared_from_thi
     bool started_ = false;
     bool finished_ = false;
     bool refused_ = false;
+    int refusal_ = 0;
     Framing framing_ = Framing::kNone;
     std::uint64_t left_ = 0;  // kLength: bytes still to be written
 };
@@ -244,6 +246,7 @@ void H1Exchange::refuse(int status, Errc code, std::string_view detail) {
     message.body.drop();
     message.body.fail(make_error(code, std::string(detail)));
     if (!started_) {
+        refusal_ = status;
         answer(status, code, detail);
     }
     if (finished_) {

@@ -21,6 +21,7 @@ class H2ServerStream final : public H2Stream,
     Task<Result<void>> write(Blob piece) override;
     Task<Result<void>> finish(Headers fields) override;
     bool started() const override { return started_; }
+    int refusal() const override { return refusal_; }
 
     void on_handler_ended(bool stopping) override;
     // Takes the request over from nghttp2; false when it has been refused.
@@ -37,6 +38,7 @@ class H2ServerStream final : public H2Stream,
     bool started_ = false;
     bool finished_ = false;
     bool refused_ = false;
+    int refusal_ = 0;
     bool no_body_ = false;
 };
 
@@ -111,6 +113,7 @@ void H2ServerStream::refuse(int response_status, Errc code, std::string_view mes
     session->discard(*this);
     in.fail(make_error(code, std::string(message)));
     if (!started_) {
+        refusal_ = response_status;
         answer(response_status, code, message);
     } else {
         session->reset(*this, NGHTTP2_CANCEL);

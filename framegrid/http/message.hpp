@@ -88,6 +88,8 @@ class ResponseWriter {
     virtual Task<Result<void>> finish(Headers trailers) = 0;
     Task<Result<void>> finish() { return finish(Headers{}); }
     virtual bool started() const = 0;
+    // The status that the server itself answered with, in the handler's place; 0: it did not.
+    virtual int refusal() const { return 0; }
 
     // The whole answer at once, with content-length.
     Task<Result<void>> respond(ResponseHead head, Blob body);

@@ -40,6 +40,11 @@ int status_of(Errc code) {
     }
 }
 
+// A body that comes too slowly is the client's fault, not that of a node behind.
+int status_of(const Error& error) {
+    return error.code == Errc::kDeadline && error.field == "body" ? 408 : status_of(error.code);
+}
+
 std::string error_json(const Error& error, int status) {
     namespace json = boost::json;
     const std::string message = valid_utf8(error.message.empty() ? to_string(error.code) : error.message);
@@ -74,7 +79,7 @@ std::string error_json(const Error& error, int status) {
 }
 
 Answer error_answer(const Error& error, int status) {
-    status = status == 0 ? status_of(error.code) : status;
+    status = status == 0 ? status_of(error) : status;
     Answer answer = json_answer(error_json(error, status));
     answer.status = status;
     answer.error = error;

@@ -34,6 +34,7 @@ Answer list_answer(const std::vector<std::string>& items, std::string_view next_
 // The status that tells a client of this API about an error. Differs from http::status_of() where the error
 // is about the network behind the gateway: no orchestrator (503), the gateway's own disk (500).
 int status_of(Errc code);
+int status_of(const Error& error);
 
 // {"error":{"code","message","field"},"detail":{"msg"}}; for 422 `detail` is
 // [{"loc":["body",field],"msg","type"}]. No value is ever null; an empty field is left out. Valid UTF-8

@@ -110,7 +110,9 @@ Task<Result<job::ArtifactRecord>> ArtifactsApi::receive(Call& call) {
             );
         }
         if (deadline.passed(clock_)) {
-            co_return fail(Errc::kDeadline, "the upload took too long");
+            co_return fail(
+                Errc::kDeadline, "the upload took too long; one through /v1/uploads can be resumed", "body"
+            );
         }
         const auto view = piece->view().first(std::min(piece->size(), kHeadBytes - head.size()));
         head.insert(head.end(), view.begin(), view.end());

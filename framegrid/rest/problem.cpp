@@ -50,7 +50,7 @@ Texts texts_of(Errc code) {
 
 Answer problem_answer(const Error& error, const std::string& trace_id, int status) {
     namespace json = boost::json;
-    status = status == 0 ? status_of(error.code) : status;
+    status = status == 0 ? status_of(error) : status;
     const auto texts = texts_of(error.code);
     json::object out;
     out["type"] = "urn:framegrid:problem:" + std::string(to_string(error.code));

@@ -110,6 +110,7 @@ class Rest::Impl {
     Task<Result<void>> send(http::Exchange& exchange, Answer answer);
     Span begin_trace(Call& call) const;
     void describe(Span& span, const Call& call, int status) const;
+    void count(const Call& call, int status, TimePoint began);
     void log_answer(const Call& call, int status, std::size_t bytes, TimePoint began) const;
 
     Task<Answer> echo(Call& call);
@@ -264,10 +265,10 @@ Task<void> Rest::Impl::handle(http::Exchange& exchange, const Router& router) {
         return call.exchange.response.start(std::move(head));
     };
     Answer answer = co_await answer_to(call, router);
-    const int status = answer.status;
+    const int refusal = exchange.response.refusal();
+    const int status = refusal > 0 ? refusal : answer.status;
     describe(span, call, status);
-    const std::string route = call.route == nullptr ? "none" : call.route->method + " " + call.route->pattern;
-    stats_.requests.add(route, std::to_string(status / 100) + "xx", ports_.clock.now() - began);
+    count(call, status, began);
     const std::size_t bytes = call.bytes_out + http::total_size(answer.body);
     if (exchange.response.started() && status >= 400) {
         outcome.sent(status);
@@ -319,6 +320,11 @@ void Rest::Impl::describe(Span& span, const Call& call, int status) const {
 }
 
 Task<Answer> Rest::Impl::answer_to(Call& call, const Router& router) {
+void Rest::Impl::count(const Call& call, int status, TimePoint began) {
+    const std::string route = call.route == nullptr ? "none" : call.route->method + " " + call.route->pattern;
+    stats_.requests.add(route, std::to_string(status / 100) + "xx", ports_.clock.now() - began);
+}
+
     const auto& head = call.exchange.head;
     Match match = router.find(head.method, head.path());
     const bool openai = match.errors == ErrorForm::kOpenAi;

@@ -22,6 +22,7 @@ class RestOverSockets : public testing::TestWithParam<bool> {
         );
         http::ServerSettings server;
         server.tls = tls();
+        server.body_stall_max = 1s;
         server_.emplace(loop_.get_executor(), clock_, server, rest_->handler(), Logger{});
         const auto listening = server_->listen();
         ASSERT_TRUE(listening) << listening.error().message;
@@ -135,6 +136,41 @@ TEST_P(RestOverSockets, AClientThatLeavesCancelsItsJob) {
     gateway_.gate.reset();
     const auto again = fetch("POST", "/echo", {}, Blob::copy_of(std::string_view("x")));
     EXPECT_EQ(again->body.text(), "x");
+}
+
+// Its body begins and does not go on.
+class StalledBody final : public http::BodyReader {
+  public:
+    explicit StalledBody(Clock& clock) : clock_(clock) {}
+    Task<Result<Blob>> read() override {
+        if (std::exchange(begun_, true)) {
+            co_await sleep_for(clock_, 60s);
+        }
+        co_return Blob::copy_of(std::string_view("begun"));
+    }
+    const http::Headers& trailers() const override { return trailers_; }
+
+  private:
+    Clock& clock_;
+    bool begun_ = false;
+    http::Headers trailers_;
+};
+
+TEST_P(RestOverSockets, ABodyThatStallsIsCountedAsWhatWasSent) {
+    http::Request request{"POST", url("/echo"), {{"content-length", "100"}}, {}};
+    request.body_source = std::make_shared<StalledBody>(clock_);
+    std::optional<Result<http::Fetched>> got;
+    run(fetch_into(*client_, std::move(request), Deadline::after(clock_, 20s), got));
+    ASSERT_TRUE(*got) << got->error().message;
+    EXPECT_EQ((*got)->status, 408);
+    const auto page = fetch("GET", "/metrics");
+    ASSERT_TRUE(page);
+    const std::string metrics(page->body.text());
+    const auto counted = [&](const std::string& line) { return metrics.find(line) != std::string::npos; };
+    EXPECT_TRUE(counted(R"(framegrid_rest_requests_total{result="client_error"} 1)")) << metrics;
+    EXPECT_TRUE(counted(R"(framegrid_rest_requests_total{result="server_error"} 0)")) << metrics;
+    EXPECT_TRUE(counted(R"(framegrid_rest_request_seconds_count{route="POST /echo",status="4xx"} 1)"))
+        << metrics;
 }
 
 TEST_P(RestOverSockets, PagesAndHead) {

@@ -48,6 +48,7 @@ TEST(ErrorAnswer, UnavailableIsRetryable) {
     EXPECT_EQ(answer.headers.get("retry-after"), "1");
     EXPECT_EQ(error_answer(make_error(Errc::kTooLarge, "x")).status, 413);
     EXPECT_EQ(error_answer(make_error(Errc::kDeadline, "x")).status, 504);
+    EXPECT_EQ(error_answer(make_error(Errc::kDeadline, "x", "body")).status, 408);
 }
 
 class RouterTest : public testing::Test {

@@ -304,7 +304,7 @@ Task<Result<void>> UploadsApi::receive_pieces(Call& call, std::string id) {
             co_return fail(Errc::kCapacity, "another request continues this upload", kTaken);
         }
         if (deadline.passed(ports_.clock)) {
-            co_return fail(Errc::kDeadline, "the request took too long; resume the upload");
+            co_return fail(Errc::kDeadline, "the request took too long; resume the upload", "body");
         }
         call.bytes_in += piece->size();
         FG_CO_CHECK(co_await ports_.uploads.append(id, *std::move(piece)));
