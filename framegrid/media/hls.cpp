@@ -42,7 +42,10 @@ std::string uri_line(std::string_view uri) {
 }  // namespace
 
 std::string master_playlist(const std::vector<HlsVariant>& variants) {
-    std::string out = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-INDEPENDENT-SEGMENTS\n";
+    std::string out = "#EXTM3U\n#EXT-X-VERSION:6\n";
+    if (std::ranges::all_of(variants, &HlsVariant::independent)) {
+        out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
+    }
     for (const HlsVariant& variant : variants) {
         out +=
             "#EXT-X-STREAM-INF:BANDWIDTH=" + std::to_string(std::max<std::int64_t>(1, variant.bandwidth_bps));
@@ -78,7 +81,9 @@ std::string media_playlist(const std::vector<HlsSegment>& segments, const HlsMed
     if (!options.sliding) {
         out += std::string("#EXT-X-PLAYLIST-TYPE:") + (options.vod ? "VOD" : "EVENT") + "\n";
     }
-    out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
+    if (options.independent) {
+        out += "#EXT-X-INDEPENDENT-SEGMENTS\n";
+    }
     for (const HlsSegment& segment : segments) {
         if (segment.discontinuity) {
             out += "#EXT-X-DISCONTINUITY\n";

@@ -17,6 +17,7 @@ struct HlsVariant {
     Size size;                       // 0x0: not written
     std::string codecs;              // RFC 6381 ("avc1.64001f,mp4a.40.2"); empty: not written
     double fps = 0;                  // 0: not written
+    bool independent = true;         // each of its segments can be decoded by itself
 };
 
 struct HlsSegment {
@@ -29,14 +30,14 @@ struct HlsSegment {
 struct HlsMediaOptions {
     std::int64_t media_sequence = 0;
     std::int64_t target_duration_s =
-        0;                 // 0: the longest segment, rounded up; a live caller fixes it at the start
-    bool vod = true;       // PLAYLIST-TYPE:VOD; false: EVENT
-    bool ended = true;     // ENDLIST
-    bool sliding = false;  // old segments leave the playlist: no PLAYLIST-TYPE at all
+        0;                    // 0: the longest segment, rounded up; a live caller fixes it at the start
+    bool vod = true;          // PLAYLIST-TYPE:VOD; false: EVENT
+    bool ended = true;        // ENDLIST
+    bool independent = true;  // each segment can be decoded by itself
+    bool sliding = false;     // old segments leave the playlist: no PLAYLIST-TYPE at all
 };
 
-// Variants in the given order; every segment of every variant must start with a keyframe
-// (INDEPENDENT-SEGMENTS).
+// Variants in the given order. INDEPENDENT-SEGMENTS is said where it is true of all.
 std::string master_playlist(const std::vector<HlsVariant>& variants);
 std::string media_playlist(const std::vector<HlsSegment>& segments, const HlsMediaOptions& options);
 

@@ -7,6 +7,7 @@ extern "C" {
 #include <libavutil/mathematics.h>
 }
 
+#include <framegrid/media_ffmpeg/audio_recoder.hpp>
 #include <framegrid/media_ffmpeg/av.hpp>
 #include <framegrid/media_ffmpeg/video_decoder.hpp>
 
@@ -291,6 +292,22 @@ bool fits_webm(AVCodecID codec) {
     return codec == AV_CODEC_ID_VP8 || codec == AV_CODEC_ID_VP9 || codec == AV_CODEC_ID_AV1;
 }
 
+bool is_webm_sound(AVCodecID codec) {
+    return codec == AV_CODEC_ID_OPUS || codec == AV_CODEC_ID_VORBIS;
+}
+
+Result<Track> opus_of(const Track& sound) {
+    FG_TRY(encoder, AudioRecoder::open(*sound.parameters, sound.time_base, AudioRecoder::To::kOpus));
+    Track out;
+    for (const PacketPtr& packet : sound.packets) {
+        FG_CHECK(encoder->push(packet.get(), out.packets));
+    }
+    FG_CHECK(encoder->push(nullptr, out.packets));
+    out.parameters = encoder->parameters();
+    out.time_base = encoder->time_base();
+    return out;
+}
+
 // One file of all pieces, in memory.
 class MemoryJoin {
   public:
@@ -345,13 +362,17 @@ Result<Blob> MemoryJoin::finish(OutputFormat format) {
         return fail(
             Errc::kUnsupported,
             std::string("WebM does not take ") + avcodec_get_name(video_->parameters->codec_id) +
-                "; join as mp4",
+                "; join as mp4, or make VP9 of the segments first: a step with pipeline transcode and "
+                "profiles [{\"name\": \"vp9\", \"encoder\": \"VP9\", \"bitrate\": 2000000}]",
             "output_format"
         );
     }
     std::vector<Track> tracks;
     tracks.push_back(std::move(*video_));
-    if (audio_ && (format == OutputFormat::kWebm || fits_mp4(audio_->parameters->codec_id))) {
+    if (audio_ && format == OutputFormat::kWebm && !is_webm_sound(audio_->parameters->codec_id)) {
+        FG_TRY(opus, opus_of(*audio_));
+        tracks.push_back(std::move(opus));
+    } else if (audio_ && (format == OutputFormat::kWebm || fits_mp4(audio_->parameters->codec_id))) {
         tracks.push_back(std::move(*audio_));
     }
     return mux(format, tracks);

@@ -193,8 +193,10 @@ Result<void> Retimer::finish() {
     return fill(before_pts_ + std::max<std::int64_t>(1, step_), nullptr);
 }
 
+}  // namespace
+
 Result<api::Artifact> encode_frames(
-    const MediaCodecSettings& settings, std::span<const api::RgbImage> frames, int fps,
+    const MediaCodecSettings& settings, std::span<const api::RgbImage> frames, AVRational frame_rate,
     api::VideoFormat format, const api::StopFlag& stop
 ) {
     const bool is_mp4 = format == api::VideoFormat::kMp4;
@@ -202,7 +204,7 @@ Result<api::Artifact> encode_frames(
         settings, is_mp4 ? media::Encoder::kH264 : media::Encoder::kVp9,
         is_mp4 ? OutputFormat::kMp4 : OutputFormat::kWebm
     );
-    out.set_clock({1, fps}, {fps, 1});
+    out.set_clock(av_inv_q(frame_rate), frame_rate);
     std::int64_t pts = 0;
     for (const auto& frame : frames) {
         if (stop.load(std::memory_order_relaxed)) {
@@ -219,8 +221,6 @@ Result<api::Artifact> encode_frames(
         out.pixels(), std::nullopt
     };
 }
-
-}  // namespace
 
 Result<api::RgbImage> FfmpegMediaCodec::decode_image(const Blob& file, std::int64_t pixels_max) {
     return guarded([&] { return decode_still_image(file, pixels_max); });
@@ -247,7 +247,7 @@ Result<api::Artifact> FfmpegMediaCodec::encode_video(
     if (frames.empty() || fps < 1 || fps > 1000) {
         return fail(Errc::kInvalidArgument, "a video needs pictures and 1 to 1000 frames per second", "fps");
     }
-    return guarded([&] { return encode_frames(settings_, frames, fps, format, stop); });
+    return guarded([&] { return encode_frames(settings_, frames, {fps, 1}, format, stop); });
 }
 
 Result<api::Artifact> FfmpegMediaCodec::map_video(

@@ -10,6 +10,7 @@
 #include <framegrid/media_ffmpeg/assembler.hpp>
 #include <framegrid/media_ffmpeg/contact_sheet.hpp>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
+#include <framegrid/media_ffmpeg/rgb_video.hpp>
 #include <framegrid/media_ffmpeg/segmenter.hpp>
 #include <framegrid/media_ffmpeg/still_image.hpp>
 #include <framegrid/media_ffmpeg/video_pictures.hpp>
@@ -101,6 +102,7 @@ Result<media::HlsVariant> add_rendition(
     FG_TRY(info, probe(video));
     FG_TRY(segments, cut(video, segment_ms, false, stop));
     std::vector<media::HlsSegment> listed;
+    const bool independent = std::ranges::all_of(segments, &Segment::independent);
     for (auto& segment : segments) {
         if (segment.content_type != "video/mp2t") {
             return fail(
@@ -111,8 +113,10 @@ Result<media::HlsVariant> add_rendition(
         listed.push_back({name, segment.duration_ms, static_cast<std::int64_t>(segment.bytes.size()), false});
         files.push_back(file_of(folder + "/" + name, "video/mp2t", std::move(segment.bytes)));
     }
-    files.push_back(text_file(folder + "/index.m3u8", media::media_playlist(listed, {})));
+    const auto playlist = media::media_playlist(listed, {.independent = independent});
+    files.push_back(text_file(folder + "/index.m3u8", playlist));
     media::HlsVariant variant;
+    variant.independent = independent;
     variant.uri = folder + "/index.m3u8";
     variant.bandwidth_bps = media::peak_bandwidth_bps(listed);
     variant.average_bps = media::average_bandwidth_bps(listed);
@@ -269,7 +273,7 @@ Result<api::Artifact> loop(const Blob& video, bool there_and_back, const api::St
                 frames.push_back(frames[i - 1]);
             }
         }
-        return FfmpegMediaCodec().encode_video(frames, pictures.fps(), api::VideoFormat::kWebm, stop);
+        return encode_frames({}, frames, pictures.frame_rate(), api::VideoFormat::kWebm, stop);
     });
 }
 

@@ -1,9 +1,17 @@
 #include <framegrid/media_ffmpeg/operations.hpp>
 
+#include <fstream>
+
+extern "C" {
+#include <libavutil/mathematics.h>
+}
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
 #include <framegrid/media_ffmpeg/probe.hpp>
+#include <framegrid/media_ffmpeg/rgb_video.hpp>
+#include <framegrid/media_ffmpeg/segmenter.hpp>
 #include <framegrid/media_ffmpeg/test_media.hpp>
 
 namespace framegrid::media_ffmpeg {
@@ -11,6 +19,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 const api::StopFlag kGoOn{false};
 
@@ -104,6 +113,30 @@ TEST(Operations, OnlyAlikeSegmentsAreJoined) {
     EXPECT_EQ(join({}, api::VideoFormat::kMp4, kGoOn).error().code, Errc::kUnprocessable);
 }
 
+// The same video as VP9 in MP4, as a transcode step makes it.
+TEST(Operations, WebmTakesVp9AndMakesOpusOfItsSound) {
+    const auto refused = join({clip_bytes(small_clip())}, api::VideoFormat::kWebm, kGoOn);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message, HasSubstr("pipeline transcode"));
+    EXPECT_THAT(refused.error().message, HasSubstr("\"encoder\": \"VP9\""));
+    ClipSpec spec = small_clip();
+    spec.video_encoder = "libvpx-vp9";
+    spec.video_options = "deadline=realtime:cpu-used=8";
+    const Blob piece = clip_bytes(spec, "clip.mp4");
+    const auto joined = join({piece, piece}, api::VideoFormat::kWebm, kGoOn);
+    ASSERT_TRUE(joined) << joined.error().message;
+    EXPECT_EQ(joined->content_type, "video/webm");
+    const auto info = probe(joined->bytes);
+    ASSERT_TRUE(info);
+    EXPECT_EQ(info->video_codec, "vp9");
+    EXPECT_EQ(info->audio_codec, "opus");
+    EXPECT_NEAR(static_cast<double>(info->duration_ms), 2000, 50);
+    const auto look = look_at(joined->bytes);
+    EXPECT_EQ(look.shots.size(), 60U);
+    // Two seconds of sound, in packets of 20 ms.
+    EXPECT_NEAR(static_cast<double>(look.audio_pts.size()), 100, 5);
+}
+
 TEST(Operations, CutsAreFoundAndTheirPicturesTaken) {
     const Blob video = colours({{0, 10}, {200, 5}, {90, 15}});
     const auto cuts = scene_cuts(video, 0.3, 64, kGoOn);
@@ -162,6 +195,97 @@ TEST(Operations, RenditionsBecomeAFolderOfPlaylists) {
     EXPECT_THAT(master, HasSubstr("CODECS=\"avc1."));
     EXPECT_THAT(master, HasSubstr("mp4a.40.2"));
     EXPECT_THAT(std::string((*files)[3].bytes.text()), HasSubstr("#EXT-X-ENDLIST"));
+}
+
+std::int64_t target_duration_of(std::string_view playlist) {
+    constexpr std::string_view kTag = "#EXT-X-TARGETDURATION:";
+    return std::stoll(std::string(playlist.substr(playlist.find(kTag) + kTag.size())));
+}
+
+TEST(Operations, PlaylistsSayHowLongSegmentsReallyAre) {
+    ClipSpec spec = four_seconds();
+    spec.keyframe_ms = 3000;
+    const auto files = hls({clip_bytes(spec)}, 1'000, kGoOn);
+    ASSERT_TRUE(files) << files.error().message;
+    ASSERT_EQ(files->size(), 4U);
+    const auto playlist = (*files)[3].bytes.text();
+    EXPECT_GE(target_duration_of(playlist), 3);
+    EXPECT_THAT(std::string(playlist), HasSubstr("#EXTINF:3.000,"));
+    EXPECT_THAT(std::string(playlist), HasSubstr("#EXT-X-INDEPENDENT-SEGMENTS"));
+    EXPECT_THAT(std::string((*files)[0].bytes.text()), HasSubstr("#EXT-X-INDEPENDENT-SEGMENTS"));
+}
+
+TEST(Operations, OpenGroupsOfPicturesAreNotCalledIndependent) {
+    ClipSpec spec = four_seconds();
+    spec.video_options = "preset=veryfast:crf=30:bf=3:x264-params=open-gop=1";
+    const auto files = hls({clip_bytes(spec)}, 1'000, kGoOn);
+    ASSERT_TRUE(files) << files.error().message;
+    ASSERT_GT(files->size(), 4U);
+    for (const auto& file : {files->front(), files->back()}) {
+        EXPECT_THAT(std::string(file.bytes.text()), Not(HasSubstr("INDEPENDENT-SEGMENTS"))) << file.name;
+    }
+}
+
+TEST(Operations, ALoopKeepsAFractionalFrameRate) {
+    const std::vector<api::RgbImage> frames(30, {64, 48, Bytes(64 * 48 * 3, 90)});
+    const auto video = encode_frames({}, frames, {30'000, 1'001}, api::VideoFormat::kMp4, kGoOn);
+    ASSERT_TRUE(video) << video.error().message;
+    const auto made = loop(video->bytes, true, kGoOn);
+    ASSERT_TRUE(made) << made.error().message;
+    const auto info = probe(made->bytes);
+    ASSERT_TRUE(info);
+    EXPECT_EQ(info->frames, 58);
+    EXPECT_EQ(info->fps_num, 30'000);
+    EXPECT_EQ(info->fps_den, 1'001);
+    EXPECT_NEAR(static_cast<double>(info->duration_ms), 58 * 1'001 / 30.0, 2);
+}
+
+// An MP4 whose edit list leaves out its first second, as editors make them: from the middle of a group of
+// pictures.
+Blob without_first_second(const Blob& clip) {
+    auto input = Input::open(clip);
+    EXPECT_TRUE(input);
+    EXPECT_TRUE((*input)->find_streams(5'000'000, 5'000));
+    const AVStream* video = (*input)->video();
+    std::vector<Track> tracks(1);
+    tracks[0].parameters = copy_parameters(*video->codecpar);
+    tracks[0].time_base = video->time_base;
+    tracks[0].frame_rate = video->avg_frame_rate;
+    const std::int64_t second = av_rescale_q(1, {1, 1}, video->time_base);
+    for (;;) {
+        PacketPtr packet = make_packet();
+        const auto more = (*input)->read(*packet);
+        if (!more || !*more) {
+            break;
+        }
+        if (packet->stream_index == video->index) {
+            packet->pts -= second;
+            packet->dts -= second;
+            tracks[0].packets.push_back(std::move(packet));
+        }
+    }
+    auto made = mux(OutputFormat::kMp4, tracks);
+    EXPECT_TRUE(made) << made.error().message;
+    return made ? *made : Blob();
+}
+
+TEST(Operations, WhatAnEditListLeavesOutIsNotCounted) {
+    ClipSpec spec = four_seconds();
+    spec.keyframe_ms = 4000;
+    const Blob clip = clip_bytes(spec, "clip.mp4");
+    const auto whole = probe(clip);
+    ASSERT_TRUE(whole);
+    const auto info = probe(without_first_second(clip));
+    ASSERT_TRUE(info) << info.error().message;
+    EXPECT_EQ(info->frames, whole->frames - 30);
+    EXPECT_NEAR(static_cast<double>(info->duration_ms), static_cast<double>(whole->duration_ms) - 1000, 2);
+    EXPECT_TRUE(info->starts_with_keyframe);
+    const TempDir folder;
+    const auto path = folder.file("edited.mp4");
+    std::ofstream(path, std::ios::binary) << without_first_second(clip).text();
+    const auto segmenter = Segmenter::open(path);
+    ASSERT_TRUE(segmenter);
+    EXPECT_EQ((*segmenter)->info().frames, whole->frames - 30);
 }
 
 TEST(Operations, ALoopGoesThereAndBackWithoutDoublingItsEnds) {

@@ -1,6 +1,8 @@
 #include <framegrid/media_ffmpeg/probe.hpp>
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 extern "C" {
 #include <libavutil/mathematics.h>
@@ -37,6 +39,7 @@ void count_packets(MediaInfo& info, Input& input, const AVStream& video) {
     PacketPtr packet = make_packet();
     std::int64_t first = INT64_MAX;
     std::int64_t last = INT64_MIN;
+    bool begun = false;
     while (true) {
         const auto more = input.read(*packet);
         if (!more || !*more) {
@@ -46,7 +49,10 @@ void count_packets(MediaInfo& info, Input& input, const AVStream& video) {
             continue;
         }
         const bool key = (packet->flags & AV_PKT_FLAG_KEY) != 0;
-        info.starts_with_keyframe = info.starts_with_keyframe || (info.frames == 0 && key);
+        info.starts_with_keyframe = info.starts_with_keyframe || (!std::exchange(begun, true) && key);
+        if ((packet->flags & AV_PKT_FLAG_DISCARD) != 0) {
+            continue;  // an edit list leaves it out: it is there to be decoded, not to be shown
+        }
         info.keyframes += key ? 1 : 0;
         ++info.frames;
         if (packet->pts != AV_NOPTS_VALUE) {
@@ -58,6 +64,19 @@ void count_packets(MediaInfo& info, Input& input, const AVStream& video) {
         info.start_ms = av_rescale_q(first, video.time_base, {1, 1000});
         info.duration_ms = av_rescale_q(last - first, video.time_base, {1, 1000});
     }
+}
+
+// As many as are shown: MP4 counts those that its edit list leaves out, too.
+std::int64_t listed_frames(const AVFormatContext& format, AVStream* stream) {
+    if (stream->nb_frames <= 0 || !std::string_view(format.iformat->name).starts_with("mov")) {
+        return stream->nb_frames;
+    }
+    const int entries = avformat_index_get_entries_count(stream);
+    std::int64_t hidden = 0;
+    for (int i = 0; i < entries; ++i) {
+        hidden += (avformat_index_get_entry(stream, i)->flags & AVINDEX_DISCARD_FRAME) != 0 ? 1 : 0;
+    }
+    return std::max<std::int64_t>(1, entries > 0 ? entries - hidden : stream->nb_frames);
 }
 
 }  // namespace
@@ -72,7 +91,7 @@ MediaInfo describe(const Input& input) {
     AVStream* video = input.video();
     if (video != nullptr) {
         describe_video(info, format, video);
-        info.frames = video->nb_frames;
+        info.frames = listed_frames(*format, video);
         if (info.frames <= 0 && info.fps_num > 0) {
             info.frames = av_rescale(info.duration_ms, info.fps_num, std::int64_t{info.fps_den} * 1000);
         }

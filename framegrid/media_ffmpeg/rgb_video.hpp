@@ -40,4 +40,10 @@ class RgbVideo {
     std::int64_t pixels_ = 0;
 };
 
+// A whole video of pictures in memory, at any rate: MediaCodec::encode_video() has whole numbers only.
+Result<api::Artifact> encode_frames(
+    const MediaCodecSettings& settings, std::span<const api::RgbImage> frames, AVRational frame_rate,
+    api::VideoFormat format, const api::StopFlag& stop
+);
+
 }  // namespace framegrid::media_ffmpeg

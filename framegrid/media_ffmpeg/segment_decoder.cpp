@@ -6,7 +6,7 @@ extern "C" {
 #include <libavutil/mathematics.h>
 }
 
-#include <framegrid/media_ffmpeg/audio_to_aac.hpp>
+#include <framegrid/media_ffmpeg/audio_recoder.hpp>
 
 namespace framegrid::media_ffmpeg {
 namespace {
@@ -205,7 +205,7 @@ Result<void> SegmentDecoder::fit_audio() {
     if ((!run_.makes_mpegts || fits_mpegts(codec)) && (!run_.makes_mp4 || fits_mp4(codec))) {
         return {};
     }
-    auto encoder = AudioToAac::open(*run_.audio, run_.audio_time_base);
+    auto encoder = AudioRecoder::open(*run_.audio, run_.audio_time_base);
     if (!encoder) {
         run_.audio.reset();  // nobody here can read it: the pictures go on without
         run_.audio_packets.clear();

@@ -11,7 +11,7 @@ extern "C" {
 #include <libavutil/mathematics.h>
 }
 
-#include <framegrid/media_ffmpeg/audio_to_aac.hpp>
+#include <framegrid/media_ffmpeg/audio_recoder.hpp>
 #include <framegrid/media_ffmpeg/describe.hpp>
 #include <framegrid/media_ffmpeg/mezzanine.hpp>
 #include <framegrid/media_ffmpeg/parameter_sets.hpp>
@@ -68,6 +68,14 @@ std::string content_type_of(OutputFormat format) {
                                            : "video/x-matroska";
 }
 
+// Whether pictures behind the first one are shown before it.
+bool has_leading(const std::vector<PacketPtr>& packets) {
+    const std::int64_t first = packets.front()->pts;
+    return std::ranges::any_of(packets, [first](const PacketPtr& packet) {
+        return packet->pts != AV_NOPTS_VALUE && first != AV_NOPTS_VALUE && packet->pts < first;
+    });
+}
+
 // What players take from MPEG-TS (RFC 8216, section 3.2).
 bool is_hls_sound(AVCodecID codec) {
     return codec == AV_CODEC_ID_AAC || codec == AV_CODEC_ID_MP3 || codec == AV_CODEC_ID_AC3 ||
@@ -106,7 +114,7 @@ struct Segmenter::State {
     std::unique_ptr<ByteStream> byte_stream;
     bool lossless = false;  // any file is, when it can't be cut otherwise
     std::unique_ptr<Mezzanine> mezzanine;
-    std::unique_ptr<AudioToAac> audio_encoder;
+    std::unique_ptr<AudioRecoder> audio_encoder;
     std::int64_t shift_us = 0;
     bool clock_may_change = false;
     std::int64_t clock_us = 0;              // added to all times since the last change
@@ -164,7 +172,7 @@ Result<void> Segmenter::State::choose_audio() {
         audio = nullptr;  // sound that nobody here can read is dropped, the pictures go on
         info.audio_codec.clear();
     } else if (!fits) {
-        FG_TRY(encoder, AudioToAac::open(*audio->codecpar, audio->time_base));
+        FG_TRY(encoder, AudioRecoder::open(*audio->codecpar, audio->time_base));
         audio_encoder = std::move(encoder);
     }
     return {};
@@ -345,6 +353,7 @@ Result<std::optional<Segment>> Segmenter::State::finish_segment(std::int64_t seg
     }
     Segment segment;
     segment.starts_with_keyframe = (tracks[0].packets.front()->flags & AV_PKT_FLAG_KEY) != 0;
+    segment.independent = segment.starts_with_keyframe && clip_to_ms == 0 && !has_leading(tracks[0].packets);
     FG_TRY(bytes, mux(format, tracks));
     segment.bytes = std::move(bytes);
     segment.reaches_next = settings.reach_next && pending != nullptr;

@@ -32,6 +32,9 @@ struct Segment {
     std::int64_t start_ms = 0;  // of its first picture, from the file's first picture
     std::int64_t duration_ms = 0;
     bool starts_with_keyframe = true;
+    // Nothing before it is needed to decode it. Not so where a group of pictures is open: some that follow
+    // its keyframe are shown before that, and need what came before.
+    bool independent = true;
     bool reaches_next = false;  // its last picture is the next one's first
     // Pictures from here on, counted from its first one, are the next segment's; 0: none. With overlap only.
     std::int64_t clip_to_ms = 0;

@@ -33,9 +33,15 @@ Result<void> VideoPictures::read(const Take& take) {
     return {};
 }
 
-int VideoPictures::fps() const {
-    const double rate = av_q2d(run_.frame_rate);
-    return rate > 0 ? std::clamp(static_cast<int>(rate + 0.5), 1, 120) : 30;
+AVRational VideoPictures::frame_rate() const {
+    constexpr int kMost = 120;
+    const AVRational rate = run_.frame_rate;
+    if (rate.num <= 0 || rate.den <= 0) {
+        return {30, 1};
+    }
+    return av_cmp_q(rate, {1, 1}) < 0       ? AVRational{1, 1}
+           : av_cmp_q(rate, {kMost, 1}) > 0 ? AVRational{kMost, 1}
+                                            : rate;
 }
 
 }  // namespace framegrid::media_ffmpeg

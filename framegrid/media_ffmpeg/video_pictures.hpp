@@ -24,8 +24,8 @@ class VideoPictures {
     Result<api::RgbImage> rgb(const AVFrame& picture, media::Size size = {}) {
         return to_rgb(scaler_, picture, size.width > 0 ? size : media::Size{picture.width, picture.height});
     }
-    // Pictures a second, rounded; after the first picture.
-    int fps() const;
+    // Pictures a second, exactly; 30 if the file does not say. After the first picture.
+    AVRational frame_rate() const;
 
   private:
     const Blob& video_;

@@ -1,4 +1,4 @@
-#include <framegrid/media_ffmpeg/audio_to_aac.hpp>
+#include <framegrid/media_ffmpeg/audio_recoder.hpp>
 
 #include <algorithm>
 #include <new>
@@ -14,6 +14,7 @@ namespace framegrid::media_ffmpeg {
 namespace {
 
 constexpr std::int64_t kBitsPerChannel = 96'000;
+constexpr int kOpusRate = 48'000;
 
 int supported_rate(int rate) {
     for (const int known : {8000, 11'025, 12'000, 16'000, 22'050, 24'000, 32'000, 44'100, 48'000}) {
@@ -26,23 +27,31 @@ int supported_rate(int rate) {
 
 }  // namespace
 
-AudioToAac::~AudioToAac() {
+AudioRecoder::~AudioRecoder() {
     swr_free(&resampler_);
     av_audio_fifo_free(fifo_);
 }
 
-Result<std::unique_ptr<AudioToAac>> AudioToAac::open(
-    const AVCodecParameters& parameters, AVRational time_base
+Result<std::unique_ptr<AudioRecoder>> AudioRecoder::open(
+    const AVCodecParameters& parameters, AVRational time_base, To to
 ) {
+    const bool opus = to == To::kOpus;
     const AVCodec* decoder = avcodec_find_decoder(parameters.codec_id);
-    const AVCodec* encoder = avcodec_find_encoder(AV_CODEC_ID_AAC);
-    if (decoder == nullptr || encoder == nullptr) {
+    // FFmpeg's own Opus encoder is an experiment.
+    const AVCodec* encoder =
+        opus ? avcodec_find_encoder_by_name("libopus") : avcodec_find_encoder(AV_CODEC_ID_AAC);
+    if (decoder == nullptr) {
         return fail(
             Errc::kUnsupported,
             std::string("Decoder not found for audio codec ") + avcodec_get_name(parameters.codec_id)
         );
     }
-    std::unique_ptr<AudioToAac> self(new AudioToAac());
+    if (encoder == nullptr) {
+        return fail(
+            Errc::kUnsupported, std::string("Encoder not found for audio codec ") + (opus ? "opus" : "aac")
+        );
+    }
+    std::unique_ptr<AudioRecoder> self(new AudioRecoder());
     self->in_time_base_ = time_base;
     self->decoder_.reset(avcodec_alloc_context3(decoder));
     self->encoder_.reset(avcodec_alloc_context3(encoder));
@@ -57,14 +66,14 @@ Result<std::unique_ptr<AudioToAac>> AudioToAac::open(
         return av_fail(error, "opening the audio decoder", Errc::kUnprocessable);
     }
     AVCodecContext& out = *self->encoder_;
-    out.sample_rate = supported_rate(parameters.sample_rate);
-    out.sample_fmt = AV_SAMPLE_FMT_FLTP;
+    out.sample_rate = opus ? kOpusRate : supported_rate(parameters.sample_rate);
+    out.sample_fmt = opus ? AV_SAMPLE_FMT_FLT : AV_SAMPLE_FMT_FLTP;
     av_channel_layout_default(&out.ch_layout, parameters.ch_layout.nb_channels >= 2 ? 2 : 1);
     out.bit_rate = kBitsPerChannel * out.ch_layout.nb_channels;
     out.time_base = {1, out.sample_rate};
     out.flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     if (const int error = avcodec_open2(&out, encoder, nullptr); error < 0) {
-        return av_fail(error, "opening the AAC encoder");
+        return av_fail(error, "opening the audio encoder");
     }
     self->fifo_ = av_audio_fifo_alloc(out.sample_fmt, out.ch_layout.nb_channels, out.frame_size * 4);
     if (self->fifo_ == nullptr) {
@@ -73,7 +82,7 @@ Result<std::unique_ptr<AudioToAac>> AudioToAac::open(
     return self;
 }
 
-Result<void> AudioToAac::convert(const AVFrame* frame) {
+Result<void> AudioRecoder::convert(const AVFrame* frame) {
     const AVCodecContext& out = *encoder_;
     if (frame != nullptr && (resampler_ == nullptr || frame->sample_rate != in_rate_ ||
                              frame->format != in_format_ || frame->ch_layout.nb_channels != in_channels_)) {
@@ -119,7 +128,7 @@ Result<void> AudioToAac::convert(const AVFrame* frame) {
     return {};
 }
 
-Result<void> AudioToAac::encode(bool last, std::vector<PacketPtr>& out) {
+Result<void> AudioRecoder::encode(bool last, std::vector<PacketPtr>& out) {
     AVCodecContext& codec = *encoder_;
     while (av_audio_fifo_size(fifo_) >= codec.frame_size || (last && av_audio_fifo_size(fifo_) > 0)) {
         FramePtr frame = make_frame();
@@ -145,7 +154,7 @@ Result<void> AudioToAac::encode(bool last, std::vector<PacketPtr>& out) {
     return {};
 }
 
-void AudioToAac::take_packets(std::vector<PacketPtr>& out) {
+void AudioRecoder::take_packets(std::vector<PacketPtr>& out) {
     PacketPtr packet = make_packet();
     while (avcodec_receive_packet(encoder_.get(), packet.get()) >= 0) {
         out.push_back(std::move(packet));
@@ -153,7 +162,7 @@ void AudioToAac::take_packets(std::vector<PacketPtr>& out) {
     }
 }
 
-Result<void> AudioToAac::push(const AVPacket* packet, std::vector<PacketPtr>& out) {
+Result<void> AudioRecoder::push(const AVPacket* packet, std::vector<PacketPtr>& out) {
     (void)avcodec_send_packet(decoder_.get(), packet);  // damaged audio is skipped
     FramePtr frame = make_frame();
     while (avcodec_receive_frame(decoder_.get(), frame.get()) >= 0) {
@@ -184,7 +193,7 @@ Result<void> AudioToAac::push(const AVPacket* packet, std::vector<PacketPtr>& ou
     return {};
 }
 
-ParametersPtr AudioToAac::parameters() const {
+ParametersPtr AudioRecoder::parameters() const {
     ParametersPtr parameters(avcodec_parameters_alloc());
     if (!parameters || avcodec_parameters_from_context(parameters.get(), encoder_.get()) < 0) {
         throw std::bad_alloc();

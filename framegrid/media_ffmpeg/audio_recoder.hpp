@@ -1,4 +1,4 @@
-// Private: re-encoding an audio stream to AAC, for codecs that segments cannot carry.
+// Private: re-encoding an audio stream, for codecs that a container cannot carry.
 #pragma once
 
 #include <framegrid/media_ffmpeg/av.hpp>
@@ -8,14 +8,16 @@ struct AVAudioFifo;
 
 namespace framegrid::media_ffmpeg {
 
-class AudioToAac {
+class AudioRecoder {
   public:
-    static Result<std::unique_ptr<AudioToAac>> open(
-        const AVCodecParameters& parameters, AVRational time_base
+    enum class To : std::uint8_t { kAac, kOpus };
+    // kUnsupported: the codec cannot be read, or this FFmpeg has no encoder for the other one.
+    static Result<std::unique_ptr<AudioRecoder>> open(
+        const AVCodecParameters& parameters, AVRational time_base, To to = To::kAac
     );
-    AudioToAac(const AudioToAac&) = delete;
-    AudioToAac& operator=(const AudioToAac&) = delete;
-    ~AudioToAac();
+    AudioRecoder(const AudioRecoder&) = delete;
+    AudioRecoder& operator=(const AudioRecoder&) = delete;
+    ~AudioRecoder();
 
     // Feeds a packet (nullptr: the end) and appends encoded packets, in time_base().
     Result<void> push(const AVPacket* packet, std::vector<PacketPtr>& out);
@@ -23,7 +25,7 @@ class AudioToAac {
     AVRational time_base() const { return encoder_->time_base; }
 
   private:
-    AudioToAac() = default;
+    AudioRecoder() = default;
     Result<void> convert(const AVFrame* frame);
     Result<void> encode(bool last, std::vector<PacketPtr>& out);
     void take_packets(std::vector<PacketPtr>& out);
