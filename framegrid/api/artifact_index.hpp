@@ -32,8 +32,8 @@ class ArtifactIndex {
     ) = 0;
     // Returns whether that was the last record of its bytes.
     virtual Task<Result<bool>> remove(std::string id) = 0;
-    // Whether any record names these bytes.
-    virtual Task<Result<bool>> is_used(std::string digest) = 0;
+    // Which of these bytes no record names.
+    virtual Task<Result<std::vector<std::string>>> unnamed(std::vector<std::string> digests) = 0;
 };
 
 }  // namespace framegrid::api

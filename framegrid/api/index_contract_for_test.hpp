@@ -35,9 +35,10 @@ void bytes_go_with_their_last_record(Bench& bench, ArtifactIndex& artifacts) {
     EXPECT_TRUE(bench.run(artifacts.expired(49, 10)).empty());
     EXPECT_EQ(bench.run(artifacts.expired(50, 10)).size(), 2U);
     EXPECT_FALSE(bench.run(artifacts.remove("art_1")));
-    EXPECT_TRUE(bench.run(artifacts.is_used("x")));
+    EXPECT_EQ(bench.run(artifacts.unnamed({"w", "x", "y'"})), (std::vector<std::string>{"w", "y'"}));
+    EXPECT_TRUE(bench.run(artifacts.unnamed({})).empty());
     EXPECT_TRUE(bench.run(artifacts.remove("art_2")));
-    EXPECT_FALSE(bench.run(artifacts.is_used("x")));
+    EXPECT_EQ(bench.run(artifacts.unnamed({"x"})), std::vector<std::string>{"x"});
     const auto gone = bench.try_run(artifacts.remove("art_2"));
     ASSERT_FALSE(gone);
     EXPECT_EQ(gone.error().code, Errc::kNotFound);

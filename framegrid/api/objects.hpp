@@ -40,8 +40,6 @@ class Objects {
     virtual Task<Result<Blob>> read(
         std::string digest, std::uint64_t offset, std::uint64_t bytes, Deadline deadline
     ) = 0;
-    // Succeeds when there is none.
-    virtual Task<Result<void>> remove(std::string digest, Deadline deadline) = 0;
 };
 
 // Whole objects, for what is known to be small.

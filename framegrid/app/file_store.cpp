@@ -15,6 +15,7 @@ class Directory final : public FileStore {
     Directory(Session& session, std::unique_ptr<objects_fs::FsObjects> objects)
         : session_(session), objects_(std::move(objects)) {}
     api::Objects& objects() override { return *objects_; }
+    api::ObjectUpkeep& upkeep() override { return *objects_; }
     Result<std::unique_ptr<api::Uploads>> open_uploads(const host::Path& directory) override {
         return objects_fs::FsUploads::open(
             directory, *objects_, objects_.get(), session_.pool, session_.clock
@@ -43,6 +44,7 @@ class Bucket final : public FileStore {
           objects_({client_, session.clock, session.random, session.pool, session.log}, std::move(settings)) {
     }
     api::Objects& objects() override { return objects_; }
+    api::ObjectUpkeep& upkeep() override { return objects_; }
     Result<std::unique_ptr<api::Uploads>> open_uploads(const host::Path& directory) override {
         return objects_fs::FsUploads::open(directory, objects_, nullptr, session_.pool, session_.clock);
     }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include <framegrid/api/object_upkeep.hpp>
 #include <framegrid/api/objects.hpp>
 #include <framegrid/api/uploads.hpp>
 #include <framegrid/app/session.hpp>
@@ -28,6 +29,7 @@ class FileStore {
     );
     virtual ~FileStore() = default;
     virtual api::Objects& objects() = 0;
+    virtual api::ObjectUpkeep& upkeep() = 0;
     // What arrives in pieces, kept in `directory` until it is an object. Blocking. kIo, kForbidden.
     virtual Result<std::unique_ptr<api::Uploads>> open_uploads(const host::Path& directory) = 0;
     // Whether it can be used now, with what to do when it cannot.

@@ -121,6 +121,28 @@ gateway::WorkSettings work_settings(const JobOptions& options) {
     return out;
 }
 
+// The same for all gateways with one database, another one for each database.
+Result<std::string> files_owner(const JobOptions& options, const std::string& name, Random& random) {
+    constexpr std::size_t kBytes = 16;
+    if (!is_shared(options.store)) {
+        return name;
+    }
+    Bytes fresh(kBytes);
+    random.fill(fresh);
+    FG_TRY(shared, shared_secret(options.store, "files-owner", fresh));
+    return crypto::hex(shared);
+}
+
+rest::ObjectSweepSettings sweep_settings(const JobOptions& options, std::string owner) {
+    rest::ObjectSweepSettings out;
+    out.owner = std::move(owner);
+    out.orphan_life = std::chrono::seconds(options.orphan_seconds);
+    // An hour, of the ten minutes that are the default.
+    out.round_pause = out.orphan_life * 6;
+    out.page_pause = std::min<Duration>(out.page_pause, out.orphan_life);
+    return out;
+}
+
 struct Opened {
     host::UniqueFd lock;
     std::string name;
@@ -129,6 +151,7 @@ struct Opened {
     std::unique_ptr<api::Uploads> uploads;
     Bytes secret;
     Bytes url_secret;
+    std::string files_owner;
 };
 
 Result<Opened> open_all(Session& session, const JobOptions& options) {
@@ -141,8 +164,9 @@ Result<Opened> open_all(Session& session, const JobOptions& options) {
     FG_TRY(uploads, files->open_uploads(directory / "uploads"));
     FG_TRY(secret, webhook_secret(directory, options.webhook_secret_file, session.random));
     FG_TRY(signs_urls, url_secret(directory, options, session.random));
-    return Opened{std::move(lock),    std::move(name),   std::move(stores),    std::move(files),
-                  std::move(uploads), std::move(secret), std::move(signs_urls)};
+    FG_TRY(owner, files_owner(options, name, session.random));
+    return Opened{std::move(lock),    std::move(name),   std::move(stores),     std::move(files),
+                  std::move(uploads), std::move(secret), std::move(signs_urls), std::move(owner)};
 }
 
 // Each job to the runner of its kind.
@@ -175,6 +199,7 @@ class DurableJobs final : public GatewayJobs {
           fetcher_(client_, session.clock),
           sender_(client_, session.clock, opened_.secret),
           work_settings_(work_settings(options)),
+          sweep_settings_(sweep_settings(options, opened_.files_owner)),
           work_(gateway::make_job_work(work_ports(session, peers), work_settings_)),
           workflows_(
               gateway::make_workflow_work(session.loop.executor(), work_ports(session, peers), work_settings_)
@@ -192,8 +217,17 @@ class DurableJobs final : public GatewayJobs {
 
     rest::JobPorts ports() override {
         auto& stores = *opened_.stores;
-        return {*desk_,      stores.jobs(),  opened_.files->objects(), stores.artifacts(), *work_,
-                *workflows_, work_settings_, opened_.uploads.get(),    opened_.url_secret};
+        return {*desk_,
+                stores.jobs(),
+                opened_.files->objects(),
+                stores.artifacts(),
+                *work_,
+                *workflows_,
+                work_settings_,
+                opened_.uploads.get(),
+                opened_.url_secret,
+                &opened_.files->upkeep(),
+                sweep_settings_};
     }
     api::KeyStore& keys() override { return opened_.stores->keys(); }
     void limit_owners(std::function<gateway::OwnerLimits(const std::string& owner)> limits_of) override {
@@ -236,6 +270,7 @@ class DurableJobs final : public GatewayJobs {
     rest::HttpFetcher fetcher_;
     rest::WebhookSender sender_;
     gateway::WorkSettings work_settings_;
+    rest::ObjectSweepSettings sweep_settings_;
     std::unique_ptr<gateway::JobWork> work_;
     std::unique_ptr<gateway::WorkflowWork> workflows_;
     AnyWork any_work_;
@@ -277,6 +312,14 @@ void add_job_options(CLI::App& command, JobOptions& options) {
     command
         .add_option("--retention-hours", options.retention_hours, "finished jobs and files are kept so long")
         ->check(CLI::Range(1, 24 * 3650))
+        ->capture_default_str();
+    command
+        .add_option(
+            "--orphan-seconds", options.orphan_seconds,
+            "stored bytes that no file's record names are set aside after so long, and removed after as long "
+            "again"
+        )
+        ->check(CLI::Range(2, 7 * 24 * 3600))
         ->capture_default_str();
     command.add_option(
         "--webhook-secret-file", options.webhook_secret_file,

@@ -25,6 +25,7 @@ struct JobOptions {
     int running_max = 256;
     int queued_max = 20'000;
     int retention_hours = 24 * 7;
+    int orphan_seconds = 600;
 };
 void add_job_options(CLI::App& command, JobOptions& options);
 

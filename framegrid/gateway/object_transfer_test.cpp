@@ -56,10 +56,6 @@ class MemoryObjects final : public api::Objects {
         }
         co_return Blob(found->second).slice(offset, std::min<std::uint64_t>(bytes, 1 << 20));
     }
-    Task<Result<void>> remove(std::string digest, Deadline) override {
-        kept.erase(digest);
-        co_return Result<void>{};
-    }
 };
 
 class ObjectTransferTest : public testing::Test {

@@ -12,6 +12,7 @@
 #include <boost/asio/post.hpp>
 
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/objects_fs/fs_upkeep.hpp>
 
 namespace framegrid::objects_fs {
 
@@ -24,20 +25,17 @@ constexpr std::uint64_t kWriteBackBytes = 8 << 20;
 constexpr std::size_t kBatchPiecesMax = 1'024;
 constexpr std::size_t kBatchesMax = 3;  // of a file that wait to be written or hashed
 
-bool is_digest(std::string_view text) {
-    return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-host::Path path_of(const host::Path& directory, const std::string& digest) {
-    return directory / digest.substr(0, 2) / digest.substr(2, 2) / digest;
-}
-
 std::unexpected<Error> failed(const std::string& what) {
     return fail(host::system_error(what, errno));
 }
 
 std::unexpected<Error> no_such_file() {
     return fail(Errc::kNotFound, "there is no such stored file");
+}
+
+template <class T>
+bool is_missing(const Result<T>& result) {
+    return !result && result.error().code == Errc::kNotFound;
 }
 
 Result<void> sync_names(const host::Path& root, const host::Path& target) {
@@ -295,7 +293,10 @@ Task<Result<api::ObjectInfo>> FsObjects::stat(std::string digest, Deadline /*dea
     if (!is_digest(digest)) {
         co_return no_such_file();
     }
-    auto look = [this, &digest] { return stat_file(path_of(directory_, digest), digest); };
+    auto look = [this, &digest] {
+        auto found = stat_file(path_of(directory_, digest), digest);
+        return is_missing(found) ? stat_file(aside_path_of(directory_, digest), digest) : found;
+    };
     co_return co_await offload(pool_, std::move(look));
 }
 
@@ -305,20 +306,44 @@ Task<Result<Blob>> FsObjects::read(
     if (!is_digest(digest)) {
         co_return no_such_file();
     }
-    auto look = [&] { return read_piece(path_of(directory_, digest), offset, bytes); };
+    auto look = [&] {
+        auto piece = read_piece(path_of(directory_, digest), offset, bytes);
+        return is_missing(piece) ? read_piece(aside_path_of(directory_, digest), offset, bytes) : piece;
+    };
     co_return co_await offload(pool_, std::move(look));
 }
 
-Task<Result<void>> FsObjects::remove(std::string digest, Deadline /*deadline*/) {
-    if (!is_digest(digest)) {
-        co_return Result<void>{};
-    }
-    auto erase = [this, &digest]() -> Result<void> {
-        if (::unlink(path_of(directory_, digest).c_str()) != 0 && errno != ENOENT) {
-            return failed("cannot remove a stored file");
-        }
-        return {};
-    };
+Task<Result<bool>> FsObjects::claim(std::string owner, Deadline /*deadline*/) {
+    auto write = [this, &owner] { return claim_directory(directory_, owner); };
+    co_return co_await offload(pool_, std::move(write));
+}
+
+Task<Result<api::ObjectPage>> FsObjects::stored_before(
+    std::int64_t unix_ms, std::string from, std::size_t limit, Deadline /*deadline*/
+) {
+    auto look = [&] { return list_stored(directory_, unix_ms, from, limit); };
+    co_return co_await offload(pool_, std::move(look));
+}
+
+Task<Result<void>> FsObjects::set_aside(std::string digest, Deadline /*deadline*/) {
+    auto move = [this, &digest] { return set_file_aside(directory_, digest); };
+    co_return co_await offload(pool_, std::move(move));
+}
+
+Task<Result<std::vector<std::string>>> FsObjects::aside_before(
+    std::int64_t unix_ms, std::size_t limit, Deadline /*deadline*/
+) {
+    auto look = [&] { return list_aside(directory_, unix_ms, limit); };
+    co_return co_await offload(pool_, std::move(look));
+}
+
+Task<Result<void>> FsObjects::put_back(std::string digest, Deadline /*deadline*/) {
+    auto move = [this, &digest] { return put_file_back(directory_, digest); };
+    co_return co_await offload(pool_, std::move(move));
+}
+
+Task<Result<void>> FsObjects::drop(std::string digest, Deadline /*deadline*/) {
+    auto erase = [this, &digest] { return drop_aside(directory_, digest); };
     co_return co_await offload(pool_, std::move(erase));
 }
 

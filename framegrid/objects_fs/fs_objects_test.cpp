@@ -1,5 +1,7 @@
 #include <framegrid/objects_fs/fs_objects.hpp>
 
+#include <set>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
@@ -16,6 +18,13 @@ class Inline final : public WorkPool {
   public:
     void post(std::move_only_function<void()> work) override { work(); }
 };
+
+constexpr std::int64_t kLater = std::int64_t{1} << 60;
+
+std::int64_t now_ms() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(now).count();
+}
 
 class FsObjectsTest : public testing::Test {
   protected:
@@ -82,8 +91,10 @@ TEST_F(FsObjectsTest, TheSameBytesAreOneObject) {
     const auto second = run(api::put_object(*objects_, Blob::copy_of("x"), deadline_));
     EXPECT_EQ(*first, *second);
     EXPECT_EQ(files(), 1U);
-    EXPECT_TRUE(run(objects_->remove(first->digest, deadline_)));
-    EXPECT_TRUE(run(objects_->remove(first->digest, deadline_)));
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_TRUE(run(objects_->set_aside(first->digest, deadline_)));
+        EXPECT_TRUE(run(objects_->drop(first->digest, deadline_)));
+    }
     EXPECT_EQ(run(objects_->stat(first->digest, deadline_)).error().code, Errc::kNotFound);
     EXPECT_EQ(run(objects_->read(first->digest, 0, 1, deadline_)).error().code, Errc::kNotFound);
 }
@@ -110,11 +121,65 @@ TEST_F(FsObjectsTest, AProcessThatSharesTheDirectoryLeavesUnfinishedFilesAlone) 
     EXPECT_TRUE(run((*other)->stat(info->digest, deadline_)));
 }
 
+TEST_F(FsObjectsTest, WhatIsSetAsideCanBeReadAndComesBack) {
+    const auto info = run(api::put_object(*objects_, Blob::copy_of("x"), deadline_));
+    ASSERT_TRUE(info);
+    ASSERT_TRUE(run(objects_->set_aside(info->digest, deadline_)));
+    EXPECT_TRUE(run(objects_->stored_before(kLater, "", 100'000, deadline_))->digests.empty());
+    EXPECT_EQ(run(objects_->aside_before(kLater, 9, deadline_)).value(), std::vector{info->digest});
+    EXPECT_TRUE(run(objects_->aside_before(now_ms() - 60'000, 9, deadline_))->empty());
+    EXPECT_EQ(run(objects_->stat(info->digest, deadline_))->bytes, 1U);
+    EXPECT_EQ(run(objects_->read(info->digest, 0, 9, deadline_))->text(), "x");
+    ASSERT_TRUE(run(objects_->put_back(info->digest, deadline_)));
+    EXPECT_TRUE(run(objects_->aside_before(kLater, 9, deadline_))->empty());
+    EXPECT_EQ(run(objects_->read(info->digest, 0, 9, deadline_))->text(), "x");
+    // Stored anew meanwhile: that one stays, whatever becomes of the other.
+    ASSERT_TRUE(run(objects_->set_aside(info->digest, deadline_)));
+    ASSERT_TRUE(run(api::put_object(*objects_, Blob::copy_of("x"), deadline_)));
+    EXPECT_EQ(files(), 2U);
+    ASSERT_TRUE(run(objects_->drop(info->digest, deadline_)));
+    EXPECT_EQ(run(objects_->read(info->digest, 0, 9, deadline_))->text(), "x");
+    EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(FsObjectsTest, PagesNameEveryObjectOnce) {
+    std::set<std::string> stored;
+    for (int i = 0; i < 60; ++i) {
+        const auto bytes = "object " + std::to_string(i);
+        stored.insert(run(api::put_object(*objects_, Blob::copy_of(bytes), deadline_))->digest);
+    }
+    std::set<std::string> seen;
+    std::size_t pages = 0;
+    std::string from;
+    do {
+        const auto page = run(objects_->stored_before(kLater, from, 100, deadline_));
+        ASSERT_TRUE(page);
+        EXPECT_LE(page->digests.size(), 100U);
+        for (const auto& digest : page->digests) {
+            EXPECT_TRUE(seen.insert(digest).second) << digest;
+        }
+        from = page->next;
+        ASSERT_LT(++pages, 50U);
+    } while (!from.empty());
+    EXPECT_EQ(seen, stored);
+    EXPECT_GT(pages, 3U);
+    EXPECT_TRUE(run(objects_->stored_before(now_ms() - 60'000, "", 100'000, deadline_))->digests.empty());
+}
+
+TEST_F(FsObjectsTest, APlaceWithTwoOwnersIsNobodysAlone) {
+    EXPECT_TRUE(run(objects_->claim("a", deadline_)).value());
+    EXPECT_TRUE(run(objects_->claim("a", deadline_)).value());
+    EXPECT_FALSE(run(objects_->claim("b", deadline_)).value());
+    EXPECT_FALSE(run(objects_->claim("a", deadline_)).value());
+}
+
 TEST_F(FsObjectsTest, NamesThatAreNoDigestsReachNoFile) {
     for (const char* name : {"../../etc/passwd", "", "ABC", "new"}) {
         EXPECT_EQ(run(objects_->read(name, 0, 10, deadline_)).error().code, Errc::kNotFound);
         EXPECT_EQ(run(objects_->stat(name, deadline_)).error().code, Errc::kNotFound);
-        EXPECT_TRUE(run(objects_->remove(name, deadline_)));
+        EXPECT_TRUE(run(objects_->set_aside(name, deadline_)));
+        EXPECT_TRUE(run(objects_->put_back(name, deadline_)));
+        EXPECT_TRUE(run(objects_->drop(name, deadline_)));
     }
 }
 

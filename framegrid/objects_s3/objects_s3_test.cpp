@@ -3,6 +3,7 @@
 #include <framegrid/objects_s3/s3_objects.hpp>
 
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/objects_s3/s3_listing.hpp>
 
 #include <gtest/gtest.h>
 
@@ -68,6 +69,24 @@ TEST(SigV4, TemporaryCredentialsSignTheirToken) {
 TEST(SigV4, Encoding) {
     EXPECT_EQ(uri_encode("a b/c+d~", true), "a%20b/c%2Bd~");
     EXPECT_EQ(uri_encode("a/b", false), "a%2Fb");
+}
+
+// As in the reference of ListObjectsV2, shortened.
+TEST(S3Objects, Listings) {
+    const auto page = parse_listing(
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>1ue/x=</"
+        "NextContinuationToken>"
+        "<Contents><Key>a/b/one</Key><LastModified>2009-10-12T17:50:30.000Z</LastModified></Contents>"
+        "<Contents><Key>two</Key><LastModified>yesterday</LastModified></Contents></ListBucketResult>"
+    );
+    EXPECT_EQ(page.next, "1ue/x=");
+    ASSERT_EQ(page.objects.size(), 2U);
+    EXPECT_EQ(page.objects[0].name, "one");
+    EXPECT_EQ(page.objects[0].changed_unix_ms, 1'255'369'830'000);
+    EXPECT_EQ(page.objects[1].name, "two");
+    EXPECT_GT(page.objects[1].changed_unix_ms, std::int64_t{1} << 60);
+    EXPECT_TRUE(parse_listing("<IsTruncated>false</IsTruncated><NextContinuationToken>x").next.empty());
+    EXPECT_TRUE(parse_listing("<Contents><Key>").objects.empty());
 }
 
 TEST(S3Objects, Places) {

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/objects_s3/s3_listing.hpp>
 #include <framegrid/runtime/async.hpp>
 
 namespace framegrid::objects_s3 {
@@ -19,21 +20,8 @@ constexpr std::size_t kAnswerBytesMax = 1 << 20;  // of everything but pieces of
 constexpr std::size_t kNameBytes = 16;
 constexpr std::size_t kAbandonedMax = 1'000;
 constexpr std::size_t kMessageBytesMax = 300;
-
-bool is_digest(std::string_view text) {
-    return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-// The text of the first <name> of an answer: S3's answers are flat, and these are all that is read of them.
-std::string element(std::string_view xml, std::string_view name) {
-    const auto open = "<" + std::string(name) + ">";
-    const auto close = "</" + std::string(name) + ">";
-    const auto from = xml.find(open);
-    const auto to = from == std::string_view::npos ? from : xml.find(close, from);
-    return to == std::string_view::npos
-               ? std::string()
-               : std::string(xml.substr(from + open.size(), to - from - open.size()));
-}
+constexpr std::size_t kUnfinishedAtOnce = 50;
+constexpr Duration kUnfinishedLife = std::chrono::hours(24);
 
 // Several blobs, one after the other.
 class Pieces final : public http::BodyReader {
@@ -132,6 +120,7 @@ class S3Objects::Store {
     const S3Ports& ports() const { return ports_; }
     const S3Settings& settings() const { return settings_; }
     std::string key_of(const std::string& digest) const { return settings_.prefix + digest; }
+    std::string aside_key_of(const std::string& digest) const { return settings_.prefix + "aside/" + digest; }
     std::string new_key() const { return settings_.prefix + "new/" + ports_.random.hex(kNameBytes); }
 
     Task<Result<http::Fetched>> send(Call call, Deadline deadline);
@@ -143,6 +132,8 @@ class S3Objects::Store {
     Task<Result<void>> complete(Upload upload, std::vector<std::string> tags, Deadline deadline);
     Task<Result<void>> copy(std::string from, std::string to, std::uint64_t bytes, Deadline deadline);
     Task<Result<void>> erase(std::string key, Deadline deadline);
+    // What is right below a folder: empty, or ends with a slash.
+    Task<Result<Listing>> list(std::string folder, std::string from, std::size_t limit, Deadline deadline);
 
     void abandon(Upload upload) {
         if (abandoned_.size() < kAbandonedMax) {
@@ -318,6 +309,22 @@ Task<Result<void>> S3Objects::Store::erase(std::string key, Deadline deadline) {
     co_return Result<void>{};
 }
 
+Task<Result<Listing>> S3Objects::Store::list(
+    std::string folder, std::string from, std::size_t limit, Deadline deadline
+) {
+    std::string query = fmt::format(
+        "list-type=2&delimiter=%2F&max-keys={}&prefix={}", limit, uri_encode(settings_.prefix + folder, false)
+    );
+    if (!from.empty()) {
+        query += "&continuation-token=" + uri_encode(from, false);
+    }
+    const auto listed = co_await done({"GET", "", std::move(query)}, "list its objects", deadline);
+    if (!listed) {
+        co_return fail(listed.error());
+    }
+    co_return parse_listing(listed->body.text());
+}
+
 Task<void> S3Objects::Store::tidy(Deadline deadline) {
     if (abandoned_.empty()) {
         co_return;
@@ -445,7 +452,10 @@ Task<Result<api::ObjectInfo>> S3Objects::stat(std::string digest, Deadline deadl
     if (!is_digest(digest)) {
         co_return fail(Errc::kNotFound, "there is no such stored file");
     }
-    const auto fetched = co_await store_->send(Store::head_of(store_->key_of(digest)), deadline);
+    auto fetched = co_await store_->send(Store::head_of(store_->key_of(digest)), deadline);
+    if (fetched && fetched->status == 404) {
+        fetched = co_await store_->send(Store::head_of(store_->aside_key_of(digest)), deadline);
+    }
     if (!fetched) {
         co_return fail(fetched.error());
     }
@@ -474,7 +484,11 @@ Task<Result<Blob>> S3Objects::read(
     Store::Call call{"GET", store_->key_of(digest)};
     call.headers.add("range", fmt::format("bytes={}-{}", offset, offset + wanted - 1));
     call.answer_bytes_max = kPieceMax + kAnswerBytesMax;
-    auto fetched = co_await store_->send(std::move(call), deadline);
+    auto fetched = co_await store_->send(call, deadline);
+    if (fetched && fetched->status == 404) {
+        call.key = store_->aside_key_of(digest);
+        fetched = co_await store_->send(std::move(call), deadline);
+    }
     if (!fetched) {
         co_return fail(std::move(fetched.error()));
     }
@@ -490,11 +504,107 @@ Task<Result<Blob>> S3Objects::read(
     co_return std::move(fetched->body);
 }
 
-Task<Result<void>> S3Objects::remove(std::string digest, Deadline deadline) {
+Task<Result<bool>> S3Objects::claim(std::string owner, Deadline deadline) {
+    const auto key = store_->settings().prefix + "owners/" + owner;
+    const auto known = co_await store_->has(key, deadline);
+    if (!known) {
+        co_return fail(known.error());
+    }
+    if (!*known) {
+        FG_CO_CHECK(co_await store_->done({"PUT", key}, "take an object", deadline));
+    }
+    const auto owners = co_await store_->list("owners/", "", 2, deadline);
+    if (!owners) {
+        co_return fail(owners.error());
+    }
+    co_return owners->objects.size() == 1 && owners->objects.front().name == owner;
+}
+
+Task<Result<api::ObjectPage>> S3Objects::stored_before(
+    std::int64_t unix_ms, std::string from, std::size_t limit, Deadline deadline
+) {
+    if (from.empty()) {
+        co_await remove_unfinished(deadline);
+    }
+    auto listing = co_await store_->list("", std::move(from), limit, deadline);
+    if (!listing) {
+        co_return fail(std::move(listing.error()));
+    }
+    api::ObjectPage out;
+    for (auto& object : listing->objects) {
+        if (is_digest(object.name) && object.changed_unix_ms < unix_ms) {
+            out.digests.push_back(std::move(object.name));
+        }
+    }
+    out.next = std::move(listing->next);
+    co_return out;
+}
+
+// An upload in parts gets the time at which it began: it may have taken hours.
+Task<void> S3Objects::remove_unfinished(Deadline deadline) {
+    const auto left = co_await store_->list("new/", "", kUnfinishedAtOnce, deadline);
+    const auto old = store_->ports().clock.unix_ms() - milliseconds(kUnfinishedLife);
+    for (const auto& object : left ? left->objects : std::vector<ListedObject>{}) {
+        if (object.changed_unix_ms < old) {
+            (void)co_await store_->erase(store_->settings().prefix + "new/" + object.name, deadline);
+        }
+    }
+}
+
+// The second name is there before the first one goes.
+Task<Result<void>> S3Objects::move(std::string from, std::string to, Deadline deadline) {
+    const auto found = co_await store_->send(Store::head_of(from), deadline);
+    if (!found) {
+        co_return fail(found.error());
+    }
+    if (found->status == 404) {
+        co_return Result<void>{};
+    }
+    if (found->status >= 400) {
+        co_return fail(refusal(*found, "find a stored file"));
+    }
+    std::uint64_t bytes = 0;
+    const auto length = found->headers.get("content-length").value_or("");
+    (void)std::from_chars(length.data(), length.data() + length.size(), bytes);
+    FG_CO_CHECK(co_await store_->copy(from, std::move(to), bytes, deadline));
+    co_return co_await store_->erase(std::move(from), deadline);
+}
+
+Task<Result<void>> S3Objects::set_aside(std::string digest, Deadline deadline) {
     if (!is_digest(digest)) {
         co_return Result<void>{};
     }
-    co_return co_await store_->erase(store_->key_of(digest), deadline);
+    co_return co_await move(store_->key_of(digest), store_->aside_key_of(digest), deadline);
+}
+
+Task<Result<std::vector<std::string>>> S3Objects::aside_before(
+    std::int64_t unix_ms, std::size_t limit, Deadline deadline
+) {
+    auto listing = co_await store_->list("aside/", "", limit, deadline);
+    if (!listing) {
+        co_return fail(std::move(listing.error()));
+    }
+    std::vector<std::string> out;
+    for (auto& object : listing->objects) {
+        if (is_digest(object.name) && object.changed_unix_ms < unix_ms) {
+            out.push_back(std::move(object.name));
+        }
+    }
+    co_return out;
+}
+
+Task<Result<void>> S3Objects::put_back(std::string digest, Deadline deadline) {
+    if (!is_digest(digest)) {
+        co_return Result<void>{};
+    }
+    co_return co_await move(store_->aside_key_of(digest), store_->key_of(digest), deadline);
+}
+
+Task<Result<void>> S3Objects::drop(std::string digest, Deadline deadline) {
+    if (!is_digest(digest)) {
+        co_return Result<void>{};
+    }
+    co_return co_await store_->erase(store_->aside_key_of(digest), deadline);
 }
 
 }  // namespace framegrid::objects_s3

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include <framegrid/api/object_upkeep.hpp>
 #include <framegrid/api/objects.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/http/client.hpp>
@@ -38,8 +39,9 @@ struct S3Ports {
 };
 
 // Keys are PREFIX + digest; what is being written is at PREFIX + "new/" + a random name, and copied inside
-// the store when its digest is known. A writer holds one part in memory.
-class S3Objects final : public api::Objects {
+// the store when its digest is known; what was set aside is at PREFIX + "aside/" + digest, and who has
+// records at PREFIX + "owners/". A writer holds one part in memory.
+class S3Objects final : public api::Objects, public api::ObjectUpkeep {
   public:
     S3Objects(S3Ports ports, S3Settings settings);
     ~S3Objects() override;
@@ -51,11 +53,23 @@ class S3Objects final : public api::Objects {
     Task<Result<api::ObjectInfo>> stat(std::string digest, Deadline deadline) override;
     Task<Result<Blob>> read(std::string digest, std::uint64_t offset, std::uint64_t bytes, Deadline deadline)
         override;
-    Task<Result<void>> remove(std::string digest, Deadline deadline) override;
+    Task<Result<bool>> claim(std::string owner, Deadline deadline) override;
+    // The first page also removes what killed gateways left while they wrote, after a day.
+    Task<Result<api::ObjectPage>> stored_before(
+        std::int64_t unix_ms, std::string from, std::size_t limit, Deadline deadline
+    ) override;
+    Task<Result<void>> set_aside(std::string digest, Deadline deadline) override;
+    Task<Result<std::vector<std::string>>> aside_before(
+        std::int64_t unix_ms, std::size_t limit, Deadline deadline
+    ) override;
+    Task<Result<void>> put_back(std::string digest, Deadline deadline) override;
+    Task<Result<void>> drop(std::string digest, Deadline deadline) override;
 
   private:
     class Store;
     class Writer;
+    Task<Result<void>> move(std::string from, std::string to, Deadline deadline);
+    Task<void> remove_unfinished(Deadline deadline);
     std::shared_ptr<Store> store_;
 };
 

@@ -19,13 +19,12 @@ constexpr std::size_t kHeadBytes = 4'096;  // enough to recognise a file by
 constexpr std::size_t kSweepMax = 100;
 constexpr std::uint64_t kPieceBytes = 1 << 20;
 constexpr std::uint64_t kFolderBytesMax = 4 << 20;
-constexpr Duration kUnusedLife = std::chrono::minutes(10);
 
 }  // namespace
 
 ArtifactsApi::ArtifactsApi(
-    api::Objects& objects, api::ArtifactIndex& index, Clock& clock, Random& random, Logger log,
-    ArtifactsSettings settings, Bytes url_secret
+    api::Objects& objects, api::ObjectUpkeep* upkeep, api::ArtifactIndex& index, Clock& clock, Random& random,
+    Logger log, ArtifactsSettings settings, Bytes url_secret
 )
     : objects_(objects),
       index_(index),
@@ -33,7 +32,11 @@ ArtifactsApi::ArtifactsApi(
       log_(std::move(log)),
       settings_(std::move(settings)),
       files_(objects_, index_, clock_, random, settings_.life, settings_.store_time_max),
-      url_secret_(std::move(url_secret)) {}
+      url_secret_(std::move(url_secret)) {
+    if (upkeep != nullptr) {
+        objects_sweep_.emplace(*upkeep, index_, clock_, log_, settings_.sweep);
+    }
+}
 
 void ArtifactsApi::add_routes(Router& router) {
     router.add<ArtifactsApi>(
@@ -362,8 +365,8 @@ Task<Result<void>> ArtifactsApi::remove(job::ArtifactRecord record) {
     if (!last) {
         co_return fail(last.error());
     }
-    if (*last) {
-        unused_.emplace_back(record.digest, clock_.now());
+    if (*last && objects_sweep_) {
+        objects_sweep_->unused(record.digest);
     }
     co_return Result<void>{};
 }
@@ -382,19 +385,10 @@ Task<Answer> ArtifactsApi::erase(Call& call) {
     co_return answer;
 }
 
-Task<void> ArtifactsApi::sweep_objects() {
-    while (!unused_.empty() && unused_.front().second + kUnusedLife <= clock_.now()) {
-        const std::string digest = std::move(unused_.front().first);
-        unused_.pop_front();
-        const auto used = co_await index_.is_used(digest);
-        if (used && !*used) {
-            (void)co_await objects_.remove(digest, files_.soon());
-        }
-    }
-}
-
 Task<void> ArtifactsApi::sweep() {
-    co_await sweep_objects();
+    if (objects_sweep_) {
+        co_await objects_sweep_->work();
+    }
     const auto expired = co_await index_.expired(clock_.unix_ms(), kSweepMax);
     for (const auto& record : expired ? *expired : std::vector<job::ArtifactRecord>{}) {
         const auto removed = co_await remove(record);

@@ -1,12 +1,13 @@
 // /v1/artifacts: stored files over HTTP, streamed both ways.
 #pragma once
 
-#include <deque>
+#include <optional>
 
 #include <framegrid/api/artifact_index.hpp>
 #include <framegrid/api/objects.hpp>
 #include <framegrid/api/stored_files.hpp>
 #include <framegrid/base/log.hpp>
+#include <framegrid/rest/object_sweep.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/runtime/random.hpp>
 
@@ -20,14 +21,15 @@ struct ArtifactsSettings {
     Duration store_time_max = std::chrono::minutes(2);  // for each access to the store
     Duration signed_url_life_max = std::chrono::hours(24 * 7);
     std::string public_url;  // as RestSettings
+    ObjectSweepSettings sweep{};
 };
 
-// Lives as long as the Rest.
+// Lives as long as the Rest. `upkeep` null: bytes stay when their last record goes.
 class ArtifactsApi {
   public:
     ArtifactsApi(
-        api::Objects& objects, api::ArtifactIndex& index, Clock& clock, Random& random, Logger log,
-        ArtifactsSettings settings, Bytes url_secret
+        api::Objects& objects, api::ObjectUpkeep* upkeep, api::ArtifactIndex& index, Clock& clock,
+        Random& random, Logger log, ArtifactsSettings settings, Bytes url_secret
     );
     void add_routes(Router& router);
     // Removes some of what has expired.
@@ -57,7 +59,6 @@ class ArtifactsApi {
     );
     std::string described(const Call& call, const job::ArtifactRecord& record) const;
     Result<Duration> read_url_life(std::string_view body) const;
-    Task<void> sweep_objects();
 
     api::Objects& objects_;
     api::ArtifactIndex& index_;
@@ -66,9 +67,7 @@ class ArtifactsApi {
     const ArtifactsSettings settings_;
     api::StoredFiles files_;
     const Bytes url_secret_;
-    // Bytes that had no record any more, and since when. They stay a while: somebody may be storing the same
-    // ones right now, and has not written the record yet.
-    std::deque<std::pair<std::string, TimePoint>> unused_;
+    std::optional<ObjectSweep> objects_sweep_;
 };
 
 }  // namespace framegrid::rest

@@ -9,6 +9,7 @@
 #include <framegrid/gateway/job_desk.hpp>
 #include <framegrid/gateway/job_work.hpp>
 #include <framegrid/gateway/workflow_work.hpp>
+#include <framegrid/rest/object_sweep.hpp>
 #include <framegrid/rest/router.hpp>
 #include <framegrid/runtime/offload.hpp>
 
@@ -23,8 +24,10 @@ struct JobPorts {
     gateway::JobWork& singles;
     gateway::WorkflowWork& workflows;
     gateway::WorkSettings work;
-    api::Uploads* uploads = nullptr;  // nullptr: there is no /v1/uploads
-    Bytes url_secret = {};            // signs URLs of files; empty: one that ends with this process
+    api::Uploads* uploads = nullptr;      // nullptr: there is no /v1/uploads
+    Bytes url_secret = {};                // signs URLs of files; empty: one that ends with this process
+    api::ObjectUpkeep* upkeep = nullptr;  // nullptr: bytes stay when their last record goes
+    ObjectSweepSettings sweep = {};
 };
 
 struct JobsApiSettings {

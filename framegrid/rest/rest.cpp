@@ -171,9 +171,10 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
         files.life = jobs->work.artifact_life;
         files.store_time_max = jobs->work.store_time_max;
         files.public_url = settings_.public_url;
+        files.sweep = jobs->sweep;
         artifacts_.emplace(
-            jobs->objects, jobs->artifacts, ports_.clock, ports_.random, ports_.log, std::move(files),
-            url_secret_of(*jobs, ports_.random)
+            jobs->objects, jobs->upkeep, jobs->artifacts, ports_.clock, ports_.random, ports_.log,
+            std::move(files), url_secret_of(*jobs, ports_.random)
         );
         if (jobs->uploads != nullptr) {
             const api::StoredFiles stored(
@@ -319,12 +320,12 @@ void Rest::Impl::describe(Span& span, const Call& call, int status) const {
     }
 }
 
-Task<Answer> Rest::Impl::answer_to(Call& call, const Router& router) {
 void Rest::Impl::count(const Call& call, int status, TimePoint began) {
     const std::string route = call.route == nullptr ? "none" : call.route->method + " " + call.route->pattern;
     stats_.requests.add(route, std::to_string(status / 100) + "xx", ports_.clock.now() - began);
 }
 
+Task<Answer> Rest::Impl::answer_to(Call& call, const Router& router) {
     const auto& head = call.exchange.head;
     Match match = router.find(head.method, head.path());
     const bool openai = match.errors == ErrorForm::kOpenAi;

@@ -113,8 +113,18 @@ Task<Result<bool>> PostgresArtifacts::remove(std::string id) {
     });
 }
 
-Task<Result<bool>> PostgresArtifacts::is_used(std::string digest) {
-    co_return co_await database_.read([&](Connection& connection) { return is_used_in(connection, digest); });
+Task<Result<std::vector<std::string>>> PostgresArtifacts::unnamed(std::vector<std::string> digests) {
+    using Digests = Result<std::vector<std::string>>;
+    co_return co_await database_.read([&](Connection& connection) -> Digests {
+        std::vector<std::string> out;
+        for (auto& digest : digests) {
+            FG_TRY(used, is_used_in(connection, digest));
+            if (!used) {
+                out.push_back(std::move(digest));
+            }
+        }
+        return out;
+    });
 }
 
 }  // namespace framegrid::store_postgres

@@ -20,7 +20,7 @@ class PostgresArtifacts final : public api::ArtifactIndex {
     Task<Result<std::vector<job::ArtifactRecord>>> expired(std::int64_t now_unix_ms, std::size_t limit)
         override;
     Task<Result<bool>> remove(std::string id) override;
-    Task<Result<bool>> is_used(std::string digest) override;
+    Task<Result<std::vector<std::string>>> unnamed(std::vector<std::string> digests) override;
 
   private:
     Database& database_;

@@ -119,9 +119,11 @@ Task<Result<bool>> SqliteArtifacts::remove(std::string id) {
     });
 }
 
-Task<Result<bool>> SqliteArtifacts::is_used(std::string digest) {
-    co_return co_await database_.read([&](Connection& connection) -> Result<bool> {
-        return is_used_in(connection, digest);
+Task<Result<std::vector<std::string>>> SqliteArtifacts::unnamed(std::vector<std::string> digests) {
+    using Digests = Result<std::vector<std::string>>;
+    co_return co_await database_.read([&](Connection& connection) -> Digests {
+        std::erase_if(digests, [&](const std::string& digest) { return is_used_in(connection, digest); });
+        return std::move(digests);
     });
 }
 

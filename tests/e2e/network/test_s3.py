@@ -52,8 +52,8 @@ class Store:
 
 
 class S3Network(harness.Network):
-    def __init__(self, store, place="s3://films/work", env=None):
-        self.store_args = ("--files", place, "--s3-endpoint", f"http://127.0.0.1:{store.port}")
+    def __init__(self, store, place="s3://films/work", env=None, args=()):
+        self.store_args = ("--files", place, "--s3-endpoint", f"http://127.0.0.1:{store.port}", *args)
         before = {name: os.environ.get(name) for name in KEYS}
         os.environ.update(KEYS if env is None else env)
         try:
