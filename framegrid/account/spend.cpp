@@ -23,13 +23,19 @@ Wei saturating_sum(const Wei& a, const Wei& b) {
 
 }  // namespace
 
-Spent plus(Spent before, std::int64_t day, const Wei& amount) {
-    before.total = saturating_sum(before.total, amount);
-    if (day > before.day) {
+Spent after(Spent before, std::int64_t day, const Counted& known, const Counted& now) {
+    const Wei more = now.amount > known.amount ? Wei(now.amount - known.amount) : Wei(0);
+    const Wei back = now.back > known.back ? Wei(now.back - known.back) : Wei(0);
+    before.total = saturating_sum(before.total, more);
+    if (day > before.day && more > 0) {
         before.day = day;
-        before.today = amount;
+        before.today = more;
     } else if (day == before.day) {
-        before.today = saturating_sum(before.today, amount);
+        before.today = saturating_sum(before.today, more);
+    }
+    before.total -= std::min(before.total, back);
+    if (day == before.day) {
+        before.today -= std::min(before.today, back);
     }
     return before;
 }

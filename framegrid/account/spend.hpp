@@ -19,8 +19,16 @@ struct Spent {
     friend bool operator==(const Spent&, const Spent&) = default;
 };
 
-// After `amount` more on `day`. Of a day before the last one only the total grows. Saturates.
-Spent plus(Spent before, std::int64_t day, const Wei& amount);
+// What one counter has added to it on a day, and taken back of that. Both only grow.
+struct Counted {
+    Wei amount = 0;
+    Wei back = 0;
+    friend bool operator==(const Counted&, const Counted&) = default;
+};
+
+// `before` once that counter says `now`, and had said `known`: what is not more than it was changes nothing.
+// Of a day before the last one only the total changes. Saturates.
+Spent after(Spent before, std::int64_t day, const Counted& known, const Counted& now);
 
 // One executor.
 class SpendMeter {

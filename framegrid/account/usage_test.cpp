@@ -122,15 +122,15 @@ TEST(SpendMeter, WhatIsRememberedOnlyRaises) {
 }
 
 TEST(SpendMeter, AddsByTheDay) {
-    Spent spent = plus({}, 7, 10);
+    Spent spent = after({}, {7, 10});
     EXPECT_EQ(spent, (Spent{10, 10, 7}));
-    spent = plus(spent, 7, 5);
+    spent = after(spent, {7, 5});
     EXPECT_EQ(spent, (Spent{15, 15, 7}));
-    spent = plus(spent, 6, 1);
+    spent = after(spent, {6, 1});
     EXPECT_EQ(spent, (Spent{16, 15, 7})) << "of a clock that is behind";
-    spent = plus(spent, 8, 2);
+    spent = after(spent, {8, 2});
     EXPECT_EQ(spent, (Spent{18, 2, 8}));
-    EXPECT_EQ(plus(spent, 8, std::numeric_limits<Wei>::max()).total, std::numeric_limits<Wei>::max());
+    EXPECT_EQ(after(spent, {8, std::numeric_limits<Wei>::max()}).total, std::numeric_limits<Wei>::max());
 }
 
 TEST(SpendMeter, SumsDoNotWrapAndComeBack) {

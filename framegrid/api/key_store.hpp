@@ -37,11 +37,11 @@ class KeyStore {
 
     // What an owner's paid jobs have cost; one that has had none: nothing.
     virtual Task<Result<account::Spent>> spent(std::string owner) = 0;
-    // What `series`, a name that one gateway has drawn for itself, counts in all: what is more than it was
-    // before is added on `day`, see account::plus(). Said twice or late it counts once. Returns the sum, of
-    // all gateways that use the store. Of an owner, kSpendSeriesMax series are remembered, the newest ones.
+    // What `series`, a name that one gateway has drawn for itself and one day, counts in all, see
+    // account::after(). Said twice or late it counts once. Returns the sum, of all gateways that use the
+    // store. Of an owner, kSpendSeriesMax series are remembered, the newest ones.
     virtual Task<Result<account::Spent>> count_spent(
-        std::string owner, std::string series, std::int64_t day, Wei total
+        std::string owner, std::string series, std::int64_t day, account::Counted counted
     ) = 0;
 };
 

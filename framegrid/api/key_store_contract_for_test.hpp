@@ -64,9 +64,10 @@ TEST_P(KeyStoreContract, KeepsWholeRecords) {
 
 TEST_P(KeyStoreContract, KeepsWhatOwnersSpend) {
     const account::Wei large("100000000000000000000000000000000000000000");
-    const auto count = [this](const char* owner, const char* series, std::int64_t day, const Wei& total) {
-        return bench_->run(bench_->keys().count_spent(owner, series, day, total));
-    };
+    const auto count =
+        [this](
+            const char* owner, const char* series, std::int64_t day, const Wei& amount, const Wei& back = 0
+        ) { return bench_->run(bench_->keys().count_spent(owner, series, day, {amount, back})); };
     EXPECT_EQ(bench_->run(bench_->keys().spent("acme")), account::Spent{});
     EXPECT_EQ(count("acme", "a", 20'000, large), (account::Spent{large, large, 20'000}));
     EXPECT_EQ(count("acme", "a", 20'001, large + 7), (account::Spent{large + 7, 7, 20'001}));
@@ -74,11 +75,15 @@ TEST_P(KeyStoreContract, KeepsWhatOwnersSpend) {
     EXPECT_EQ(count("other", "a", 20'001, 1), (account::Spent{1, 1, 20'001}));
     bench_->reopen();
     EXPECT_EQ(bench_->run(bench_->keys().spent("acme")), (account::Spent{large + 15, 15, 20'001}));
+    EXPECT_EQ(count("acme", "b", 20'001, 10, 10), (account::Spent{large + 7, 7, 20'001}));
+    EXPECT_EQ(count("acme", "b", 20'001, 10, 10), (account::Spent{large + 7, 7, 20'001})) << "once";
+    // Taken back from another day: only the total is less.
+    EXPECT_EQ(count("acme", "c", 20'000, 0, large), (account::Spent{7, 7, 20'001}));
 }
 
 TEST_P(KeyStoreContract, WhatIsSaidTwiceOrLateIsSpentOnce) {
     const auto count = [this](const std::string& series, const Wei& total) {
-        return bench_->run(bench_->keys().count_spent("acme", series, 20'000, total)).total;
+        return bench_->run(bench_->keys().count_spent("acme", series, 20'000, {total, 0})).total;
     };
     EXPECT_EQ(count("a", 10), 10);
     EXPECT_EQ(count("a", 10), 10) << "its first answer was lost";
@@ -93,17 +98,17 @@ TEST_P(KeyStoreContract, WhatIsSaidTwiceOrLateIsSpentOnce) {
 
 TEST_P(KeyStoreContract, OldSeriesAreForgotten) {
     const auto count = [this](const std::string& series, const Wei& total) {
-        return bench_->run(bench_->keys().count_spent("acme", series, 20'000, total)).total;
+        return bench_->run(bench_->keys().count_spent("acme", series, 20'000, {total, 0})).total;
     };
     EXPECT_EQ(count("old", 1), 1);
-    (void)bench_->run(bench_->keys().count_spent("other", "old", 20'000, 1));
+    (void)bench_->run(bench_->keys().count_spent("other", "old", 20'000, {1, 0}));
     EXPECT_EQ(count("young", 1), 2);
     for (int i = 0; i < kSpendSeriesMax - 1; ++i) {
         (void)count(std::to_string(i), 1);
     }
     EXPECT_EQ(count("young", 1), kSpendSeriesMax + 1) << "still known";
     EXPECT_EQ(count("old", 1), kSpendSeriesMax + 2) << "room for another one";
-    EXPECT_EQ(bench_->run(bench_->keys().count_spent("other", "old", 20'000, 1)).total, 1) << "its own";
+    EXPECT_EQ(bench_->run(bench_->keys().count_spent("other", "old", 20'000, {1, 0})).total, 1) << "its own";
 }
 
 TEST_P(KeyStoreContract, ListsByAgeAndOwner) {

@@ -118,12 +118,19 @@ class Role final : public Gateway {
     Deadline attempt_deadline(const api::Work& work, Deadline deadline) const;
     // Reserves what the job may cost, and counts what it did.
     Task<Result<JobResult>> run_within_limits(JobRequest request, account::Permit permit, Deadline deadline);
+    static Task<Result<void>> charge_and_tell(
+        Spending::Held& held, std::function<Task<Result<void>>(Wei fee)> paying, Wei fee
+    );
     Task<Result<JobResult>> attempt_all(JobRequest request, Deadline deadline);
     Task<Result<market::Slot>> choose(Progress& progress, const std::string& manifest_id);
     Error refuse(const JobRequest& request, const Progress& progress, Error error);
     Task<Result<Attempted>> attempt(
         const JobRequest& request, market::Slot slot, api::EarlyArtifacts& early, Progress& progress,
         Deadline deadline
+    );
+    Task<Result<JobPayment>> payment_for(
+        const JobRequest& request, market::Slot slot, const api::Job& job, const Purpose& purpose,
+        Progress& progress, Deadline deadline
     );
     Task<Result<Attempted>> run_paid(
         const JobRequest& request, market::Slot slot, api::Job job, JobPayment payment, Purpose purpose,
@@ -183,6 +190,7 @@ Task<Result<bool>> Role::serve() {
 Task<Result<bool>> Role::sweep(TaskGroup& tasks) {
     for (;;) {
         co_await sleep_for(ports_.clock, kSweepPeriod);
+        co_await spending_.write_rest();
         auto gone = sessions_.expire(ports_.clock.now());
         if (!gone.empty()) {
             tasks.spawn(end_sessions(std::move(gone)));
@@ -257,6 +265,16 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
     co_return result;
 }
 
+Task<Result<void>> Role::charge_and_tell(
+    Spending::Held& held, std::function<Task<Result<void>>(Wei fee)> paying, Wei fee
+) {
+    co_await held.charge();
+    if (paying) {
+        co_return co_await paying(std::move(fee));
+    }
+    co_return Result<void>{};
+}
+
 Task<Result<JobResult>> Role::run_within_limits(
     JobRequest request, account::Permit permit, Deadline deadline
 ) {
@@ -266,6 +284,9 @@ Task<Result<JobResult>> Role::run_within_limits(
     // So that what is held back suffices.
     request.price_told = request.price_told && (!price || *request.price_max <= *price);
     request.price_max = pay::PriceCeilings::lower(request.price_max, price);
+    request.paying = [&held, paying = std::move(request.paying)](const Wei& fee) {
+        return charge_and_tell(held, paying, fee);
+    };
     auto result = co_await attempt_all(std::move(request), deadline);
     co_await held.settle(result ? result->cost.value_or(0) : Wei(0));
     co_return result;
@@ -459,22 +480,12 @@ Task<Result<Attempted>> Role::attempt(
     JobPayment payment;
     Purpose purpose = purpose_of(request, slot, job.token);
     if (payments_) {
-        if (auto credit = buying_->on_credit(request, pool_.uri(slot), purpose)) {
-            payment = *std::move(credit);
-        } else {
-            auto buying = buying_->buy(request, pool_.uri(slot), purpose, deadline);
-            if (payments_->signs_elsewhere()) {
-                auto claim = claim_of(job.manifest_id, job.seq, job.work);
-                buying = payments_->beside_signing(std::move(claim), std::move(buying), deadline);
-            }
-            auto bought = co_await std::move(buying);
-            if (!bought) {
-                progress.unpaid = bought.error().code == Errc::kForbidden;
-                span.fail(bought.error());
-                co_return fail(std::move(bought.error()));
-            }
-            payment = std::move(*bought);
+        auto bought = co_await payment_for(request, slot, job, purpose, progress, deadline);
+        if (!bought) {
+            span.fail(bought.error());
+            co_return fail(std::move(bought.error()));
         }
+        payment = std::move(*bought);
         job.sender = payments_->address();
         job.payment = payment.payment();
         if (job.payment && ports_.payments->receipts != nullptr) {
@@ -494,6 +505,36 @@ Task<Result<Attempted>> Role::attempt(
         span.fail(output.error());
     }
     co_return output;
+}
+
+Task<Result<JobPayment>> Role::payment_for(
+    const JobRequest& request, market::Slot slot, const api::Job& job, const Purpose& purpose,
+    Progress& progress, Deadline deadline
+) {
+    JobPayment payment;
+    if (auto credit = buying_->on_credit(request, pool_.uri(slot), purpose)) {
+        payment = *std::move(credit);
+    } else {
+        auto buying = buying_->buy(request, pool_.uri(slot), purpose, deadline);
+        if (payments_->signs_elsewhere()) {
+            auto claim = claim_of(job.manifest_id, job.seq, job.work);
+            buying = payments_->beside_signing(std::move(claim), std::move(buying), deadline);
+        }
+        auto bought = co_await std::move(buying);
+        if (!bought) {
+            progress.unpaid = bought.error().code == Errc::kForbidden;
+            co_return fail(std::move(bought.error()));
+        }
+        payment = std::move(*bought);
+    }
+    if (request.paying && payment.payment() != nullptr) {
+        Wei fee(expected_fee(request, payment.price()).ceil_wei());
+        if (auto noted = co_await request.paying(std::move(fee)); !noted) {
+            progress.unpaid = true;
+            co_return fail(std::move(noted.error()).with_context("what is paid cannot be written down"));
+        }
+    }
+    co_return payment;
 }
 
 Task<Result<Attempted>> Role::run_paid(

@@ -89,6 +89,9 @@ struct JobRequest {
     std::function<void(const market::Explanation&)> refused = nullptr;
     // Told who is asked, and how many have been, before each attempt.
     std::function<void(const std::string& orchestrator, int attempt)> attempt = nullptr;
+    // Asked before money leaves for an attempt, with what it may cost: what this keeps is known after a
+    // crash. An error stops the attempt. Not called where nothing is paid.
+    std::function<Task<Result<void>>(Wei fee)> paying = nullptr;
 };
 
 struct JobResult {

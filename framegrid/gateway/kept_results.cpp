@@ -36,6 +36,7 @@ std::string result_json(const StepResult& result) {
     return json::serialize(json::object{
         {"files", std::move(files)},
         {"wei", result.wei},
+        {"lost_wei", result.lost_wei},
         {"model_digest", result.model_digest},
         {"orchestrator", valid_utf8(result.orchestrator)}
     });
@@ -65,6 +66,9 @@ std::optional<StepResult> read_result(std::string_view text) {
             out.files.push_back(read_file(file.as_object()));
         }
         out.wei = root.at("wei").to_number<std::int64_t>();
+        if (const auto* lost = root.if_contains("lost_wei")) {
+            out.lost_wei = lost->to_number<std::int64_t>();
+        }
         out.model_digest = json::value_to<std::string>(root.at("model_digest"));
         out.orchestrator = json::value_to<std::string>(root.at("orchestrator"));
         return out;
@@ -75,6 +79,10 @@ std::optional<StepResult> read_result(std::string_view text) {
 
 std::string start_key(const std::string& job_id) {
     return crypto::hex(crypto::sha256(as_bytes("framegrid start/" + job_id)));
+}
+
+std::string paid_key(const std::string& job_id, const std::string& key) {
+    return crypto::hex(crypto::sha256(as_bytes("framegrid paid/" + job_id + "/" + key)));
 }
 
 }  // namespace
@@ -92,6 +100,33 @@ Task<Result<void>> KeptResults::put(StepOwner owner, std::string key, std::strin
 
 Task<Result<void>> KeptResults::keep(StepOwner owner, std::string key, StepResult result) const {
     co_return co_await put(std::move(owner), std::move(key), result_json(result));
+}
+
+Task<Result<void>> KeptResults::keep_paid(StepOwner owner, std::string key, PaidWork paid) const {
+    const std::string name = paid_key(owner.job_id, key);
+    auto data = json::serialize(json::object{{"lost_wei", paid.lost_wei}, {"wei", paid.wei}});
+    co_return co_await put(std::move(owner), name, std::move(data));
+}
+
+Task<Result<PaidWork>> KeptResults::find_paid(StepOwner owner, std::string key) const {
+    const auto found =
+        co_await ports_.results.find(owner.owner, paid_key(owner.job_id, key), ports_.clock.unix_ms());
+    if (!found) {
+        co_return fail(found.error());
+    }
+    PaidWork out;
+    if (*found) {
+        boost::system::error_code bad;
+        const auto root = json::parse((*found)->data, bad);
+        if (!bad && root.is_object()) {
+            const auto number = [&root](std::string_view name) {
+                const auto* value = root.get_object().if_contains(name);
+                return value != nullptr && value->is_int64() ? value->get_int64() : 0;
+            };
+            out = {number("lost_wei"), number("wei")};
+        }
+    }
+    co_return out;
 }
 
 Task<Result<void>> KeptResults::keep_start(StepOwner owner, std::string state) const {

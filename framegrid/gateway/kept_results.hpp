@@ -13,6 +13,12 @@ struct FoundResult {
     bool own = false;  // the same job paid for it
 };
 
+// Wei that left for a piece of work: in runs of it that a crash has ended, and in the one that is under way.
+struct PaidWork {
+    std::int64_t lost_wei = 0;
+    std::int64_t wei = 0;
+};
+
 // Ports and settings outlive it.
 class KeptResults {
   public:
@@ -25,6 +31,10 @@ class KeptResults {
     // known).
     Task<Result<std::optional<FoundResult>>> find(StepOwner owner, std::string key, std::string model_digest)
         const;
+
+    // What was paid for a piece of work that has no result yet; nothing, if none was kept.
+    Task<Result<void>> keep_paid(StepOwner owner, std::string key, PaidWork paid) const;
+    Task<Result<PaidWork>> find_paid(StepOwner owner, std::string key) const;
 
     // The state that a job began with.
     Task<Result<void>> keep_start(StepOwner owner, std::string state) const;

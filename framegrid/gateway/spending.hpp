@@ -20,7 +20,8 @@ namespace framegrid::gateway {
 
 class Spending {
   public:
-    // What a job may cost, held back. Ended by settle(), or as costing nothing when it is destroyed.
+    // What a job may cost, held back. Ended by settle(), or as costing nothing when it is destroyed: the
+    // store hears of that with the owner's next job, or from write_rest().
     class Held {
       public:
         Held(Spending& book, account::Permit permit, Wei most)
@@ -28,13 +29,14 @@ class Spending {
         Held(Held&& other) noexcept
             : book_(std::exchange(other.book_, nullptr)),
               permit_(std::move(other.permit_)),
-              most_(std::move(other.most_)) {}
+              most_(std::move(other.most_)),
+              charged_(std::exchange(other.charged_, 0)),
+              charged_day_(other.charged_day_) {}
         Held& operator=(Held&&) = delete;
-        ~Held() {
-            if (book_ != nullptr) {
-                book_->meter_.settle(permit_.subject, most_, 0);
-            }
-        }
+        ~Held();
+        // Before the job is paid for: from now on the store counts what it may cost, so that a crash forgets
+        // nothing of it. What cannot be written is written with the owner's next job.
+        Task<void> charge();
         // Returns when the cost is in the store. What cannot be written counts all the same, and is written
         // with the owner's next job: once, even if it had been written and only the answer was lost.
         Task<void> settle(Wei cost);
@@ -43,6 +45,8 @@ class Spending {
         Spending* book_;
         account::Permit permit_;
         Wei most_;
+        Wei charged_ = 0;  // of it, as the store hears
+        std::int64_t charged_day_ = 0;
     };
 
     Spending(Clock& clock, Random& random, Logger log)
@@ -61,17 +65,29 @@ class Spending {
     // Errors as of SpendMeter::reserve(); kUnavailable: what the owner has spent cannot be read.
     Task<Result<Held>> hold(account::Permit permit, Wei most, Deadline deadline);
 
+    // Tells the store what it has not heard yet.
+    Task<void> write_rest();
+
   private:
-    // What this process has counted of an owner, as it says it to the store.
+    // What this process has counted of an owner on a day, as it says it to the store.
     struct Series {
         std::string name;
         std::int64_t day = 0;
-        Wei total = 0;
-        Wei written = 0;  // of it, for certain
+        account::Counted all;
+        account::Counted written;  // of it, for certain
+        bool is_written() const { return written == all; }
+    };
+    struct Account {
+        Wei charged = 0;             // of jobs of whose end the store has not heard for certain
+        std::vector<Series> series;  // for each day on which something is not written, and the last one
     };
     Task<Result<void>> recall(std::string owner, Deadline deadline);
-    void count(const std::string& owner, std::int64_t day, const Wei& cost);
-    Task<void> write(std::string owner);
+    // What the store counts in all, for the meter.
+    void restore(const std::string& owner, account::Spent sum);
+    void count(const std::string& owner, std::int64_t day, const account::Counted& more);
+    // Says what the store has not heard. Several jobs of an owner may be here at once: each says all that is
+    // counted so far. False: some of it could not be written.
+    Task<bool> write(std::string owner);
 
     Clock& clock_;
     Random& random_;
@@ -80,8 +96,7 @@ class Spending {
     std::function<account::Limits(const std::string& owner)> limits_of_;
     api::KeyStore* store_ = nullptr;
     std::set<std::string> recalled_;  // owners whose past is known
-    // One for each day on which something is not written for certain, and the last one.
-    std::map<std::string, std::vector<Series>> series_;
+    std::map<std::string, Account> accounts_;
 };
 
 }  // namespace framegrid::gateway

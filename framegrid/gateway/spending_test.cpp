@@ -1,7 +1,9 @@
 #include <framegrid/gateway/spending.hpp>
 
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -38,7 +40,7 @@ class FakeStore final : public api::KeyStore {
         co_return spent_[owner];
     }
     Task<Result<account::Spent>> count_spent(
-        std::string owner, std::string series, std::int64_t day, Wei total
+        std::string owner, std::string series, std::int64_t day, account::Counted counted
     ) override {
         if (stuck) {
             co_await sleep_for(clock_, 1h);
@@ -46,10 +48,9 @@ class FakeStore final : public api::KeyStore {
         if (broken) {
             co_return none();
         }
-        Wei& known = series_[owner + " " + series];
-        const Wei more = total > known ? Wei(total - known) : Wei(0);
-        known += more;
-        spent_[owner] = account::plus(spent_[owner], day, more);
+        auto& known = series_[owner + " " + series];
+        spent_[owner] = account::after(spent_[owner], day, known, counted);
+        known = {std::max(known.amount, counted.amount), std::max(known.back, counted.back)};
         if (mute) {
             co_await sleep_for(clock_, 1h);
         }
@@ -65,7 +66,7 @@ class FakeStore final : public api::KeyStore {
     static std::unexpected<Error> none() { return fail(Errc::kIo, "the disk is gone"); }
     Clock& clock_;
     std::map<std::string, account::Spent> spent_;
-    std::map<std::string, Wei> series_;
+    std::map<std::string, account::Counted> series_;
 };
 
 class SpendingTest : public testing::Test {
@@ -92,6 +93,16 @@ class SpendingTest : public testing::Test {
             co_await held->settle(std::move(cost));
         }
         out = held ? Result<void>{} : fail(std::move(held.error()));
+    }
+    static Task<void> hold(
+        Spending& book, account::Permit permit, Wei most, Deadline deadline,
+        std::optional<Result<Spending::Held>>& out
+    ) {
+        out.emplace(co_await book.hold(std::move(permit), std::move(most), deadline));
+    }
+    void poll() {
+        loop_.restart();
+        loop_.poll();
     }
     // A job that may cost `most` and does cost `cost`.
     Result<void> job(Wei most, Wei cost, const std::optional<account::Limits>& key = std::nullopt) {
@@ -132,6 +143,79 @@ TEST_F(SpendingTest, ARestartForgetsNothing) {
     clock_.advance(24h);
     EXPECT_TRUE(job(100, 100)) << "another day";
     EXPECT_EQ(store_.total("acme"), 200);
+}
+
+TEST_F(SpendingTest, ACrashForgetsNothingOfWhatWasPaidFor) {
+    std::unique_ptr<Spending> crashed;  // outlives what it holds back
+    ASSERT_TRUE(job(10, 10));
+    // Two jobs are under way: one is paid for, one is still to be.
+    const auto begin = [this](Wei most) {
+        std::optional<Result<Spending::Held>> out;
+        group_.spawn(
+            hold(*book_, *book_->permit_of("acme"), std::move(most), Deadline::after(clock_, 1min), out)
+        );
+        poll();
+        return out;
+    };
+    auto paid = begin(40);
+    auto unpaid = begin(30);
+    ASSERT_TRUE(*paid && *unpaid);
+    group_.spawn(paid->value().charge());
+    group_.spawn(paid->value().charge());  // a second attempt of the same job
+    poll();
+    EXPECT_EQ(store_.total("acme"), 50) << "once, before anybody is paid";
+    EXPECT_FALSE(job(21, 0)) << "what is held back does not count twice";
+    ASSERT_TRUE(job(20, 0));
+    crashed = std::move(book_);
+    restart();
+    EXPECT_FALSE(job(51, 0));
+    ASSERT_TRUE(job(50, 0)) << "what was never paid for is free again";
+    EXPECT_EQ(store_.total("acme"), 50);
+    std::swap(crashed, book_);
+    group_.spawn(paid->value().settle(15));
+    poll();
+    EXPECT_EQ(store_.total("acme"), 25) << "had it lived on";
+}
+
+TEST_F(SpendingTest, WhatWasChargedForNothingIsTakenBack) {
+    {
+        std::optional<Result<Spending::Held>> held;
+        group_.spawn(hold(*book_, *book_->permit_of("acme"), 80, Deadline::after(clock_, 1min), held));
+        poll();
+        group_.spawn(held->value().charge());
+        poll();
+        EXPECT_EQ(store_.total("acme"), 80);
+    }
+    ASSERT_TRUE(job(90, 0)) << "cancelled: it counts no more";
+    EXPECT_EQ(store_.total("acme"), 0) << "the store hears of it with the next job";
+    {
+        std::optional<Result<Spending::Held>> held;
+        group_.spawn(hold(*book_, *book_->permit_of("acme"), 70, Deadline::after(clock_, 1min), held));
+        poll();
+        group_.spawn(held->value().charge());
+        poll();
+        clock_.advance(24h);
+    }
+    group_.spawn(book_->write_rest());
+    poll();
+    EXPECT_EQ(store_.total("acme"), 0) << "or without one";
+    EXPECT_TRUE(job(100, 100));
+}
+
+TEST_F(SpendingTest, AStoreThatIsAwayCostsNoJob) {
+    ASSERT_TRUE(job(1, 1));
+    std::optional<Result<Spending::Held>> held;
+    group_.spawn(hold(*book_, *book_->permit_of("acme"), 50, Deadline::after(clock_, 1min), held));
+    poll();
+    store_.broken = true;
+    group_.spawn(held->value().charge());
+    poll();
+    EXPECT_FALSE(job(50, 0));
+    group_.spawn(held->value().settle(20));
+    poll();
+    store_.broken = false;
+    ASSERT_TRUE(job(5, 5));
+    EXPECT_EQ(store_.total("acme"), 26);
 }
 
 TEST_F(SpendingTest, NobodySpendsWhileThePastIsUnknown) {

@@ -196,6 +196,7 @@ Task<Result<StepResult>> StepRunner::run_ai(
     job->request.progress = events.progress;
     job->request.attempt = events.node;
     job->request.refused = events.refused;
+    job->request.paying = events.paying;
     auto done = co_await run_patiently(ports_, settings_, std::move(job->request), deadline);
     if (!done) {
         co_return fail(std::move(done.error()));

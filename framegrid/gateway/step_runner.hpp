@@ -23,9 +23,10 @@ struct StepFile {
 struct StepResult {
     std::vector<StepFile> files;
     std::int64_t wei = 0;
-    std::string model_digest;  // as the worker said; empty: no model
-    std::string orchestrator;  // the last one that worked on it; empty: nobody's but the gateway's work
-    int attempts = 1;          // of that one's piece
+    std::int64_t lost_wei = 0;  // what was paid for attempts that a crash cut off
+    std::string model_digest;   // as the worker said; empty: no model
+    std::string orchestrator;   // the last one that worked on it; empty: nobody's but the gateway's work
+    int attempts = 1;           // of that one's piece
 };
 
 // Whose step it is.
@@ -40,6 +41,7 @@ struct StepEvents {
     std::function<void(const std::string& orchestrator, int attempt)> node;
     api::ProgressSink progress;
     std::function<void(const market::Explanation&)> refused = nullptr;
+    std::function<Task<Result<void>>(Wei fee)> paying = nullptr;  // see JobRequest
 };
 
 // Ports and settings outlive it.

@@ -103,6 +103,7 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
     request.work.trace = trace_;
     request.attempt = events_.node;
     request.refused = events_.refused;
+    request.paying = events_.paying;
     auto done = co_await run_patiently(ports_, settings_, std::move(request), deadline_);
     if (!done) {
         co_return fail(std::move(done.error()));

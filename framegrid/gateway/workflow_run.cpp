@@ -1,6 +1,7 @@
 #include <framegrid/gateway/workflow_run.hpp>
 
 #include <algorithm>
+#include <limits>
 
 #include <boost/json.hpp>
 
@@ -101,7 +102,7 @@ void WorkflowRun::obey(std::vector<workflow::Command> commands) {
 
 void WorkflowRun::start(workflow::Start start) {
     auto canceller = std::make_shared<Canceller>();
-    items_[start.id] = {start.attempt, canceller};
+    items_[start.id] = {start.attempt, canceller, {}};
     const workflow::ItemId id = start.id;
     const int attempt = start.attempt;
     if (!group_.spawn(run_item(std::move(start), std::move(canceller)))) {
@@ -130,8 +131,10 @@ Task<void> WorkflowRun::run_item(workflow::Start start, std::shared_ptr<Cancelle
     }
 }
 
-StepEvents WorkflowRun::events_of(const workflow::ItemId& id) {
+StepEvents WorkflowRun::events_of(const workflow::Start& start) {
     StepEvents out;
+    const workflow::ItemId id = start.id;
+    out.paying = [this, id, key = start.key](Wei fee) { return note_paid(id, key, std::move(fee)); };
     out.node = [this, id](const std::string& orchestrator, int attempt) {
         tell_(
             "node",
@@ -162,6 +165,39 @@ StepEvents WorkflowRun::events_of(const workflow::ItemId& id) {
     return out;
 }
 
+// Before it leaves: a process that takes the job up again bills what this one has paid for nothing.
+Task<Result<void>> WorkflowRun::note_paid(workflow::ItemId id, std::string key, Wei fee) {
+    const auto item = items_.find(id);
+    if (item == items_.end()) {
+        co_return Result<void>{};
+    }
+    auto& paid = item->second.paid;
+    const std::int64_t room = std::numeric_limits<std::int64_t>::max() - paid.wei;
+    paid.wei += fee < room ? static_cast<std::int64_t>(fee) : room;
+    co_return co_await results_.keep_paid(owner_, std::move(key), paid);
+}
+
+Task<Result<StepResult>> WorkflowRun::do_work(workflow::Start start) {
+    PaidWork before;
+    if (start.wei_max > 0) {
+        FG_CO_TRY(found, co_await results_.find_paid(owner_, start.key));
+        before.lost_wei = std::min(found.lost_wei, start.wei_max);
+        before.lost_wei += std::min(found.wei, start.wei_max);
+        items_[start.id].paid = before;
+    }
+    const Deadline soon = deadline_.at_most(ports_.clock, std::chrono::milliseconds(start.deadline_ms));
+    auto result = co_await with_deadline<StepResult>(
+        ports_.clock, soon, runner_.run(owner_, start, events_of(start), soon)
+    );
+    if (result) {
+        result->lost_wei = before.lost_wei;
+    } else if (const auto item = items_.find(start.id); item != items_.end() && item->second.paid.wei > 0) {
+        // It has failed here, not with this process: that is not billed.
+        FG_CO_CHECK(co_await results_.keep_paid(owner_, start.key, before));
+    }
+    co_return result;
+}
+
 Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
     auto found = co_await results_.find(owner_, start.key, runner_.model_digest(start.work));
     if (!found) {
@@ -173,10 +209,7 @@ Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
         co_return true;
     }
     start.priority = std::clamp(start.priority + priority_, -1, 1);
-    const Deadline soon = deadline_.at_most(ports_.clock, std::chrono::milliseconds(start.deadline_ms));
-    auto result = co_await with_deadline<StepResult>(
-        ports_.clock, soon, runner_.run(owner_, start, events_of(start.id), soon)
-    );
+    auto result = co_await do_work(start);
     if (!result) {
         co_return fail(std::move(result.error()));
     }
@@ -188,7 +221,7 @@ Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
 
 void WorkflowRun::done(const workflow::Start& start, StepResult result, std::string_view how) {
     const bool cached = how == "cached";
-    workflow::ItemDone event{start.id, start.attempt, {}, result.wei, cached};
+    workflow::ItemDone event{start.id, start.attempt, {}, result.wei, cached, cached ? 0 : result.lost_wei};
     for (const auto& file : result.files) {
         event.files.push_back(file.about);
         files_.insert_or_assign(file.about.digest, file);

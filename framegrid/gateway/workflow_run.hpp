@@ -30,13 +30,16 @@ class WorkflowRun {
     struct Item {
         int attempt = 0;
         std::shared_ptr<Canceller> canceller;
+        PaidWork paid{};
     };
     Task<Result<std::string>> follow();
     void obey(std::vector<workflow::Command> commands);
     void start(workflow::Start start);
     Task<void> run_item(workflow::Start start, std::shared_ptr<Canceller> canceller);
     Task<Result<bool>> do_item(workflow::Start start);
-    StepEvents events_of(const workflow::ItemId& id);
+    StepEvents events_of(const workflow::Start& start);
+    Task<Result<StepResult>> do_work(workflow::Start start);
+    Task<Result<void>> note_paid(workflow::ItemId id, std::string key, Wei fee);
     // `how`, as events say it: "done", "kept" (by this job, before a restart) or "cached" (of another job).
     void done(const workflow::Start& start, StepResult result, std::string_view how);
     void post(workflow::Event event);

@@ -59,6 +59,10 @@ class FakeNetwork final : public Gateway {
         if (request.attempt) {
             request.attempt("https://one", 1);
         }
+        if (paid && request.paying) {
+            const auto noted = co_await request.paying(Wei(fee));
+            EXPECT_TRUE(noted);
+        }
         co_await sleep_for(clock_, time);
         if (!failures.empty()) {
             auto error = failures.front();
@@ -93,6 +97,8 @@ class FakeNetwork final : public Gateway {
     Duration time = 1s;
     Price price{2, 1};
     std::string digest = "d1";
+    bool paid = false;  // with tickets, `fee` before each attempt
+    int fee = 0;
     std::deque<Error> failures;
     std::vector<std::string> prompts;
     std::size_t asked = 0;
@@ -292,6 +298,41 @@ TEST_F(WorkflowWorkTest, AStepIsNotRedoneAfterACrash) {
     EXPECT_EQ(wei(done), wei(undisturbed));
     EXPECT_EQ(told("step", R"("state":"kept")"), 1U);
     EXPECT_EQ(told("quote"), 2U);
+}
+
+// The picture costs at most 2048 at the quote's price of 2; both steps go to somebody who asks for 1.
+TEST_F(WorkflowWorkTest, WhatWasPaidBeforeACrashIsBilledAsFarAsTheQuoteGoes) {
+    for (const int fee : {100, 3'000}) {
+        network_.fee = fee;
+        network_.paid = true;
+        network_.price = {2, 1};
+        const std::string owner = "owner " + std::to_string(fee);
+        begin(document(kTwoSteps), "job_" + std::to_string(fee), owner);
+        network_.price = {1, 1};
+        pass(500ms);  // the first step is under way
+        crash();
+        begin(document(kTwoSteps), "job_" + std::to_string(fee), owner);
+        pass(1500ms);  // the second one is
+        crash();
+        begin(document(kTwoSteps), "job_" + std::to_string(fee), owner);
+        const auto done = result();
+        const int each = std::min(32 * 32 + fee, 32 * 32 * 2);
+        EXPECT_EQ(wei(done), std::to_string(2 * each));
+        for (const auto& step : done.at("run").at("steps").as_array()) {
+            EXPECT_EQ(step.at("wei").as_string(), std::to_string(each));
+        }
+        EXPECT_EQ(done.at("run").at("quote_wei").as_string(), std::to_string(2 * 32 * 32 * 2));
+    }
+}
+
+TEST_F(WorkflowWorkTest, AFailureThatIsNoCrashIsNotBilled) {
+    network_.fee = 100;
+    network_.paid = true;
+    begin(document(kTwoSteps), "job_1");
+    network_.price = {1, 1};
+    network_.failures.push_back(make_error(Errc::kProtocol, "garbage"));
+    EXPECT_EQ(wei(result()), std::to_string(2 * 32 * 32));
+    EXPECT_EQ(network_.asked, 3U);
 }
 
 TEST_F(WorkflowWorkTest, TheSameWorkOfTheSameOwnerCostsNothing) {

@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <cstdlib>
+#include <optional>
 #include <system_error>
 
 #include <fmt/format.h>

@@ -1,5 +1,6 @@
 #include <framegrid/objects_s3/s3_listing.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <limits>

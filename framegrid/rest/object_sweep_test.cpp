@@ -1,5 +1,7 @@
 #include <framegrid/rest/object_sweep.hpp>
 
+#include <optional>
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 

@@ -97,32 +97,39 @@ Result<account::Spent> spent_of(const Rows& rows) {
     return out;
 }
 
-Result<std::optional<Wei>> counted_in(
+Result<std::optional<account::Counted>> counted_in(
     Connection& connection, const std::string& owner, const std::string& series
 ) {
     FG_TRY(
-        rows,
-        connection.query("SELECT total FROM spend_series WHERE owner = $1 AND series = $2", {owner, series})
+        rows, connection.query(
+                  "SELECT total, back FROM spend_series WHERE owner = $1 AND series = $2", {owner, series}
+              )
     );
     if (rows.empty()) {
         return std::nullopt;
     }
-    FG_TRY(total, account::parse_wei(RowReader(rows, 0).text(), "total"));
-    return std::optional(total);
+    RowReader row(rows, 0);
+    FG_TRY(total, account::parse_wei(row.text(), "total"));
+    FG_TRY(back, account::parse_wei(row.text(), "back"));
+    return account::Counted{total, back};
 }
 
 Result<void> put_counted(
-    Connection& connection, const std::string& owner, const std::string& series, const Wei& total, bool known
+    Connection& connection, const std::string& owner, const std::string& series,
+    const account::Counted& counted, bool known
 ) {
-    const std::string text = total.str();
+    const std::string amount = counted.amount.str();
+    const std::string back = counted.back.str();
     if (known) {
         FG_CHECK(connection.query(
-            "UPDATE spend_series SET total = $3 WHERE owner = $1 AND series = $2", {owner, series, text}
+            "UPDATE spend_series SET total = $3, back = $4 WHERE owner = $1 AND series = $2",
+            {owner, series, amount, back}
         ));
         return {};
     }
     FG_CHECK(connection.query(
-        "INSERT INTO spend_series (owner, series, total) VALUES ($1, $2, $3)", {owner, series, text}
+        "INSERT INTO spend_series (owner, series, total, back) VALUES ($1, $2, $3, $4)",
+        {owner, series, amount, back}
     ));
     // By their order, not by their days: a clock that was wrong takes nobody's away.
     FG_CHECK(connection.query(
@@ -193,7 +200,7 @@ Task<Result<account::Spent>> PostgresKeys::spent(std::string owner) {
 }
 
 Task<Result<account::Spent>> PostgresKeys::count_spent(
-    std::string owner, std::string series, std::int64_t day, Wei total
+    std::string owner, std::string series, std::int64_t day, account::Counted counted
 ) {
     co_return co_await database_.write([&](Connection& connection) -> Result<account::Spent> {
         // So that there is a row to lock: gateways count one after the other.
@@ -207,11 +214,13 @@ Task<Result<account::Spent>> PostgresKeys::count_spent(
         );
         FG_TRY(before, spent_of(rows));
         FG_TRY(known, counted_in(connection, owner, series));
-        if (total <= known.value_or(Wei(0))) {
+        const auto said = known.value_or(account::Counted{});
+        counted = {std::max(said.amount, counted.amount), std::max(said.back, counted.back)};
+        if (counted == said) {
             return before;
         }
-        const auto sum = account::plus(before, day, total - known.value_or(Wei(0)));
-        FG_CHECK(put_counted(connection, owner, series, total, known.has_value()));
+        const auto sum = account::after(before, day, said, counted);
+        FG_CHECK(put_counted(connection, owner, series, counted, known.has_value()));
         const std::string all = sum.total.str();
         const std::string today = sum.today.str();
         FG_CHECK(connection.query(

@@ -63,7 +63,7 @@ CREATE TABLE spent (owner TEXT PRIMARY KEY, total TEXT NOT NULL, day BIGINT NOT 
     R"sql(
 CREATE TABLE spend_series (
   number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, owner TEXT NOT NULL, series TEXT NOT NULL,
-  total TEXT NOT NULL, UNIQUE (owner, series)
+  total TEXT NOT NULL, back TEXT NOT NULL, UNIQUE (owner, series)
 );
 CREATE INDEX spend_series_order ON spend_series (owner, number);
 )sql",

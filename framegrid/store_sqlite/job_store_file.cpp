@@ -68,7 +68,7 @@ CREATE TABLE spent (
     R"sql(
 CREATE TABLE spend_series (
   number INTEGER PRIMARY KEY, owner TEXT NOT NULL, series TEXT NOT NULL, total TEXT NOT NULL,
-  UNIQUE (owner, series)
+  back TEXT NOT NULL, UNIQUE (owner, series)
 );
 CREATE INDEX spend_series_order ON spend_series (owner, number);
 )sql",

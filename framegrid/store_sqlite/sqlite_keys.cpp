@@ -94,34 +94,40 @@ Result<account::Spent> spent_in(Connection& connection, const std::string& owner
     return out;
 }
 
-Result<std::optional<Wei>> counted_in(
+Result<std::optional<account::Counted>> counted_in(
     Connection& connection, const std::string& owner, const std::string& series
 ) {
-    auto& query = connection.prepare("SELECT total FROM spend_series WHERE owner = ? AND series = ?");
+    auto& query = connection.prepare("SELECT total, back FROM spend_series WHERE owner = ? AND series = ?");
     query.bindNoCopy(1, owner);
     query.bindNoCopy(2, series);
     if (!query.executeStep()) {
         return std::nullopt;
     }
     FG_TRY(total, account::parse_wei(query.getColumn(0).getString(), "total"));
-    return std::optional(total);
+    FG_TRY(back, account::parse_wei(query.getColumn(1).getString(), "back"));
+    return account::Counted{total, back};
 }
 
 void put_counted(
-    Connection& connection, const std::string& owner, const std::string& series, const Wei& total, bool known
+    Connection& connection, const std::string& owner, const std::string& series,
+    const account::Counted& counted, bool known
 ) {
     if (known) {
-        auto& update = connection.prepare("UPDATE spend_series SET total = ? WHERE owner = ? AND series = ?");
-        update.bind(1, total.str());
-        update.bindNoCopy(2, owner);
-        update.bindNoCopy(3, series);
+        auto& update =
+            connection.prepare("UPDATE spend_series SET total = ?, back = ? WHERE owner = ? AND series = ?");
+        update.bind(1, counted.amount.str());
+        update.bind(2, counted.back.str());
+        update.bindNoCopy(3, owner);
+        update.bindNoCopy(4, series);
         update.exec();
         return;
     }
-    auto& insert = connection.prepare("INSERT INTO spend_series (owner, series, total) VALUES (?, ?, ?)");
+    auto& insert =
+        connection.prepare("INSERT INTO spend_series (owner, series, total, back) VALUES (?, ?, ?, ?)");
     insert.bindNoCopy(1, owner);
     insert.bindNoCopy(2, series);
-    insert.bind(3, total.str());
+    insert.bind(3, counted.amount.str());
+    insert.bind(4, counted.back.str());
     insert.exec();
     // By their order, not by their days: a clock that was wrong takes nobody's away.
     auto& forget = connection.prepare(
@@ -184,16 +190,18 @@ Task<Result<account::Spent>> SqliteKeys::spent(std::string owner) {
 }
 
 Task<Result<account::Spent>> SqliteKeys::count_spent(
-    std::string owner, std::string series, std::int64_t day, Wei total
+    std::string owner, std::string series, std::int64_t day, account::Counted counted
 ) {
     co_return co_await database_.write([&](Connection& connection) -> Result<account::Spent> {
         FG_TRY(before, spent_in(connection, owner));
         FG_TRY(known, counted_in(connection, owner, series));
-        if (total <= known.value_or(Wei(0))) {
+        const auto said = known.value_or(account::Counted{});
+        counted = {std::max(said.amount, counted.amount), std::max(said.back, counted.back)};
+        if (counted == said) {
             return before;
         }
-        const auto sum = account::plus(before, day, total - known.value_or(Wei(0)));
-        put_counted(connection, owner, series, total, known.has_value());
+        const auto sum = account::after(before, day, said, counted);
+        put_counted(connection, owner, series, counted, known.has_value());
         auto& put =
             connection.prepare("INSERT OR REPLACE INTO spent (owner, total, day, today) VALUES (?, ?, ?, ?)");
         put.bindNoCopy(1, owner);

@@ -20,7 +20,7 @@ class SqliteKeys final : public api::KeyStore {
         override;
     Task<Result<account::Spent>> spent(std::string owner) override;
     Task<Result<account::Spent>> count_spent(
-        std::string owner, std::string series, std::int64_t day, Wei total
+        std::string owner, std::string series, std::int64_t day, account::Counted counted
     ) override;
 
   private:

@@ -92,10 +92,15 @@ Result<Run> Run::make(
 
 std::int64_t Run::wei() const {
     std::int64_t sum = 0;
-    for (const auto& step : steps_) {
-        sum += step.paid_wei;
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+        sum += bill_of(i);
     }
     return sum;
+}
+
+std::int64_t Run::bill_of(std::size_t step) const {
+    const StepState& state = steps_[step];
+    return state.paid_wei + std::min(state.lost_wei, quote_.lines[line_of_[step]].wei - state.paid_wei);
 }
 
 std::vector<StepProgress> Run::progress() const {
@@ -103,7 +108,7 @@ std::vector<StepProgress> Run::progress() const {
     for (std::size_t i = 0; i < steps_.size(); ++i) {
         StepProgress one;
         one.step = workflow_->steps[i].id;
-        one.wei = steps_[i].paid_wei;
+        one.wei = bill_of(i);
         for (const auto& item : steps_[i].items) {
             std::int64_t* const counters[] = {&one.waiting, &one.running, &one.done, &one.skipped};
             ++*counters[static_cast<std::size_t>(item.state)];
@@ -443,6 +448,9 @@ void Run::handle(const ItemDone& event, std::vector<Command>& out) {
     state.reserved_wei -= item->wei;
     item->wei = event.cached ? 0 : std::clamp<std::int64_t>(event.wei, 0, item->wei);
     state.paid_wei += item->wei;
+    // Together they are at most the line's part of the quote, so nothing overflows.
+    const std::int64_t line = quote_.lines[line_of_[step]].wei;
+    state.lost_wei += std::clamp<std::int64_t>(event.lost_wei, 0, line - std::min(line, state.lost_wei));
     item->state = ItemState::kDone;
     --running_;
 }

@@ -70,6 +70,7 @@ struct ItemDone {
     std::vector<Artifact> files;  // all of them
     std::int64_t wei = 0;         // paid; at most the Start's wei_max
     bool cached = false;          // nothing was done and nothing paid
+    std::int64_t lost_wei = 0;    // paid for attempts that a crash cut off: billed as far as the quote goes
 };
 struct ItemFailed {
     ItemId id;
@@ -134,6 +135,7 @@ class Run {
         std::size_t first_open = 0;     // every item before it is over
         std::int64_t reserved_wei = 0;  // for what runs
         std::int64_t paid_wei = 0;
+        std::int64_t lost_wei = 0;  // see ItemDone
     };
     // One file of a list: not there yet, there, or never.
     struct Entry {
@@ -151,6 +153,8 @@ class Run {
     Run(std::shared_ptr<const Workflow> workflow, Values inputs, std::int64_t seed, Quote quote,
         RunSettings settings);
 
+    // Of one step, at most its line of the quote.
+    std::int64_t bill_of(std::size_t step) const;
     Item* find(const ItemId& id, int attempt, std::size_t& step);
     static Entry entry_of(const Item& item);
     ListView outputs_of(std::size_t step) const;

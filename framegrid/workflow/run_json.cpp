@@ -235,15 +235,17 @@ struct RunJson {
             const auto& from = members.object(steps[i], "steps");
             auto& state = run.steps_[i];
             state.closed = members.boolean(from, "closed");
+            const std::int64_t line_wei = run.quote_.lines[run.line_of_[i]].wei;
+            // States from before this was counted have none.
+            state.lost_wei = from.contains("lost_wei") ? members.integer(from, "lost_wei", 0, line_wei) : 0;
             const auto& items = members.array(from, "items");
             if (items.size() > static_cast<std::size_t>(kItemsMax)) {
                 members.wrong("items");
                 return;
             }
-            const std::int64_t limit = run.quote_.lines[run.line_of_[i]].wei;
             for (const auto& one : items) {
                 auto item = read_item(one, members);
-                if (item.wei > limit - state.reserved_wei - state.paid_wei) {
+                if (item.wei > line_wei - state.reserved_wei - state.paid_wei) {
                     members.wrong("wei");
                     return;
                 }
@@ -287,7 +289,9 @@ std::string Run::to_json() const {
         for (const auto& item : state.items) {
             items.push_back(RunJson::write_item(item));
         }
-        steps.push_back(json::object{{"closed", state.closed}, {"items", std::move(items)}});
+        steps.push_back(
+            json::object{{"closed", state.closed}, {"lost_wei", state.lost_wei}, {"items", std::move(items)}}
+        );
     }
     json::object root{
         {"version", kVersion},
