@@ -82,6 +82,39 @@ Error&& Error::with_context(std::string_view what) && {
     return std::move(*this);
 }
 
+std::string_view what_to_do(Errc code) {
+    switch (code) {
+        case Errc::kInvalidArgument:
+            return "correct the field that is named and send it again";
+        case Errc::kUnauthorized:
+            return "send an API key: Authorization: Bearer KEY";
+        case Errc::kForbidden:
+            return "use a key that may do this, or another address";
+        case Errc::kNotFound:
+            return "check the spelling; jobs and files are deleted after a while";
+        case Errc::kTooLarge:
+            return "send less, or upload it as a file of its own first";
+        case Errc::kUnsupported:
+            return "use another format or another gateway";
+        case Errc::kUnprocessable:
+            return "check that the file plays elsewhere";
+        case Errc::kCapacity:
+            return "try again after the time in Retry-After";
+        case Errc::kUnavailable:
+            return "try again later, or raise the price limit";
+        case Errc::kDeadline:
+            return "try again with a later deadline";
+        case Errc::kCancelled:
+            return "submit it again if that was a mistake";
+        case Errc::kProtocol:
+            return "try again; the node is avoided for a while";
+        case Errc::kIo:
+        case Errc::kInternal:
+            break;
+    }
+    return "try again; tell the gateway's operator the trace id if it stays";
+}
+
 Error make_error(Errc code, std::string message, std::string field) {
     return Error{code, default_disposition(code), std::move(message), std::move(field)};
 }

@@ -57,6 +57,9 @@ struct Error {
     }
 };
 
+// What whoever gets this error can do about it, when nothing closer to the cause is known.
+std::string_view what_to_do(Errc code);
+
 Error make_error(Errc code, std::string message, std::string field = {});
 
 template <class T>

@@ -118,6 +118,7 @@ class Role final : public Gateway {
     Deadline attempt_deadline(const api::Work& work, Deadline deadline) const;
     // Reserves what the job may cost, and counts what it did.
     Task<Result<JobResult>> run_within_limits(JobRequest request, account::Permit permit, Deadline deadline);
+    Task<Result<Price>> price_of(const JobRequest& request, Deadline deadline);
     static Task<Result<void>> charge_and_tell(
         Spending::Held& held, std::function<Task<Result<void>>(Wei fee)> paying, Wei fee
     );
@@ -265,6 +266,26 @@ Task<Result<JobResult>> Role::run(JobRequest request, Deadline deadline) {
     co_return result;
 }
 
+// What nobody has a price for yet cannot be held back, and must not run without that.
+Task<Result<Price>> Role::price_of(const JobRequest& request, Deadline deadline) {
+    const auto demand = demand_of(request);
+    const Deadline patience = deadline.at_most(ports_.clock, settings_.wait_max);
+    for (;;) {
+        const TimePoint now = ports_.clock.now();
+        if (const auto price = pool_.price_for(demand, now)) {
+            co_return *price;
+        }
+        const bool nobody = discovery_.settled() && !pool_.could_serve(demand, now);
+        if (nobody || patience.passed(ports_.clock)) {
+            co_return fail(
+                Errc::kUnavailable, pool_.size() == 0 ? "no orchestrators are known"
+                                                      : "no orchestrator offers what this job needs"
+            );
+        }
+        (void)co_await changed_.wait_until(ports_.clock, std::min(now + kRetryTick, patience.at));
+    }
+}
+
 Task<Result<void>> Role::charge_and_tell(
     Spending::Held& held, std::function<Task<Result<void>>(Wei fee)> paying, Wei fee
 ) {
@@ -278,12 +299,17 @@ Task<Result<void>> Role::charge_and_tell(
 Task<Result<JobResult>> Role::run_within_limits(
     JobRequest request, account::Permit permit, Deadline deadline
 ) {
-    const auto price = pool_.price_for(demand_of(request), ports_.clock.now());
-    const Wei most(price ? expected_fee(request, *price).ceil_wei() : 0);
+    auto price = co_await price_of(request, deadline);
+    if (!price) {
+        Progress progress;
+        progress.demand = demand_of(request);
+        co_return fail(refuse(request, progress, std::move(price.error())));
+    }
+    const Wei most(expected_fee(request, *price).ceil_wei());
     FG_CO_TRY(held, co_await spending_.hold(permit, most, deadline));
     // So that what is held back suffices.
-    request.price_told = request.price_told && (!price || *request.price_max <= *price);
-    request.price_max = pay::PriceCeilings::lower(request.price_max, price);
+    request.price_told = request.price_told && *request.price_max <= *price;
+    request.price_max = pay::PriceCeilings::lower(request.price_max, *price);
     request.paying = [&held, paying = std::move(request.paying)](const Wei& fee) {
         return charge_and_tell(held, paying, fee);
     };

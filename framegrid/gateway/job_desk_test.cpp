@@ -279,8 +279,8 @@ TEST_F(DeskTest, FailsWithTheReason) {
     const auto record = *run(store_.get(id));
     EXPECT_EQ(record.state, State::kFailed);
     EXPECT_EQ(
-        record.result,
-        R"({"error":{"code":"unprocessable","message":"not a picture","field":"inputs.image"}})"
+        record.result, R"({"error":{"code":"unprocessable","message":"not a picture","field":"inputs.image",)"
+                       R"("what_to_do":"check that the file plays elsewhere"}})"
     );
 }
 

@@ -155,7 +155,9 @@ Task<Result<std::string>> Work::quote(std::string owner, job::Document document,
     const auto offer = ports_.gateway.offer(job->request);
     if (!offer) {
         co_return fail(
-            Errc::kUnavailable, "nobody would take it now: " + ports_.gateway.explain(job->request).summary()
+            Errc::kUnavailable,
+            "nobody would take it now: " + ports_.gateway.explain(job->request).summary() +
+                "; GET /v1/models lists what is offered"
         );
     }
     co_return json::serialize(json::object{

@@ -133,6 +133,24 @@ Result<void> check_inputs(const PipelineSpec* spec, const Document& document) {
     return {};
 }
 
+std::string parameter_names(const PipelineSpec& spec) {
+    std::string out;
+    for (const auto& parameter : spec.parameters) {
+        if (parameter.name != kMaskParameter) {
+            out += (out.empty() ? "" : ", ") + std::string(parameter.name);
+        }
+    }
+    return out;
+}
+
+std::string pipeline_names() {
+    std::string out;
+    for (const auto& spec : pipelines()) {
+        out += std::string(spec.name) + ", ";
+    }
+    return out + std::string(kTranscode) + ", " + std::string(kEcho) + ", " + std::string(kWorkflow);
+}
+
 Result<void> read_parameters(const json::value& value, const PipelineSpec* spec, Document& out) {
     if (!value.is_object()) {
         return invalid("parameters is an object", "parameters");
@@ -143,7 +161,8 @@ Result<void> read_parameters(const json::value& value, const PipelineSpec* spec,
     for (const auto& [name, unused] : value.get_object()) {
         if (!std::ranges::contains(spec->parameters, std::string_view(name), &ParameterSpec::name)) {
             return invalid(
-                out.pipeline + " has no such parameter", "parameters." + printable(std::string(name), 64)
+                out.pipeline + " has no such parameter; it has: " + parameter_names(*spec),
+                "parameters." + printable(std::string(name), 64)
             );
         }
     }
@@ -392,7 +411,10 @@ Result<Document> parse_document(std::string_view text) {
     out.pipeline = std::move(name);
     const auto* spec = out.pipeline == kTranscode ? &transcode_spec() : find_pipeline(out.pipeline);
     if (spec == nullptr && out.pipeline != kEcho) {
-        return fail(Errc::kNotFound, "unknown pipeline " + printable(out.pipeline, 64), "pipeline");
+        return fail(
+            Errc::kNotFound,
+            "unknown pipeline " + printable(out.pipeline, 64) + "; there are: " + pipeline_names(), "pipeline"
+        );
     }
     for (const auto& [key, value] : object) {
         if (!value.is_null()) {

@@ -96,6 +96,7 @@ std::string error_result(const Error& error) {
     if (!error.field.empty()) {
         described["field"] = valid_utf8(error.field);
     }
+    described["what_to_do"] = what_to_do(error.code);
     return json::serialize(json::object{{"error", std::move(described)}});
 }
 

@@ -8,42 +8,37 @@ namespace framegrid::rest {
 
 namespace {
 
-struct Texts {
-    std::string_view title;
-    std::string_view what_to_do;
-};
-
-Texts texts_of(Errc code) {
+std::string_view title_of(Errc code) {
     switch (code) {
         case Errc::kInvalidArgument:
-            return {"The request is wrong", "correct the field that is named and send it again"};
+            return "The request is wrong";
         case Errc::kUnauthorized:
-            return {"Who are you?", "send an API key: Authorization: Bearer KEY"};
+            return "Who are you?";
         case Errc::kForbidden:
-            return {"Not allowed", "use a key that may do this, or another address"};
+            return "Not allowed";
         case Errc::kNotFound:
-            return {"Not found", "check the spelling; jobs and files are deleted after a while"};
+            return "Not found";
         case Errc::kTooLarge:
-            return {"Too large", "send less, or upload it as a file of its own first"};
+            return "Too large";
         case Errc::kUnsupported:
-            return {"Not supported", "use another format or another gateway"};
+            return "Not supported";
         case Errc::kUnprocessable:
-            return {"The media cannot be processed", "check that the file plays elsewhere"};
+            return "The media cannot be processed";
         case Errc::kCapacity:
-            return {"Too much at once", "try again after the time in Retry-After"};
+            return "Too much at once";
         case Errc::kUnavailable:
-            return {"Nobody can do this now", "try again later, or raise the price limit"};
+            return "Nobody can do this now";
         case Errc::kDeadline:
-            return {"Out of time", "try again with a later deadline"};
+            return "Out of time";
         case Errc::kCancelled:
-            return {"Cancelled", "submit it again if that was a mistake"};
+            return "Cancelled";
         case Errc::kProtocol:
-            return {"A node answered nonsense", "try again; the node is avoided for a while"};
+            return "A node answered nonsense";
         case Errc::kIo:
         case Errc::kInternal:
             break;
     }
-    return {"The gateway failed", "try again; tell the gateway's operator the trace id if it stays"};
+    return "The gateway failed";
 }
 
 }  // namespace
@@ -51,17 +46,17 @@ Texts texts_of(Errc code) {
 Answer problem_answer(const Error& error, const std::string& trace_id, int status) {
     namespace json = boost::json;
     status = status == 0 ? status_of(error) : status;
-    const auto texts = texts_of(error.code);
+    const auto title = title_of(error.code);
     json::object out;
     out["type"] = "urn:framegrid:problem:" + std::string(to_string(error.code));
-    out["title"] = texts.title;
+    out["title"] = title;
     out["status"] = status;
-    out["detail"] = valid_utf8(error.message.empty() ? texts.title : error.message);
+    out["detail"] = valid_utf8(error.message.empty() ? title : error.message);
     out["code"] = to_string(error.code);
     if (!error.field.empty()) {
         out["field"] = valid_utf8(error.field);
     }
-    out["what_to_do"] = texts.what_to_do;
+    out["what_to_do"] = what_to_do(error.code);
     out["trace_id"] = trace_id;
     Answer answer = text_answer("application/problem+json", json::serialize(out));
     answer.status = status;

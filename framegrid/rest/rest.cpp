@@ -71,6 +71,12 @@ struct OpenAi {
     OpenAiFiles files{common};
 };
 
+// In the form of the API that was called.
+Answer own_error(const Call& call, const Error& error, int status = 0) {
+    return call.exchange.head.path().starts_with("/v1/") ? problem_answer(error, call.trace_id, status)
+                                                         : error_answer(error, status);
+}
+
 // Counts a request whose client went away, unless it is told that the answer was sent.
 class Outcome {
   public:
@@ -348,7 +354,7 @@ Task<Answer> Rest::Impl::answer_of_route(Call& call, Match match) {
         } else {
             const std::string message =
                 printable(head.method, 20) + " is not possible here; use " + match.allow;
-            answer = error_answer(make_error(Errc::kInvalidArgument, message, "method"), 405);
+            answer = own_error(call, make_error(Errc::kInvalidArgument, message, "method"), 405);
         }
         answer.headers.add("allow", match.allow + ", OPTIONS");
         co_return answer;
@@ -367,8 +373,8 @@ Task<Answer> Rest::Impl::answer_of_route(Call& call, Match match) {
 Task<Answer> Rest::Impl::run_job(const Route& route, Call& call) {
     if (stats_.jobs_in_flight >= settings_.jobs_max) {
         ++stats_.refused;
-        co_return error_answer(
-            make_error(Errc::kCapacity, "the gateway runs as many jobs as it may; try again later")
+        co_return own_error(
+            call, make_error(Errc::kCapacity, "the gateway runs as many jobs as it may; try again later")
         );
     }
     const Counted counted(stats_.jobs_in_flight);
@@ -392,7 +398,12 @@ Answer Rest::Impl::unknown_path(const Call& call) const {
             "pipeline"
         ));
     }
-    return error_answer(make_error(Errc::kNotFound, "nothing is served at " + printable(head.path(), 100)));
+    return own_error(
+        call, make_error(
+                  Errc::kNotFound,
+                  "nothing is served at " + printable(head.path(), 100) + "; /openapi.json lists what is"
+              )
+    );
 }
 
 void Rest::Impl::add_common_headers(const Call& call, const Router& router, http::Headers& headers) const {

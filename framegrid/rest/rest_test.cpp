@@ -140,6 +140,19 @@ TEST_F(RestApiTest, UpscaleNamesTheFieldAtFault) {
     EXPECT_EQ(rest().stats().memory_bytes, 0u);
 }
 
+TEST_F(RestTest, WhatIsNotThereBelowV1IsAProblemDocument) {
+    for (const auto* method : {"GET", "PATCH"}) {
+        const auto sent = send(method, "/v1/nothing");
+        EXPECT_EQ(sent->status(), 404);
+        EXPECT_EQ(sent->header("content-type"), "application/problem+json");
+        for (const auto* part :
+             {"\"code\":\"not_found\"", "\"what_to_do\":", "\"trace_id\":", "/openapi.json"}) {
+            EXPECT_NE(sent->text().find(part), std::string::npos) << part << " in " << sent->text();
+        }
+    }
+    EXPECT_EQ(send("GET", "/nothing")->header("content-type"), "application/json");
+}
+
 TEST_F(RestApiTest, UpscaleRefusesOtherBodies) {
     EXPECT_EQ(send("POST", "/upscale", {{"content-type", "application/json"}}, "{}")->status(), 400);
     EXPECT_EQ(send("POST", "/upscale")->status(), 400);

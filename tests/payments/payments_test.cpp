@@ -103,7 +103,10 @@ class Node final : public api::Orchestrator {
   public:
     Task<Result<api::OrchestratorInfo>> get_info(api::InfoRequest request, Deadline deadline) override {
         ++infos;
-        return role->get_info(std::move(request), deadline);
+        if (slow != nullptr) {
+            co_await sleep_for(*slow, 2s);
+        }
+        co_return co_await role->get_info(std::move(request), deadline);
     }
     Task<Result<api::JobOutput>> run(api::Job job, Deadline deadline) override {
         ++jobs;
@@ -125,7 +128,8 @@ class Node final : public api::Orchestrator {
     api::Job last;
     int infos = 0;
     int jobs = 0;
-    bool mute = false;  // its answers are lost
+    bool mute = false;      // its answers are lost
+    Clock* slow = nullptr;  // says what it asks for after a while
 };
 
 // A signer elsewhere: its answers take a while, and it may be away or refuse.
@@ -672,6 +676,32 @@ TEST_F(PaymentsTest, AnOwnerSpendsNoMoreThanItMay) {
     by_a_better_key.key_limits.emplace().wei_total = Wei(4 * kPrice);
     EXPECT_TRUE(run(by_a_better_key));
     EXPECT_FALSE(run(by_a_better_key));
+}
+
+// Just after a start nobody's price is known: what cannot be held back must not run without its limit.
+TEST_F(PaymentsTest, ALimitHoldsForAJobThatCameBeforeAnyPrice) {
+    const auto limits_of = [](const std::string&) {
+        account::Limits limits;
+        limits.wei_total = Wei(kPrice - 1);
+        return limits;
+    };
+    Node& one = node("one");
+    one.slow = &clock_;
+    role().limit_spending(limits_of, nullptr);
+    auto job = echo();
+    job.owner = "ann";
+    std::optional<Result<gateway::JobResult>> out;
+    group_.spawn(keep<gateway::JobResult>(role().run(std::move(job), later()), out));
+    poll();
+    EXPECT_FALSE(out);
+    for (int i = 0; i < 300 && !out; ++i) {
+        advance(100ms);
+    }
+    ASSERT_TRUE(out);
+    ASSERT_FALSE(*out);
+    EXPECT_EQ(out->error().code, Errc::kForbidden) << out->error().message;
+    EXPECT_EQ(out->error().field, "wei_total");
+    EXPECT_EQ(one.jobs, 0);
 }
 
 TEST_F(PaymentsTest, ManyTicketsOutliveTheirParams) {

@@ -158,6 +158,39 @@ class PaymentsTest(unittest.TestCase):
             self.assertRegex(framegrid("keys", "usage", "--owner", "acme", "--data", net.data.name).stdout,
                              rf"acme +{5 * PRICE} +0 +{5 * PRICE} +any\n")
 
+    def test_a_crash_forgets_nothing_of_a_job_that_was_paid_and_not_over(self):
+        books = self.books
+        admin = f"127.0.0.1:{harness.free_port()}"
+        arguments = [*books.args("gateway"), "--auth", "keys", "--admin-listen", admin]
+        with harness.Network(gateway_args=arguments, orchestrator_args=books.seller, workers=1) as net:
+            net.status = lambda: json.loads(harness.request(f"http://{admin}/status")[2])
+            books.fund("gateway")
+            net.wait_usable()
+            made = framegrid("--json", "keys", "create", "--data", net.data.name, "--owner", "acme",
+                             "--scopes", "jobs:write,jobs:read", "--wei-per-day", str(10**9))
+            shown = {"Authorization": "Bearer " + json.loads(made.stdout)["key"], "Content-Type": "application/json"}
+
+            def spent():
+                with sqlite3.connect(pathlib.Path(net.data.name) / "jobs.sqlite", timeout=10) as database:
+                    rows = database.execute("SELECT total FROM spent WHERE owner = 'acme'").fetchall()
+                return int(rows[0][0]) if rows else 0
+
+            long = {"pipeline": "text-to-image", "parameters": {"prompt": "a red circle", "num_inference_steps": 1000}}
+            self.assertTrue(wait(lambda: net.request("GET", "/v1/jobs", None, shown)[0] != 401, 5))
+            status, _, body = net.request("POST", "/v1/jobs", json.dumps(long), shown)
+            self.assertEqual(status, 202, body)
+            path = "/v1/jobs/" + json.loads(body)["id"]
+            self.assertTrue(wait(lambda: spent() > 0, 30), net.gateway.log_text())
+            net.gateway.kill()
+            lost = spent()
+            self.assertGreater(lost, 0)
+            net.restart_gateway()
+            net.wait_usable()
+            self.assertTrue(wait(lambda: spent() == 2 * lost, 30), "it is paid a second time")
+            self.assertIn(net.request("DELETE", path, None, shown)[0], (200, 202))
+            # Of what ended in order the store hears that it cost nothing; what the crash took stays.
+            self.assertTrue(wait(lambda: spent() == lost, 30), spent())
+
     def test_both_sides_keep_receipts_that_agree(self):
         books = self.books
         folders = {name: books.path / "receipts" / name for name in ("gateway", "orchestrator-0")}
