@@ -5,12 +5,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include <fmt/format.h>
 #include <boost/json.hpp>
 #include <toml++/toml.hpp>
 
 #include <framegrid/app/commands.hpp>
+#include <framegrid/app/node.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/workflow/problem.hpp>
@@ -79,14 +81,62 @@ void check_table(
     }
 }
 
+// As it would stand on the command line; nullopt: it cannot.
+std::optional<std::string> argument_of(const toml::node& node) {
+    if (const auto* text = node.as_string()) {
+        return text->get();
+    }
+    if (const auto* number = node.as_integer()) {
+        return std::to_string(number->get());
+    }
+    if (const auto* flag = node.as_boolean()) {
+        return std::string(flag->get() ? "true" : "false");
+    }
+    return std::nullopt;
+}
+
+// What commands take as text and look at when they start.
+Result<void> check_text(std::string_view option, const std::string& text) {
+    const bool address = option == "listen" || (option == "admin-listen" && !text.empty() && text != "none");
+    if (address) {
+        FG_CHECK(server_settings({.listen = text, .tls = false, .certificate = "", .key = ""}));
+    }
+    if (option == "memory") {
+        FG_CHECK(parse_bytes(text, "memory"));
+    }
+    return {};
+}
+
+// Each value by itself, so that all wrong ones are named.
+void check_section(const std::string& command, const toml::table& section, workflow::Problems& problems) {
+    for (const auto& [key, node] : section) {
+        const auto text = argument_of(node);
+        if (!text) {
+            continue;
+        }
+        ScratchCli scratch;
+        const std::string option(key.str());
+        const auto parsed = parse_arguments(scratch.app, {command, "--" + option + "=" + *text});
+        const auto good = !parsed && parsed.error().field != kRequired ? parsed : check_text(option, *text);
+        if (!good) {
+            problems.add(place_of(node), command + "." + option, good.error().message);
+        }
+    }
+}
+
 // The values, as the command itself would take them.
 void check_values(const std::string& file, const toml::table& table, workflow::Problems& problems) {
     for (const auto& [key, node] : table) {
         if (!node.is_table()) {
             continue;
         }
-        ScratchCli scratch;
         const std::string name(key.str());
+        const auto before = problems.errors();
+        check_section(name, *node.as_table(), problems);
+        if (problems.errors() > before) {
+            continue;
+        }
+        ScratchCli scratch;
         const auto parsed = parse_arguments(scratch.app, {"--config", file, name});
         // What must come with the command itself is not the file's fault.
         if (!parsed && parsed.error().field != kRequired) {

@@ -44,14 +44,13 @@ Result<ByteRange> parse_range(std::string_view header, std::uint64_t size) {
     if (!last && dash + 1 != header.size()) {
         return all;
     }
-    const auto end = last ? *last : size;
-    if (end < *first) {
+    if (last && *last < *first) {
         return all;
     }
     if (*first >= size) {
         return none;
     }
-    return ByteRange{*first, std::min(end, size - 1) - *first + 1, true};
+    return ByteRange{*first, std::min(last.value_or(size), size - 1) - *first + 1, true};
 }
 
 }  // namespace framegrid::rest

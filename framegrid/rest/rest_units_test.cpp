@@ -259,6 +259,7 @@ TEST(ByteRanges, AreCutToTheFile) {
         EXPECT_EQ(none.error().field, "range");
     }
     EXPECT_EQ(parse_range("bytes=0-", 0).error().field, "range");
+    EXPECT_FALSE(parse_range("bytes=101-", 100)) << "far behind the end, and open";
     EXPECT_EQ(*parse_range("", 0), (ByteRange{0, 0, false}));
 }
 

@@ -211,7 +211,11 @@ class ConfigTest(unittest.TestCase):
             for text, line, words in (
                     ('[gateway]\norchestraters = "https://a:1"\n', 2, 'did you mean "orchestrators"'),
                     ("[gatway]\n", 1, 'did you mean "gateway"'),
-                    ("[gateway]\nattempts = 600\n", 1, "not in range"),
+                    ("[gateway]\nattempts = 600\n", 2, "not in range"),
+                    ('[gateway]\nattempts = 600\ndrain-seconds = "soon"\n', 3, "drain-seconds"),
+                    ('[gateway]\n\nlisten = "here"\n', 3, "host:port"),
+                    ('[worker]\nmemory = "much"\n', 2, "memory"),
+                    ('[gateway]\ntls = 3\nstore = "mysql"\n', 3, "postgres://"),
                     ("[gateway\n", 1, "expected"),
                     ("log-levle = 1\n", 1, 'did you mean "log-level"')):
                 file.write_text(text)
