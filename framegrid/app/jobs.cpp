@@ -119,6 +119,8 @@ void print_event(const std::string& kind, const json::object& data) {
     }
     if (kind == "node") {
         text = text_of(data, "orchestrator") + ", try " + std::to_string(number_of(data, "attempt"));
+    } else if (kind == "price") {
+        text = text_of(data, "wei") + " wei so far";
     } else if (kind == "candidates") {
         text = text_of(data, "summary");
     } else if (kind == "place") {

@@ -26,6 +26,13 @@ std::string cost_text(Pixels units, const Price& price) {
     return wei ? std::to_string(*wei) : "more than can be counted";
 }
 
+// What has left for the job so far, at most: an attempt that is not answered may cost nothing in the end.
+Task<Result<void>> tell_price(const JobTeller& tell, Wei& paid, Wei fee) {
+    paid += fee;
+    tell("price", json::serialize(json::object{{"wei", paid.str()}}), {});
+    co_return Result<void>{};
+}
+
 class Work final : public JobWork {
   public:
     Work(WorkPorts ports, WorkSettings settings)
@@ -124,6 +131,7 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
         co_return fail(std::move(prepared.error()));
     }
     AiJob* const job = &prepared->job;
+    Wei paid = 0;
     job->request.work.trace = job::parse_trace_text(record.trace);
     if (document->pipeline != job::kEcho) {
         job->request.progress = [&tell](const api::Progress& progress) {
@@ -137,6 +145,7 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
         job->request.refused = [&tell](const market::Explanation& why) {
             tell("candidates", json::serialize(candidates_json(why)), {});
         };
+        job->request.paying = [&tell, &paid](const Wei& fee) { return tell_price(tell, paid, fee); };
     }
     job->request.owner = record.owner;
     auto result = co_await ports_.gateway.run(std::move(job->request), deadline);

@@ -190,6 +190,8 @@ class PaymentsTest(unittest.TestCase):
             self.assertIn(net.request("DELETE", path, None, shown)[0], (200, 202))
             # Of what ended in order the store hears that it cost nothing; what the crash took stays.
             self.assertTrue(wait(lambda: spent() == lost, 30), spent())
+            told = net.request("GET", path + "/events", None, shown)[2].decode()
+            self.assertRegex(told, r"event: price\ndata: {[^\n]*\"wei\":\"%d\"" % lost)
 
     def test_both_sides_keep_receipts_that_agree(self):
         books = self.books
