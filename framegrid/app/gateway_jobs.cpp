@@ -137,8 +137,8 @@ rest::ObjectSweepSettings sweep_settings(const JobOptions& options, std::string 
     rest::ObjectSweepSettings out;
     out.owner = std::move(owner);
     out.orphan_life = std::chrono::seconds(options.orphan_seconds);
-    // An hour, of the ten minutes that are the default.
-    out.round_pause = out.orphan_life * 6;
+    constexpr int kLives = 6;
+    out.round_pause = std::min<Duration>(out.round_pause, out.orphan_life * kLives);
     out.page_pause = std::min<Duration>(out.page_pause, out.orphan_life);
     return out;
 }

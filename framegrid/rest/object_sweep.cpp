@@ -34,7 +34,11 @@ Task<void> ObjectSweep::work() {
     const TimePoint now = clock_.now();
     if (now >= settle_at_) {
         settle_at_ = now + std::min(kSettlePeriod, settings_.orphan_life);
-        note(co_await settle_aside());
+        const auto settled = co_await settle_aside();
+        note(settled);
+        if (!settled) {
+            settle_at_ = now + settings_.round_pause;  // a key that may not list stays so for a while
+        }
     }
     if (now >= look_at_) {
         look_at_ = now + settings_.page_pause;
