@@ -58,8 +58,9 @@ Listing parse_listing(std::string_view xml) {
     if (element(xml, "IsTruncated") == "true") {
         out.next = element(xml, "NextContinuationToken");
     }
-    for (auto from = xml.find(kOpen); from != std::string_view::npos; from = xml.find(kOpen, from + 1)) {
-        const auto to = xml.find(kClose, from);
+    std::size_t to = 0;
+    for (auto from = xml.find(kOpen); from != std::string_view::npos; from = xml.find(kOpen, to)) {
+        to = xml.find(kClose, from);
         if (to == std::string_view::npos) {
             break;
         }
