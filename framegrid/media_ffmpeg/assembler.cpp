@@ -363,7 +363,7 @@ Result<Blob> MemoryJoin::finish(OutputFormat format) {
             Errc::kUnsupported,
             std::string("WebM does not take ") + avcodec_get_name(video_->parameters->codec_id) +
                 "; join as mp4, or make VP9 of the segments first: a step with pipeline transcode and "
-                "profiles [{\"name\": \"vp9\", \"encoder\": \"VP9\", \"bitrate\": 2000000}]",
+                "profiles [{\"name\": \"vp9\", \"encoder\": \"VP9\", \"height\": 720, \"bitrate\": 2000000}]",
             "output_format"
         );
     }
