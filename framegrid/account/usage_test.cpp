@@ -122,15 +122,27 @@ TEST(SpendMeter, WhatIsRememberedOnlyRaises) {
 }
 
 TEST(SpendMeter, AddsByTheDay) {
-    Spent spent = after({}, {7, 10});
+    const auto plus = [](const Spent& before, std::int64_t day, const Wei& amount) {
+        return after(before, day, {}, {amount, 0});
+    };
+    Spent spent = plus({}, 7, 10);
     EXPECT_EQ(spent, (Spent{10, 10, 7}));
-    spent = after(spent, {7, 5});
+    spent = plus(spent, 7, 5);
     EXPECT_EQ(spent, (Spent{15, 15, 7}));
-    spent = after(spent, {6, 1});
+    spent = plus(spent, 6, 1);
     EXPECT_EQ(spent, (Spent{16, 15, 7})) << "of a clock that is behind";
-    spent = after(spent, {8, 2});
+    spent = plus(spent, 8, 2);
     EXPECT_EQ(spent, (Spent{18, 2, 8}));
-    EXPECT_EQ(after(spent, {8, std::numeric_limits<Wei>::max()}).total, std::numeric_limits<Wei>::max());
+    EXPECT_EQ(plus(spent, 8, std::numeric_limits<Wei>::max()).total, std::numeric_limits<Wei>::max());
+}
+
+TEST(SpendMeter, WhatACounterHadSaidBeforeChangesNothing) {
+    const Spent spent = after({}, 7, {}, {50, 40});
+    EXPECT_EQ(spent, (Spent{10, 10, 7}));
+    EXPECT_EQ(after(spent, 7, {50, 40}, {50, 40}), spent);
+    EXPECT_EQ(after(spent, 7, {50, 40}, {30, 20}), spent) << "overtaken by a later one";
+    EXPECT_EQ(after(spent, 7, {50, 40}, {60, 45}), (Spent{15, 15, 7}));
+    EXPECT_EQ(after(spent, 6, {50, 40}, {50, 45}), (Spent{5, 10, 7})) << "of another day";
 }
 
 TEST(SpendMeter, SumsDoNotWrapAndComeBack) {
