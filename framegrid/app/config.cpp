@@ -119,7 +119,7 @@ void check_section(const std::string& command, const toml::table& section, workf
         const auto parsed = parse_arguments(scratch.app, {command, "--" + option + "=" + *text});
         const auto good = !parsed && parsed.error().field != kRequired ? parsed : check_text(option, *text);
         if (!good) {
-            problems.add(place_of(node), command + "." + option, good.error().message);
+            problems.add(place_of(node), fmt::format("{}.{}", command, option), good.error().message);
         }
     }
 }

@@ -23,8 +23,8 @@ constexpr std::uint64_t kFolderBytesMax = 4 << 20;
 }  // namespace
 
 ArtifactsApi::ArtifactsApi(
-    api::Objects& objects, api::ObjectUpkeep* upkeep, api::ArtifactIndex& index, Clock& clock, Random& random,
-    Logger log, ArtifactsSettings settings, Bytes url_secret
+    api::Objects& objects, api::ArtifactIndex& index, Clock& clock, Random& random, Logger log,
+    ArtifactsSettings settings, Bytes url_secret
 )
     : objects_(objects),
       index_(index),
@@ -33,8 +33,8 @@ ArtifactsApi::ArtifactsApi(
       settings_(std::move(settings)),
       files_(objects_, index_, clock_, random, settings_.life, settings_.store_time_max),
       url_secret_(std::move(url_secret)) {
-    if (upkeep != nullptr) {
-        objects_sweep_.emplace(*upkeep, index_, clock_, log_, settings_.sweep);
+    if (settings_.upkeep != nullptr) {
+        objects_sweep_.emplace(*settings_.upkeep, index_, clock_, log_, settings_.sweep);
     }
 }
 

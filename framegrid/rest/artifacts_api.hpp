@@ -20,16 +20,17 @@ struct ArtifactsSettings {
     Duration life = std::chrono::hours(24 * 7);
     Duration store_time_max = std::chrono::minutes(2);  // for each access to the store
     Duration signed_url_life_max = std::chrono::hours(24 * 7);
-    std::string public_url;  // as RestSettings
+    std::string public_url;               // as RestSettings
+    api::ObjectUpkeep* upkeep = nullptr;  // outlives it; null: bytes stay when their last record goes
     ObjectSweepSettings sweep{};
 };
 
-// Lives as long as the Rest. `upkeep` null: bytes stay when their last record goes.
+// Lives as long as the Rest.
 class ArtifactsApi {
   public:
     ArtifactsApi(
-        api::Objects& objects, api::ObjectUpkeep* upkeep, api::ArtifactIndex& index, Clock& clock,
-        Random& random, Logger log, ArtifactsSettings settings, Bytes url_secret
+        api::Objects& objects, api::ArtifactIndex& index, Clock& clock, Random& random, Logger log,
+        ArtifactsSettings settings, Bytes url_secret
     );
     void add_routes(Router& router);
     // Removes some of what has expired.

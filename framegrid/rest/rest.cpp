@@ -177,10 +177,11 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
         files.life = jobs->work.artifact_life;
         files.store_time_max = jobs->work.store_time_max;
         files.public_url = settings_.public_url;
+        files.upkeep = jobs->upkeep;
         files.sweep = jobs->sweep;
         artifacts_.emplace(
-            jobs->objects, jobs->upkeep, jobs->artifacts, ports_.clock, ports_.random, ports_.log,
-            std::move(files), url_secret_of(*jobs, ports_.random)
+            jobs->objects, jobs->artifacts, ports_.clock, ports_.random, ports_.log, std::move(files),
+            url_secret_of(*jobs, ports_.random)
         );
         if (jobs->uploads != nullptr) {
             const api::StoredFiles stored(
