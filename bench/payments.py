@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""What paying for every job costs: jobs that do nothing, on a network without and with payments, and with a gateway whose key
-is a signer's, in turns. Tickets pay for many such jobs; with `--ticket-ev 1` (env TICKET_EV=1) each job needs one."""
+"""What paying for every job costs: jobs that do nothing, on a network without and with payments, with a gateway whose key is a
+signer's, and with receipts on both sides, in turns. Tickets pay for many such jobs; with `--ticket-ev 1` (env TICKET_EV=1) each job needs one."""
 
 import hashlib
 import os
@@ -38,33 +38,39 @@ def seller(books, i):
 
 
 def main():
-    books, apart = Books(), Books()
+    books, apart, kept = Books(), Books(), Books()
+    receipts = lambda name: [*Books.args(kept, name), "--receipts", str(kept.path / "receipts" / name)]  # noqa: E731
+    kept.args = receipts
+    kept.seller = lambda i: seller(kept, i)
     books.seller = lambda i: seller(books, i)
     apart.seller = lambda i: seller(apart, i)
     signer, remote_args = start_signer(apart)
     with harness.Network(1, 1, ai_capacity=0, log_level="warn") as free, \
             network(books, orchestrators=1, workers=1, ai_capacity=0, log_level="warn") as paid, \
+            network(kept, orchestrators=1, workers=1, ai_capacity=0, log_level="warn") as noted, \
             harness.Network(1, 1, ai_capacity=0, log_level="warn", gateway_args=remote_args,
                             orchestrator_args=apart.seller) as remote, \
             tempfile.NamedTemporaryFile() as data:
         books.fund("gateway")
         apart.fund("remote")
+        kept.fund("gateway")
         data.write(b"x" * 100)
         data.flush()
-        rates = {free: [], paid: [], remote: []}
+        rates = {free: [], paid: [], remote: [], noted: []}
         for net in rates:
             net.wait_usable()
             sequential_ms(net.url, "/echo", 300)
         for _ in range(TURNS):
             for net, found in rates.items():
                 found.append(h2load(net.url, "/echo", JOBS, data.name)[0])
-        ratio, remote_ratio = (statistics.median(b / a for a, b in zip(rates[one], rates[other]))
-                               for one, other in ((free, paid), (paid, remote)))
+        ratio, remote_ratio, noted_ratio = (statistics.median(b / a for a, b in zip(rates[one], rates[other]))
+                                            for one, other in ((free, paid), (paid, remote), (paid, noted)))
     signer.kill(signal.SIGTERM)
     signer.stop()
     return report("payments", {"jobs_per_s": round(max(rates[free])), "paid_jobs_per_s": round(max(rates[paid])),
                                "remote_signer_jobs_per_s": round(max(rates[remote])), "median_ratio": round(ratio, 3),
-                               "remote_signer_ratio": round(remote_ratio, 3)}, "at most 5% fewer jobs", ratio >= 0.95)
+                               "remote_signer_ratio": round(remote_ratio, 3), "receipts_jobs_per_s": round(max(rates[noted])),
+                               "receipts_ratio": round(noted_ratio, 3)}, "at most 5% fewer jobs", ratio >= 0.95)
 
 
 if __name__ == "__main__":

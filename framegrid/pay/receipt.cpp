@@ -1,6 +1,7 @@
 #include <framegrid/pay/receipt.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <chrono>
 #include <limits>
@@ -27,6 +28,24 @@ void append(std::string& out, Wide number) {
         digits.push_back(static_cast<char>('0' + static_cast<int>(number % 10)));
     }
     out.append(digits.rbegin(), digits.rend());
+}
+
+void append_number(std::string& out, std::int64_t number) {
+    std::array<char, 24> text{};
+    const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
+    out.append(text.data(), end);
+}
+
+// In place: a line has nine of them.
+void append_hex(std::string& out, BytesView bytes) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    const std::size_t start = out.size();
+    out.resize(start + 2 * bytes.size());
+    char* at = out.data() + start;
+    for (const std::uint8_t byte : bytes) {
+        *at++ = kDigits[byte >> 4U];
+        *at++ = kDigits[byte & 15U];
+    }
 }
 
 // Units times price in lowest terms, as Money::text().
@@ -124,20 +143,33 @@ std::string to_line(const Receipt& receipt) {
     std::string out;
     out.reserve(720);
     out += receipt.version == 1 ? kReceiptStart : kReceipt2Start;
-    out += crypto::hex(receipt.id);
-    out += R"(","at_ms":)" + std::to_string(receipt.unix_ms);
-    out += R"(,"payer":"0x)" + crypto::hex(receipt.payer);
-    out += R"(","payee":"0x)" + crypto::hex(receipt.payee);
-    out += R"(","work":")" + receipt.work;
-    out += R"(","price":")" + std::to_string(receipt.price.wei) + '/' + std::to_string(receipt.price.units);
-    out += R"(","units":)" + std::to_string(receipt.units);
-    out += R"(,"amount":")" + amount_text(receipt);
-    out += R"(","model":")" + crypto::hex(receipt.model);
+    append_hex(out, receipt.id);
+    out += R"(","at_ms":)";
+    append_number(out, receipt.unix_ms);
+    out += R"(,"payer":"0x)";
+    append_hex(out, receipt.payer);
+    out += R"(","payee":"0x)";
+    append_hex(out, receipt.payee);
+    out += R"(","work":")";
+    out += receipt.work;
+    out += R"(","price":")";
+    append_number(out, receipt.price.wei);
+    out += '/';
+    append_number(out, receipt.price.units);
+    out += R"(","units":)";
+    append_number(out, receipt.units);
+    out += R"(,"amount":")";
+    out += amount_text(receipt);
+    out += R"(","model":")";
+    append_hex(out, receipt.model);
     if (receipt.version != 1) {
-        out += R"(","parameters":")" + crypto::hex(receipt.parameters);
+        out += R"(","parameters":")";
+        append_hex(out, receipt.parameters);
     }
-    out += R"(","input":")" + crypto::hex(receipt.input);
-    out += R"(","output":")" + crypto::hex(receipt.output);
+    out += R"(","input":")";
+    append_hex(out, receipt.input);
+    out += R"(","output":")";
+    append_hex(out, receipt.output);
     out += R"("})";
     return out;
 }

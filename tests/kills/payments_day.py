@@ -185,6 +185,8 @@ def main():
                 load.finish()
             books = day.books
             settled = wait(lambda: won(books)[0] == won(books)[1] > 0, 90)
+            for process in day.net.orchestrators:
+                day.note_kept(process)  # few kills may meet none of them
             for process in [day.net.gateway, day.second.gateway, *day.net.orchestrators]:
                 process.stop()
             return report(day, loads, counts, stalls, settled, began)
