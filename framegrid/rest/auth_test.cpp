@@ -226,7 +226,8 @@ class FakeKeys final : public api::KeyStore {
         co_return out;
     }
     Task<Result<account::Spent>> spent(std::string) override { co_return account::Spent{}; }
-    Task<Result<account::Spent>> count_spent(std::string, std::string, std::int64_t, account::Counted) override {
+    Task<Result<account::Spent>> count_spent(std::string, std::string, std::int64_t, account::Counted)
+        override {
         co_return account::Spent{};
     }
     std::vector<account::KeyRecord> records;
