@@ -226,6 +226,7 @@ market::Demand Role::demand_of(const JobRequest& request) const {
     demand.needs = request.needs;
     demand.price_max = request.price_max;
     demand.price_told = request.price_told;
+    demand.constraints = request.constraints;
     if (const auto* ai = std::get_if<api::AiWork>(&request.work.kind)) {
         demand.capability = job::capability_of_pipeline(ai->pipeline);
         demand.model_id = ai->model_id;

@@ -75,8 +75,9 @@ struct JobRequest {
     job::Capabilities needs;
     std::optional<Price> price_max;
     bool price_told = false;  // price_max is the client's own, not made of what others ask: no secret
-    Pixels units{};           // what AI work is paid by
-    std::string owner{};      // who asks for it: its limits of money apply; empty: nobody's
+    job::Constraints constraints{};
+    Pixels units{};       // what AI work is paid by
+    std::string owner{};  // who asks for it: its limits of money apply; empty: nobody's
     // Of the key that asks, in the place of its owner's; absent: not known any more.
     std::optional<account::Limits> key_limits{};
     api::Work work;

@@ -77,6 +77,7 @@ Task<Result<Work::Prepared>> Work::prepare_echo(
     request.work.kind = api::AiWork{document.pipeline, {}, {}};
     request.work.input_content_type = "application/octet-stream";
     request.work.priority = static_cast<api::Priority>(document.priority);
+    request.constraints = document.constraints;
     if (document.inputs.empty()) {
         co_return out;
     }
@@ -118,6 +119,7 @@ Task<Result<Work::Prepared>> Work::prepare(std::string owner, job::Document docu
         request.price_told = true;
     }
     request.work.priority = static_cast<api::Priority>(document.priority);
+    request.constraints = document.constraints;
     co_return out;
 }
 

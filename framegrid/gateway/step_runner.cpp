@@ -86,7 +86,9 @@ StepRunner::StepRunner(const WorkPorts& ports, const WorkSettings& settings)
           settings_.store_time_max
       ) {}
 
-std::optional<workflow::Offer> StepRunner::offer(std::string_view pipeline, const std::string& model) const {
+std::optional<workflow::Offer> StepRunner::offer(
+    std::string_view pipeline, const std::string& model, const job::Constraints& constraints
+) const {
     JobRequest request;
     if (const auto* spec = job::find_pipeline(pipeline)) {
         request = make_ai_request(*spec, model);
@@ -94,6 +96,7 @@ std::optional<workflow::Offer> StepRunner::offer(std::string_view pipeline, cons
         request.needs = job::transcode_needs({}, job::SourceCodec::kH264, false);
         request.work.kind = api::TranscodeWork{};
     }
+    request.constraints = constraints;
     const auto found = ports_.gateway.offer(request);
     if (!found) {
         return std::nullopt;
@@ -193,6 +196,7 @@ Task<Result<StepResult>> StepRunner::run_ai(
     job->request.work.trace = owner.trace;
     job->request.price_max = price_limit(start);
     job->request.owner = owner.owner;
+    job->request.constraints = owner.constraints;
     job->request.progress = events.progress;
     job->request.attempt = events.node;
     job->request.refused = events.refused;
@@ -227,8 +231,7 @@ Task<Result<StepResult>> StepRunner::run_transcode(
     }
     VideoTranscode transcode(ports_, settings_, std::move(events));
     auto done = co_await transcode.run(
-        owner.owner, owner.trace, std::move(*video), start.work.parameters.text("profiles"),
-        price_limit(start), deadline
+        owner, std::move(*video), start.work.parameters.text("profiles"), price_limit(start), deadline
     );
     if (!done) {
         co_return fail(std::move(done.error()));

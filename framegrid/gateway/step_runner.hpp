@@ -34,6 +34,7 @@ struct StepOwner {
     std::string owner;
     std::string job_id;
     TraceContext trace{};
+    job::Constraints constraints{};
 };
 
 // Told while the step runs.
@@ -54,8 +55,10 @@ class StepRunner {
         const;
     // Stores a file and finds out what it is. kUnprocessable: neither a picture nor a video.
     Task<Result<StepFile>> keep_media(StepOwner owner, std::string name, Blob bytes, Deadline deadline) const;
-    // What the network asks for such a step; nothing: nobody offers it.
-    std::optional<workflow::Offer> offer(std::string_view pipeline, const std::string& model) const;
+    // What the network asks for such a step; nothing: nobody who may have it offers it.
+    std::optional<workflow::Offer> offer(
+        std::string_view pipeline, const std::string& model, const job::Constraints& constraints
+    ) const;
     api::StoredFiles& files() const { return files_; }
     // What the network serves under this name now; empty: not known.
     std::string model_digest(const workflow::Work& work) const;

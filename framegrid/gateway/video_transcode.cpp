@@ -24,14 +24,12 @@ std::optional<api::Clip> clip_of(std::string_view name) {
 }  // namespace
 
 Task<Result<TranscodedVideo>> VideoTranscode::run(
-    std::string owner, TraceContext trace, Blob video, std::string profiles, Price price_max,
-    Deadline deadline
+    StepOwner owner, Blob video, std::string profiles, Price price_max, Deadline deadline
 ) {
     FG_CO_TRY(ladder, workflow::read_profiles(profiles));
     profiles_ = std::move(ladder);
     deadline_ = deadline;
     price_max_ = price_max;
-    trace_ = std::move(trace);
     owner_ = std::move(owner);
     manifest_id_ = ports_.random.hex(kManifestBytes);
     api::MediaOperation split{"split", std::string(kSplitParameters), {}};
@@ -96,11 +94,12 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
     request.seq = static_cast<std::int64_t>(index);
     request.needs = job::transcode_needs(profiles_, *codec, clip.has_value());
     request.price_max = price_max_;
-    request.owner = owner_;
+    request.owner = owner_.owner;
+    request.constraints = owner_.constraints;
     request.work.kind = std::move(work);
     request.work.input = std::move(segments_[index].bytes);
     request.work.input_content_type = "video/mp2t";
-    request.work.trace = trace_;
+    request.work.trace = owner_.trace;
     request.attempt = events_.node;
     request.refused = events_.refused;
     request.paying = events_.paying;

@@ -24,8 +24,7 @@ class VideoTranscode {
 
     // `profiles`: preset names or a JSON array, checked before. Progress is told in segments.
     Task<Result<TranscodedVideo>> run(
-        std::string owner, TraceContext trace, Blob video, std::string profiles, Price price_max,
-        Deadline deadline
+        StepOwner owner, Blob video, std::string profiles, Price price_max, Deadline deadline
     );
 
   private:
@@ -39,8 +38,7 @@ class VideoTranscode {
     StepEvents events_;
     Deadline deadline_{};
     Price price_max_{};
-    TraceContext trace_;
-    std::string owner_;
+    StepOwner owner_;
     std::string manifest_id_;
     std::vector<media::VideoProfile> profiles_;
     struct Segment {

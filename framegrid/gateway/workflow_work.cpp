@@ -87,8 +87,8 @@ Task<Result<Ready>> Work::make(StepOwner owner, job::Document document, Deadline
     if (!inputs) {
         co_return fail(std::move(inputs.error()));
     }
-    const auto offer_for = [this](std::string_view pipeline, std::string_view model) {
-        return runner_.offer(pipeline, std::string(model));
+    const auto offer_for = [this, &document](std::string_view pipeline, std::string_view model) {
+        return runner_.offer(pipeline, std::string(model), document.constraints);
     };
     const std::int64_t seed = document.seed.value_or((*workflow)->seed.value_or(0));
     // All inputs that must be there are: a quote for a file that is still to come is for quote() alone.
@@ -147,7 +147,9 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
         co_return fail(std::move(document.error()));
     }
     const int priority = document->priority;
-    const StepOwner owner{record.owner, record.id, job::parse_trace_text(record.trace)};
+    const StepOwner owner{
+        record.owner, record.id, job::parse_trace_text(record.trace), document->constraints
+    };
     auto ready = co_await make_or_take_up(owner, std::move(*document), tell, deadline);
     if (!ready) {
         co_return fail(std::move(ready.error()));

@@ -20,6 +20,7 @@ constexpr std::size_t kKeyBytesMax = 255;
 constexpr std::size_t kMetadataBytesMax = 16 * 1024;
 constexpr std::int64_t kDeadlineMsMax = std::int64_t{7} * 24 * 3'600'000;
 constexpr std::int64_t kPreviewStepsMax = 1'000;
+constexpr std::size_t kConstraintsMax = 64;  // orchestrators in a list
 
 std::unexpected<Error> invalid(std::string message, std::string_view field) {
     return fail(Errc::kInvalidArgument, std::move(message), std::string(field));
@@ -200,6 +201,53 @@ Result<void> read_webhook(const json::value& value, Document& out) {
     return {};
 }
 
+Result<void> read_orchestrators(
+    const json::value& value, std::string_view field, std::vector<std::string>& out
+) {
+    const auto is_uri = [](const json::value& one) {
+        return one.is_string() && one.get_string().size() <= kUrlBytesMax && is_web_url(one.get_string());
+    };
+    if (!value.is_array() || value.get_array().empty() || value.get_array().size() > kConstraintsMax ||
+        !std::ranges::all_of(value.get_array(), is_uri)) {
+        return invalid(
+            "a list of 1 to " + std::to_string(kConstraintsMax) +
+                " orchestrators by their http(s) URIs, as `framegrid status` names them",
+            field
+        );
+    }
+    for (const auto& one : value.get_array()) {
+        out.emplace_back(one.get_string());
+    }
+    return {};
+}
+
+Result<void> read_constraints(const json::value& value, Document& out) {
+    if (!value.is_object()) {
+        return invalid("constraints is an object", "constraints");
+    }
+    for (const auto& [key, list] : value.get_object()) {
+        const std::string name(key);
+        const std::string field = "constraints." + printable(name, 64);
+        if (name != "orchestrators" && name != "avoid") {
+            return invalid("there is no such constraint; there are: orchestrators, avoid", field);
+        }
+        auto& into = name == "avoid" ? out.constraints.avoid : out.constraints.orchestrators;
+        FG_CHECK(read_orchestrators(list, field, into));
+    }
+    return {};
+}
+
+json::object constraints_json(const Constraints& constraints) {
+    json::object out;
+    if (!constraints.orchestrators.empty()) {
+        out["orchestrators"] = json::value_from(constraints.orchestrators);
+    }
+    if (!constraints.avoid.empty()) {
+        out["avoid"] = json::value_from(constraints.avoid);
+    }
+    return out;
+}
+
 Result<void> read_key(const json::value& value, Document& out) {
     FG_TRY(key, read_text(value, "idempotency_key", kKeyBytesMax));
     if (key.empty() || std::ranges::any_of(key, [](char c) { return c <= ' ' || c >= 0x7f; })) {
@@ -253,6 +301,9 @@ Result<bool> read_common_field(std::string_view name, const json::value& value, 
     if (name == "metadata") {
         return known(read_metadata(value, out));
     }
+    if (name == "constraints") {
+        return known(read_constraints(value, out));
+    }
     return false;
 }
 
@@ -297,7 +348,7 @@ Result<void> read_workflow_field(std::string_view name, const json::value& value
     }
     return invalid(
         "there is no such field; a workflow has: workflow, inputs, seed, max_price, deadline_ms, priority, "
-        "webhook, idempotency_key, metadata",
+        "constraints, webhook, idempotency_key, metadata",
         printable(std::string(name), 64)
     );
 }
@@ -320,7 +371,7 @@ Result<void> read_field(
     }
     return invalid(
         "there is no such field; there are: pipeline, model, inputs, parameters, max_price, deadline_ms, "
-        "priority, preview_steps, webhook, idempotency_key, metadata",
+        "priority, preview_steps, constraints, webhook, idempotency_key, metadata",
         printable(std::string(name), 64)
     );
 }
@@ -460,6 +511,9 @@ std::string to_json(const Document& document) {
     out["priority"] = document.priority < 0 ? "low" : document.priority > 0 ? "high" : "normal";
     if (document.preview_steps > 0) {
         out["preview_steps"] = document.preview_steps;
+    }
+    if (!document.constraints.empty()) {
+        out["constraints"] = constraints_json(document.constraints);
     }
     if (!document.webhook.empty()) {
         out["webhook"] = document.webhook;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include <framegrid/base/result.hpp>
+#include <framegrid/job/constraints.hpp>
 #include <framegrid/job/pipelines.hpp>
 
 namespace framegrid::job {
@@ -34,6 +35,7 @@ struct Document {
     int preview_steps = 0;                        // a preview with every so many steps; 0: none
     std::string webhook{};                        // http(s) URL that is told of the end
     std::string idempotency_key{};                // at most 255 printable characters
+    Constraints constraints{};                    // who may have it
     std::string metadata = "{}";                  // the client's own JSON object, given back as it came
     // Of workflows, transcode included: what to do as YAML or JSON text, the values of its inputs by name as
     // a JSON object (files as in `inputs`, or lists of them; texts, numbers), and what seeds are derived

@@ -20,6 +20,7 @@ TEST(Document, ReadsEverything) {
         R"({"pipeline":"image-to-image","model":"a/b","inputs":{"image":"art_01jdkq3z8m4v7c2x9b5n6w0rth"},
         "parameters":{"prompt":"a cat","seed":7,"strength":0.5},
         "max_price":"1200","deadline_ms":60000,"priority":"high","preview_steps":5,
+        "constraints":{"orchestrators":["https://a.example:8935/"],"avoid":["https://b.example"]},
         "webhook":"https://example.com/hook","idempotency_key":"order-7","metadata":{"user":[1,null]}})";
     const auto document = parse_document(kText);
     ASSERT_TRUE(document) << document.error().message;
@@ -28,10 +29,14 @@ TEST(Document, ReadsEverything) {
     EXPECT_EQ(document->max_price_wei, 1200);
     EXPECT_EQ(document->priority, 1);
     EXPECT_EQ(document->metadata, R"({"user":[1,null]})");
+    EXPECT_TRUE(document->constraints.allow("https://a.example:8935"));
+    EXPECT_FALSE(document->constraints.allow("https://b.example/"));
+    EXPECT_FALSE(document->constraints.allow("https://c.example"));
     const auto again = parse_document(to_json(*document));
     ASSERT_TRUE(again) << again.error().message;
     EXPECT_EQ(to_json(*again), to_json(*document));
     EXPECT_EQ(again->parameters, document->parameters);
+    EXPECT_EQ(again->constraints, document->constraints);
 }
 
 TEST(Document, TheMaskIsAnInput) {

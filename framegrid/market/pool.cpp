@@ -358,8 +358,15 @@ bool Pool::affordable(const Entry& entry, const Demand& demand) const {
            (!demand.price_max || price <= *demand.price_max);
 }
 
+bool Pool::acceptable(const Entry& entry, const Demand& demand) const {
+    return demand.constraints.allow(entry.uri) && affordable(entry, demand);
+}
+
 Obstacle Pool::obstacle_of(Slot slot, const Demand& demand, TimePoint now) const {
     const Entry& entry = *entries_[slot];
+    if (!demand.constraints.allow(entry.uri)) {
+        return Obstacle::kConstraint;
+    }
     if (!affordable(entry, demand)) {
         return Obstacle::kPrice;
     }
@@ -485,7 +492,8 @@ void Pool::note_lost(Slot slot, Obstacle obstacle, const Demand& demand) {
         case Obstacle::kNone:
             ++lost.latency;
             break;
-        case Obstacle::kTried:  // it knows why
+        case Obstacle::kTried:       // it knows why
+        case Obstacle::kConstraint:  // nothing that it could change
         case Obstacle::kSilent:
         case Obstacle::kIncompatible:  // see foreign_jobs()
             break;
@@ -533,7 +541,7 @@ void Pool::return_lost(Slot slot, const api::LostJobs& lost) {
 bool Pool::could_serve_since(const Demand& demand, TimePoint since) {
     const NeedsKind& kind = kind_for(demand.needs);
     const auto may = [&](Slot slot) {
-        return affordable(*entries_[slot], demand) && !contains(demand.exclude, slot);
+        return acceptable(*entries_[slot], demand) && !contains(demand.exclude, slot);
     };
     return std::any_of(kind.members.begin(), kind.members.end(), may) ||
            std::any_of(kind.left_at.begin(), kind.left_at.end(), [&](const auto& left) {
@@ -553,7 +561,7 @@ std::optional<Price> Pool::price_for(const Demand& demand, TimePoint now) {
     const NeedsKind& kind = kind_for(demand.needs);
     std::vector<Price> prices;
     const auto add = [&](Slot slot) {
-        if (info(slot) != nullptr && affordable(*entries_[slot], demand)) {
+        if (info(slot) != nullptr && acceptable(*entries_[slot], demand)) {
             prices.push_back(price_of(*entries_[slot], demand));
         }
     };
@@ -643,7 +651,7 @@ std::optional<TimePoint> Pool::next_release(const Demand& demand, TimePoint now)
     std::optional<TimePoint> earliest;
     for (const Slot slot : kind.members) {
         const Entry& entry = *entries_[slot];
-        if (affordable(entry, demand) && entry.usable_from > now &&
+        if (acceptable(entry, demand) && entry.usable_from > now &&
             (!earliest || entry.usable_from < *earliest)) {
             earliest = entry.usable_from;
         }

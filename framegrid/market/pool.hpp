@@ -13,6 +13,7 @@
 
 #include <framegrid/api/orchestrator.hpp>
 #include <framegrid/job/capabilities.hpp>
+#include <framegrid/job/constraints.hpp>
 #include <framegrid/market/verdict.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/metrics.hpp>
@@ -44,6 +45,7 @@ struct Demand {
     std::vector<Slot> prefer;        // hold a session of the same stream: keep its codecs and caches warm
     std::string model_id;            // AI jobs: a node that has it warm is preferred
     std::optional<job::Capability> capability;
+    job::Constraints constraints{};
     bool price_told = false;  // price_max is the client's own: who loses the job by its price may know it
     bool counted = false;     // who lost this job has been noted already
 };
@@ -155,6 +157,8 @@ class Pool {
     Price limit_of(const Demand& demand) const;
     static Price price_of(const Entry& entry, const Demand& demand);
     bool affordable(const Entry& entry, const Demand& demand) const;
+    // Whether the client lets it have the job, at its price.
+    bool acceptable(const Entry& entry, const Demand& demand) const;
     bool could_serve_since(const Demand& demand, TimePoint since);
     void release(Slot slot);
     void suspend(Entry& entry, TimePoint now, Random& random);

@@ -302,6 +302,28 @@ TEST_F(PoolTest, ExcludedAndFullComeLast) {
     EXPECT_EQ(pool.pick(want, now(), random_), slots[0]) << "a full node is better than none";
 }
 
+TEST_F(PoolTest, AJobsConstraintsLeaveOthersOut) {
+    PoolSettings settings;
+    settings.sample_size = 4;
+    Pool pool(settings);
+    const auto slots = make(pool, 50);
+    Demand want = demand();
+    want.constraints.orchestrators = {"https://node7/", "https://node8"};
+    want.constraints.avoid = {"https://node8"};
+    for (int i = 0; i < 20; ++i) {
+        EXPECT_EQ(pool.pick(want, now(), random_), slots[7]);
+    }
+    EXPECT_TRUE(pool.could_serve(want, now()));
+    EXPECT_TRUE(pool.price_for(want, now()));
+    want.constraints.orchestrators = {"https://nobody"};
+    EXPECT_FALSE(pool.pick(want, now(), random_));
+    EXPECT_FALSE(pool.could_serve(want, now()));
+    EXPECT_FALSE(pool.price_for(want, now()));
+    EXPECT_EQ(
+        pool.explain(want, now(), 1).summary(), "of 50 orchestrators 50 are left out by the job's constraints"
+    );
+}
+
 TEST_F(PoolTest, FastNodesGetMoreWorkAndNewcomersAreTried) {
     Pool pool({});
     const auto slots = make(pool, 3);

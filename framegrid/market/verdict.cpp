@@ -24,6 +24,7 @@ constexpr std::array<Words, kObstacles> kWords{{
     {"busy", "said that it is full", "said that they are full"},
     {"full", "has as many jobs as it takes", "have as many jobs as they take"},
     {"tried", "has failed at this job", "have failed at this job"},
+    {"constraint", "is left out by the job's constraints", "are left out by the job's constraints"},
 }};
 
 }  // namespace

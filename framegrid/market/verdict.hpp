@@ -24,8 +24,9 @@ enum class Obstacle : std::uint8_t {
     kBusy,          // said a moment ago that it is full
     kFull,          // has as many jobs of ours as it takes
     kTried,         // has failed at this very job
+    kConstraint,    // the job's own constraints leave it out
 };
-inline constexpr std::size_t kObstacles = 9;
+inline constexpr std::size_t kObstacles = 10;
 // "price", "suspended" ...
 std::string_view to_string(Obstacle obstacle);
 

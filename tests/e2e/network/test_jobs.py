@@ -128,6 +128,27 @@ class JobsTest(unittest.TestCase):
         stream.close()
         self.assertEqual([int(event["id"]) for event in rest], numbers[2:])
 
+    def test_constraints_choose_the_orchestrator(self):
+        def nodes(document):
+            job = submit(self.network, document, {"Prefer": "wait=60"})
+            self.assertEqual(job["state"], "succeeded", job)
+            stream = EventStream(job["urls"]["events"])
+            seen = {json.loads(event["data"])["orchestrator"] for event in stream if event["event"] == "node"}
+            stream.close()
+            return seen
+
+        for i, uri in enumerate(self.network.uris):
+            echo = {"pipeline": "echo", "inputs": {"data": "data:,x"}}
+            for _ in range(3):
+                self.assertEqual(nodes({**echo, "constraints": {"orchestrators": [uri + "/"]}}), {uri})
+            others = [other for other in self.network.uris if other != uri]
+            self.assertEqual(nodes({**echo, "constraints": {"avoid": others}}), {uri}, i)
+        workflow = {"workflow": {"name": "one", "steps": {"big": {"run": "text-to-image", "with": {"prompt": "a ball"}}}},
+                    "constraints": {"orchestrators": [self.network.uris[1]]}}
+        self.assertEqual(nodes(workflow), {self.network.uris[1]})
+        status, _, problem = call(self.network, "POST", "/v1/jobs", {"pipeline": "echo", "constraints": {"region": "eu"}})
+        self.assertEqual((status, problem["field"]), (400, "constraints.region"))
+
     def test_one_idempotency_key_is_one_job(self):
         headers = {"Idempotency-Key": f"key-{time.time()}"}
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
