@@ -138,12 +138,13 @@ class JobsTest(unittest.TestCase):
             return seen
 
         for i, uri in enumerate(self.network.uris):
-            echo = {"pipeline": "echo", "inputs": {"data": "data:,x"}}
+            echo = {"pipeline": "echo", "inputs": {"data": "data:;base64,eA=="}}
             for _ in range(3):
                 self.assertEqual(nodes({**echo, "constraints": {"orchestrators": [uri + "/"]}}), {uri})
             others = [other for other in self.network.uris if other != uri]
             self.assertEqual(nodes({**echo, "constraints": {"avoid": others}}), {uri}, i)
-        workflow = {"workflow": {"name": "one", "steps": {"big": {"run": "text-to-image", "with": {"prompt": "a ball"}}}},
+        workflow = {"workflow": "workflow: one\nsteps:\n  - id: ball\n    pipeline: text-to-image\n"
+                                "    parameters: {prompt: a red ball}\noutputs:\n  ball: ${steps.ball.output}\n",
                     "constraints": {"orchestrators": [self.network.uris[1]]}}
         self.assertEqual(nodes(workflow), {self.network.uris[1]})
         status, _, problem = call(self.network, "POST", "/v1/jobs", {"pipeline": "echo", "constraints": {"region": "eu"}})
