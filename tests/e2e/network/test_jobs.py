@@ -128,27 +128,6 @@ class JobsTest(unittest.TestCase):
         stream.close()
         self.assertEqual([int(event["id"]) for event in rest], numbers[2:])
 
-    def test_constraints_choose_the_orchestrator(self):
-        def nodes(document):
-            job = submit(self.network, document, {"Prefer": "wait=60"})
-            self.assertEqual(job["state"], "succeeded", job)
-            stream = EventStream(job["urls"]["events"])
-            seen = {json.loads(event["data"])["orchestrator"] for event in stream if event["event"] == "node"}
-            stream.close()
-            return seen
-
-        for uri in self.network.uris:
-            for _ in range(2):
-                self.assertEqual(nodes({**PICTURE, "constraints": {"orchestrators": [uri + "/"]}}), {uri})
-            others = [other for other in self.network.uris if other != uri]
-            self.assertEqual(nodes({**PICTURE, "constraints": {"avoid": others}}), {uri})
-        workflow = {"workflow": "workflow: one\nsteps:\n  - id: ball\n    pipeline: text-to-image\n"
-                                "    parameters: {prompt: a red ball}\noutputs:\n  ball: ${steps.ball.output}\n",
-                    "constraints": {"orchestrators": [self.network.uris[1]]}}
-        self.assertEqual(nodes(workflow), {self.network.uris[1]})
-        status, _, problem = call(self.network, "POST", "/v1/jobs", {"pipeline": "echo", "constraints": {"region": "eu"}})
-        self.assertEqual((status, problem["field"]), (400, "constraints.region"))
-
     def test_one_idempotency_key_is_one_job(self):
         headers = {"Idempotency-Key": f"key-{time.time()}"}
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
@@ -245,6 +224,37 @@ class JobsTest(unittest.TestCase):
         self.assertEqual((job["state"], job["error"]["field"]), ("failed", "inputs.image"))
         status, _, problem = call(self.network, "GET", "/v1/jobs/job_none")
         self.assertEqual((status, problem["code"]), (404, "not_found"))
+
+
+class ConstraintsTest(unittest.TestCase):
+    def test_they_choose_the_orchestrator(self):
+        with harness.Network(orchestrators=2, workers=2, ai_capacity=1) as network:
+            network.wait_usable()
+
+            def nodes(document):
+                job = submit(network, document, {"Prefer": "wait=60"})
+                self.assertEqual(job["state"], "succeeded", job)
+                stream = EventStream(job["urls"]["events"])
+                seen = {json.loads(event["data"])["orchestrator"] for event in stream if event["event"] == "node"}
+                stream.close()
+                return seen
+
+            one, other = network.uris
+            for _ in range(3):
+                self.assertEqual(nodes({**PICTURE, "constraints": {"orchestrators": [one + "/"]}}), {one})
+                self.assertEqual(nodes({**PICTURE, "constraints": {"avoid": [one]}}), {other})
+            workflow = ("workflow: one\nsteps:\n  - id: ball\n    pipeline: text-to-image\n"
+                        "    parameters: {prompt: a red ball}\noutputs:\n  ball: ${steps.ball.output}\n")
+            self.assertEqual(nodes({"workflow": workflow, "constraints": {"orchestrators": [other]}}), {other})
+            status, _, problem = call(network, "POST", "/v1/jobs", {"pipeline": "echo", "constraints": {"region": "eu"}})
+            self.assertEqual((status, problem["field"]), (400, "constraints.region"))
+            job = submit(network, {**PICTURE, "deadline_ms": 3000,
+                                   "constraints": {"orchestrators": ["https://127.0.0.1:1"]}}, {"Prefer": "wait=20"})
+            self.assertEqual(job["state"], "failed", job)
+            stream = EventStream(job["urls"]["events"])
+            why = [json.loads(event["data"]) for event in stream if event["event"] == "candidates"]
+            stream.close()
+            self.assertEqual(why[0]["summary"], "of 2 orchestrators 2 are left out by the job's constraints")
 
 
 class RefusalTest(unittest.TestCase):
