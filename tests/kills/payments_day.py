@@ -37,10 +37,10 @@ class SmallDisk:
     @contextlib.contextmanager
     def full(self):
         filler = self.path / "filler"
-        with open(filler, "wb") as file, contextlib.suppress(OSError):
+        # Unbuffered: what was written in part would be written again, and fail, when the file is closed.
+        with open(filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
             while True:
                 file.write(b"\0" * 65536)
-                file.flush()
         try:
             yield
         finally:
