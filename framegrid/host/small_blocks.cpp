@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <filesystem>
-#include <system_error>
+
+#include <framegrid/host/files.hpp>
 
 namespace framegrid::host {
 
@@ -14,12 +14,11 @@ void keep_small_blocks(const std::vector<std::string>& arguments) {
     if (std::getenv(kVariable) != nullptr) {
         return;
     }
-    std::error_code failed;
-    const auto program = std::filesystem::read_symlink("/proc/self/exe", failed);
-    if (failed || ::setenv(kVariable, "glibc.malloc.tcache_count=1000", 1) != 0) {
+    const auto program = executable_path();
+    if (!program || ::setenv(kVariable, "glibc.malloc.tcache_count=1000", 1) != 0) {
         return;
     }
-    std::string name = program.string();
+    std::string name = program->string();
     std::vector<std::string> copies = arguments;
     std::vector<char*> argv{name.data()};
     for (auto& argument : copies) {
