@@ -1,5 +1,6 @@
 """Jobs that are paid: gateways and orchestrators with keys and a ledger file, and senders that pay badly."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -127,14 +128,19 @@ class PaymentsTest(unittest.TestCase):
             self.assertEqual(10**18 + 10**17 - int(deposit) - int(reserve), redeemed)
             self.assertEqual(sum(int(row[2]) for row in rows.values()), redeemed)
 
-    def test_a_restart_forgets_nothing_that_a_key_has_spent(self):
-        books = self.books
+    @contextlib.contextmanager
+    def network_with_keys(self):
+        """Paid work for owners of API keys; its status is asked where no key is wanted."""
         admin = f"127.0.0.1:{harness.free_port()}"
-        arguments = [*books.args("gateway"), "--auth", "keys", "--admin-listen", admin]
-        with harness.Network(gateway_args=arguments, orchestrator_args=books.seller, workers=1) as net:
+        arguments = [*self.books.args("gateway"), "--auth", "keys", "--admin-listen", admin]
+        with harness.Network(gateway_args=arguments, orchestrator_args=self.books.seller, workers=1) as net:
             net.status = lambda: json.loads(harness.request(f"http://{admin}/status")[2])
-            books.fund("gateway")
+            self.books.fund("gateway")
             net.wait_usable()
+            yield net
+
+    def test_a_restart_forgets_nothing_that_a_key_has_spent(self):
+        with self.network_with_keys() as net:
             made = framegrid("--json", "keys", "create", "--data", net.data.name, "--owner", "acme", "--scopes", "jobs:write",
                              "--wei-per-day", str(5 * PRICE))
             shown = {"Authorization": "Bearer " + json.loads(made.stdout)["key"]}
@@ -159,13 +165,7 @@ class PaymentsTest(unittest.TestCase):
                              rf"acme +{5 * PRICE} +0 +{5 * PRICE} +any\n")
 
     def test_a_crash_forgets_nothing_of_a_job_that_was_paid_and_not_over(self):
-        books = self.books
-        admin = f"127.0.0.1:{harness.free_port()}"
-        arguments = [*books.args("gateway"), "--auth", "keys", "--admin-listen", admin]
-        with harness.Network(gateway_args=arguments, orchestrator_args=books.seller, workers=1) as net:
-            net.status = lambda: json.loads(harness.request(f"http://{admin}/status")[2])
-            books.fund("gateway")
-            net.wait_usable()
+        with self.network_with_keys() as net:
             made = framegrid("--json", "keys", "create", "--data", net.data.name, "--owner", "acme",
                              "--scopes", "jobs:write,jobs:read", "--wei-per-day", str(10**9))
             shown = {"Authorization": "Bearer " + json.loads(made.stdout)["key"], "Content-Type": "application/json"}
