@@ -145,6 +145,11 @@ class Tree(unittest.TestCase):
                  "framegrid/base/x.cpp": "#include <framegrid/base/x.hpp>\nstd::vector<int> v;\n"}
         self.assertEqual(self.check(files), [])
 
+    def test_large_files(self):
+        large = "x" * (tidy.FILE_BYTES_MAX + 1)
+        self.assertEqual(self.check({"wheel.whl": large, "small.whl": large[1:]}), ["wheel.whl: large-file"])
+        self.assertEqual(self.check({"models/framegrid/scenes/unet/model.onnx": large}), [])
+
     def test_exceptions_hold_and_expire(self):
         body = "int a;\n" * 850
         path = "framegrid/gateway/x.cpp"

@@ -16,6 +16,7 @@ LINE_LENGTH_MAX = 110
 FILE_LINES_WARN = 500
 FILE_LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
+FILE_BYTES_MAX = 1 << 20  # of what is no weight: a download or a build output that was added by mistake
 TEXT_SUFFIXES = (".cpp", ".hpp", ".md", ".py", ".sh", ".txt", ".cmake", ".json", ".toml", ".proto", ".js", ".mjs",
                  ".ts", ".yml", ".yaml", ".svg", ".html", ".css")
 # Put together here, so that this file does not mention them itself.
@@ -427,6 +428,8 @@ def check_tree(root, headers=False):
     files = list_files(root)
     sources = []
     for path in files:
+        if os.path.getsize(os.path.join(root, path)) > FILE_BYTES_MAX and not path.startswith("models/"):
+            report.add("large-file", path, 1, f"over {FILE_BYTES_MAX} bytes outside models/: does it belong here?")
         if not path.endswith(TEXT_SUFFIXES) and os.path.basename(path) not in ("run", "Dockerfile"):
             continue
         if path == "tools/tidy_exceptions.txt" or os.path.basename(path) == "package-lock.json":
