@@ -166,6 +166,8 @@ class Tools {
         FG_CHECK(open_runner());
         return runner_->run(work, context);
     }
+    // What the first AI task would wait for: ONNX Runtime, and FFmpeg's libraries.
+    void prepare() { (void)open_runner(); }
     void end_session(const std::string& session_id) { transcoder_.end_session(session_id); }
     api::DeviceUse use() {
         const std::scoped_lock lock(opening_);
@@ -275,6 +277,7 @@ void add_executor_command(CLI::App& app, const CommonOptions& common, Run& run) 
             };
             service.now = &host::steady_now;
             service.use = [&] { return tools.use(); };
+            service.prepare = [&] { tools.prepare(); };
             service.end_session = [&](const std::string& session_id) { tools.end_session(session_id); };
             return sandbox::serve_executor(sandbox::kExecutorFd, service);
         };

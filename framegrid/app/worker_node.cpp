@@ -170,6 +170,7 @@ Result<sandbox::ExecutorSettings> pool_settings(
     }
     settings.memory_bytes_max = static_cast<std::uint64_t>(memory);
     settings.warm = settings.executors;
+    settings.prepared = models.empty() ? 0 : static_cast<std::size_t>(sharing);
     settings.gpu = wants_devices(options);
     add_libraries(options, settings);
     return settings;

@@ -51,6 +51,11 @@ Result<std::unique_ptr<diffusion::Pipeline>> load_pipeline(
         into = network;
         return {};
     };
+    std::vector<std::string> names{"text_encoder", "text_encoder_2", "unet", "vae_decoder"};
+    if (with_picture) {
+        names.insert(names.end(), {"vae_encoder", "image_encoder"});
+    }
+    lease.expect_networks(names);
     FG_CHECK(find("text_encoder", networks.text_encoder));
     FG_CHECK(find("text_encoder_2", networks.text_encoder_2));
     FG_CHECK(find("unet", networks.unet));

@@ -29,6 +29,8 @@ class ModelLease {
     // Loaded when it is first asked for, and belongs to the model. kNotFound: the model has none of that
     // name.
     virtual Result<api::TensorModel*> network(const std::string& name) = 0;
+    // These will be asked for: they may be loaded side by side. What cannot be loaded is told by network().
+    virtual void expect_networks(const std::vector<std::string>& /*names*/) {}
     // A file of the directory that is no network: configurations, vocabularies. kNotFound: it is not listed.
     virtual Result<Blob> file(const std::string& path) = 0;
     // What a pipeline keeps with the loaded model: its parsed configuration. Empty at first.

@@ -64,6 +64,9 @@ class ModelStore::Lease : public engine::ModelLease {
     Result<api::TensorModel*> network(const std::string& name) override {
         return store_.network(known_, *loaded_, name);
     }
+    void expect_networks(const std::vector<std::string>& names) override {
+        store_.load_side_by_side(known_, *loaded_, names);
+    }
     Result<Blob> file(const std::string& path) override {
         const auto at = loaded_->files.find(path);
         if (at != loaded_->files.end()) {
@@ -81,6 +84,17 @@ class ModelStore::Lease : public engine::ModelLease {
     const Known& known_;
     std::shared_ptr<Loaded> loaded_;
 };
+
+bool VerifiedFiles::is(const fs::path& path, const std::string& state) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = states_.find(path.string());
+    return at != states_.end() && !state.empty() && at->second == state;
+}
+
+void VerifiedFiles::set(const fs::path& path, std::string state) {
+    const std::lock_guard lock(mutex_);
+    states_[path.string()] = std::move(state);
+}
 
 ModelStore::ModelStore(ModelStoreSettings settings)
     : settings_(std::move(settings)), residency_(settings_.memory_bytes) {}
@@ -159,14 +173,13 @@ Result<Blob> ModelStore::read_checked(const Known& known, const std::string& pat
     std::string state = file_state(place);
     if (listed != known.manifest.files.end() && !state.empty()) {
         state += listed->sha256;
-        const auto at = verified_.find(place.string());
-        if (at != verified_.end() && at->second == state) {
+        if (verified_.is(place, state)) {
             return files.read(path, engine::kModelFileBytesMax);
         }
     }
     FG_TRY(bytes, engine::read_model_file(known.manifest, path, files));
     if (file_state(place) + listed->sha256 == state) {
-        verified_[place.string()] = std::move(state);
+        verified_.set(place, std::move(state));
     }
     return bytes;
 }
@@ -202,8 +215,7 @@ std::unique_ptr<api::TensorModel> ModelStore::open_stored(const Known& known, co
         return nullptr;
     }
     const std::string state = stored_graph_state(place);
-    std::string& verified = verified_[place.string()];
-    const bool unchanged = verified == state;
+    const bool unchanged = verified_.is(place, state);
     // Reading the weights for their digest takes as long as making the session, which reads few of them.
     Result<void> good;
     std::jthread verifying([&place, &good, unchanged] {
@@ -211,7 +223,7 @@ std::unique_ptr<api::TensorModel> ModelStore::open_stored(const Known& known, co
     });
     auto network = runtime_->load_stored_graph("model " + known.manifest.id + ": " + path, place);
     verifying.join();
-    verified = good && stored_graph_state(place) == state ? state : std::string();
+    verified_.set(place, good && stored_graph_state(place) == state ? state : std::string());
     if (good && network) {
         return std::move(*network);
     }
@@ -251,7 +263,17 @@ Result<bool> ModelStore::store_graph(const Known& known, const std::string& path
     const std::string what = "model " + known.manifest.id + ": " + path;
     auto done = runtime_->store_graph(what, (known.directory / path).string(), growing);
     if (done) {
-        const auto readable = runtime_->load_stored_graph(what, growing);
+        done = simplify_stored_graph(growing);
+    }
+    if (done) {
+        auto readable = runtime_->load_stored_graph(what, growing);
+        if (!readable) {
+            settings_.onnx.log.warn(
+                "infer.simplified_refused", {{"network", what}, {"error", readable.error().message}}
+            );
+            FG_CHECK(undo_simplified_graph(growing));
+            readable = runtime_->load_stored_graph(what, growing);
+        }
         done = readable ? keep_stored_graph(growing, place) : fail(Error(readable.error()));
     }
     fs::remove_all(growing, error);
@@ -315,20 +337,69 @@ std::vector<api::ModelUse> ModelStore::use() const {
     return out;
 }
 
+// Relative to the model's directory.
+Result<std::string> ModelStore::path_of(const Known& known, const std::string& name) {
+    const auto& files = known.manifest.files;
+    if (known.manifest.layout == engine::ModelLayout::kDiffusers) {
+        const bool beside = std::ranges::find(files, name + ".onnx", &engine::ModelFile::path) != files.end();
+        return name + (beside ? ".onnx" : "/model.onnx");
+    }
+    if (name != engine::kOnlyNetwork) {
+        return fail(Errc::kNotFound, "model " + known.manifest.id + " has no network " + printable(name));
+    }
+    return known.manifest.file;
+}
+
 Result<api::TensorModel*> ModelStore::network(const Known& known, Loaded& loaded, const std::string& name) {
     const std::lock_guard lock(mutex_);
     if (const auto at = loaded.networks.find(name); at != loaded.networks.end()) {
         return at->second.get();
     }
-    const bool single = known.manifest.layout != engine::ModelLayout::kDiffusers;
-    if (single && name != engine::kOnlyNetwork) {
-        return fail(Errc::kNotFound, "model " + known.manifest.id + " has no network " + printable(name));
-    }
-    const bool beside = std::ranges::find(known.manifest.files, name + ".onnx", &engine::ModelFile::path) !=
-                        known.manifest.files.end();
-    const std::string path = single ? known.manifest.file : name + (beside ? ".onnx" : "/model.onnx");
+    FG_TRY(path, path_of(known, name));
     FG_TRY(network, load_network(known, path));
     return loaded.networks.emplace(name, std::move(network)).first->second.get();
+}
+
+// Only from stored graphs, whose weights are mapped: files that are read would all be in memory at once.
+void ModelStore::load_side_by_side(
+    const Known& known, Loaded& loaded, const std::vector<std::string>& names
+) {
+    const std::lock_guard lock(mutex_);
+    if (runtime_->graph_environment().empty()) {
+        return;
+    }
+    struct Load {
+        std::string name;
+        std::string path;
+        std::unique_ptr<api::TensorModel> network{};
+    };
+    std::vector<Load> loads;
+    for (const auto& name : names) {
+        auto path = path_of(known, name);
+        if (!path || loaded.networks.contains(name)) {
+            continue;
+        }
+        const auto place = stored_graph_place(known.manifest, *path, runtime_->graph_environment());
+        if (has_stored_graph(known.directory / place)) {
+            loads.push_back({name, std::move(*path)});
+        }
+    }
+    {
+        std::vector<std::jthread> threads;
+        threads.reserve(loads.size());
+        for (auto& load : loads) {
+            threads.emplace_back([this, &known, &load] {
+                if (auto network = load_network(known, load.path)) {
+                    load.network = std::move(*network);
+                }
+            });
+        }
+    }
+    for (auto& load : loads) {
+        if (load.network) {
+            loaded.networks.emplace(load.name, std::move(load.network));
+        }
+    }
 }
 
 Result<std::shared_ptr<ModelStore::Loaded>> ModelStore::load_files(Known& known) {

@@ -35,6 +35,19 @@ struct ModelProblem {
 
 // Thread-safe. A lease must not outlive its store, and its model may be used by one thread at a time; two
 // leases of one model share it.
+// The state that a file (or a stored graph's directory) had when it was compared with its digest: reading a
+// large one for that takes longer than mapping it again. At most one for each file of a model. Thread-safe.
+class VerifiedFiles {
+  public:
+    // Whether it was whole in that state. An empty state never was.
+    bool is(const std::filesystem::path& path, const std::string& state) const;
+    void set(const std::filesystem::path& path, std::string state);
+
+  private:
+    mutable std::mutex mutex_;
+    std::map<std::string, std::string> states_;
+};
+
 class ModelStore : public engine::ModelSource {
   public:
     // Reads the manifests (no network is loaded yet). Broken model directories are skipped and listed in
@@ -92,7 +105,9 @@ class ModelStore : public engine::ModelSource {
     template <class Change>
     void note(const std::string& id, Change change);
     Result<bool> store_graph(const Known& known, const std::string& path);
+    static Result<std::string> path_of(const Known& known, const std::string& name);
     Result<api::TensorModel*> network(const Known& known, Loaded& loaded, const std::string& name);
+    void load_side_by_side(const Known& known, Loaded& loaded, const std::vector<std::string>& names);
     Result<void> open_runtime();
     void unload(const std::vector<std::string>& ids, std::uint64_t api::ModelUse::* cause);
     void release(const std::string& id);
@@ -103,9 +118,7 @@ class ModelStore : public engine::ModelSource {
     std::unique_ptr<OnnxRuntime> runtime_;  // null until a model is loaded; outlives models_
     std::map<std::string, Known> models_;   // the keys never change after open()
     engine::Residency residency_;
-    // By path, the state that a file had when it was compared with its digest: reading a large one for that
-    // takes longer than mapping it again. At most one for each file of a model.
-    std::map<std::string, std::string> verified_;
+    VerifiedFiles verified_;
     mutable std::mutex counting_;  // taken last
     std::map<std::string, api::ModelUse> uses_;
 };

@@ -10,8 +10,10 @@
 
 #include <onnxruntime_session_options_config_keys.h>
 #include <framegrid/infer_onnx/execution_provider.hpp>
+#include <framegrid/infer_onnx/model_directory.hpp>
 #include <framegrid/infer_onnx/onnx_tensor.hpp>
 #include <framegrid/infer_onnx/stored_graph.hpp>
+#include <framegrid/onnx_graph/external_weights.hpp>
 
 namespace framegrid::infer_onnx {
 namespace {
@@ -231,22 +233,33 @@ Result<void> OnnxRuntime::store_graph(
     if (graph_environment_.empty()) {
         return fail(Errc::kUnsupported, "graphs for " + settings_.provider + " cannot be stored", "provider");
     }
-    FG_TRY(network, open_session(name, [&](const Ort::Env& env) {
-               auto options = make_options(settings_, false);
-               options.SetOptimizedModelFilePath((into / kStoredGraph).c_str());
-               options.AddConfigEntry(
-                   kOrtSessionOptionsOptimizedModelExternalInitializersFileName, kStoredWeights
-               );
-               options.AddConfigEntry(
-                   kOrtSessionOptionsOptimizedModelExternalInitializersMinSizeInBytes, "1024"
-               );
-               // Also in the order that kernels want them in. The library still works that order out for
-               // every
-               // session, to find them, but then maps them: processes with the same network share that
-               // memory.
-               options.AddConfigEntry(kOrtSessionOptionsSavePrePackedConstantInitializers, "1");
-               return Ort::Session(env, path.c_str(), options);
-           }));
+    const auto store = [&](bool prepacked) {
+        return open_session(name, [&](const Ort::Env& env) {
+            auto options = make_options(settings_, false);
+            options.SetOptimizedModelFilePath((into / kStoredGraph).c_str());
+            options.AddConfigEntry(
+                kOrtSessionOptionsOptimizedModelExternalInitializersFileName, kStoredWeights
+            );
+            options.AddConfigEntry(
+                kOrtSessionOptionsOptimizedModelExternalInitializersMinSizeInBytes, "1024"
+            );
+            // Also in the order that kernels want them in. The library still works that order out for every
+            // session, to find them, but then maps them: processes with the same network share that memory.
+            options.AddConfigEntry(
+                kOrtSessionOptionsSavePrePackedConstantInitializers, prepacked ? "1" : "0"
+            );
+            return Ort::Session(env, path.c_str(), options);
+        });
+    };
+    FG_TRY(network, store(true));
+    FG_TRY(graph, ModelDirectory(into).read(kStoredGraph, engine::kModelFileBytesMax));
+    FG_TRY(aligned, onnx_graph::are_prepacked_aligned(graph.view()));
+    if (!aligned) {
+        std::error_code ignored;
+        std::filesystem::remove(into / kStoredGraph, ignored);
+        std::filesystem::remove(into / kStoredWeights, ignored);
+        FG_TRY(again, store(false));
+    }
     return {};
 }
 

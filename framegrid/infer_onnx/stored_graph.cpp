@@ -13,6 +13,7 @@
 #include <framegrid/base/log.hpp>
 #include <framegrid/crypto/hash.hpp>
 #include <framegrid/infer_onnx/model_directory.hpp>
+#include <framegrid/onnx_graph/simplify.hpp>
 
 namespace framegrid::infer_onnx {
 
@@ -22,6 +23,7 @@ namespace {
 
 constexpr const char* kDigests = "digests";
 constexpr std::int64_t kDigestsBytesMax = 4096;
+constexpr const char* kNotSimplified = "graph.onnx.before";
 constexpr std::size_t kKeyDigits = 16;
 constexpr std::array<const char*, 2> kFiles{kStoredGraph, kStoredWeights};
 
@@ -74,7 +76,7 @@ Result<std::string> digests_of(const fs::path& place) {
 }  // namespace
 
 std::string processor_environment(const std::string& library) {
-    return key_of("framegrid graph 1\n" + library + "\n" + processor());
+    return key_of("framegrid graph 2\n" + library + "\n" + processor());
 }
 
 fs::path stored_graph_place(
@@ -120,6 +122,29 @@ Result<void> verify_stored_graph(const fs::path& place) {
     return {};
 }
 
+Result<void> simplify_stored_graph(const fs::path& growing) {
+    FG_TRY(graph, ModelDirectory(growing).read(kStoredGraph, engine::kModelFileBytesMax));
+    FG_TRY(simplified, onnx_graph::simplify(graph.view()));
+    std::error_code error;
+    fs::rename(growing / kStoredGraph, growing / kNotSimplified, error);
+    std::ofstream file(growing / kStoredGraph, std::ios::binary | std::ios::trunc);
+    file << simplified.onnx;
+    file.close();
+    if (error || !file) {
+        return fail(Errc::kIo, "cannot write " + (growing / kStoredGraph).string());
+    }
+    return {};
+}
+
+Result<void> undo_simplified_graph(const fs::path& growing) {
+    std::error_code error;
+    fs::rename(growing / kNotSimplified, growing / kStoredGraph, error);
+    if (error) {
+        return fail(Errc::kIo, "cannot write " + (growing / kStoredGraph).string() + ": " + error.message());
+    }
+    return {};
+}
+
 Result<void> keep_stored_graph(const fs::path& growing, const fs::path& place) {
     FG_TRY(digests, digests_of(growing));
     std::ofstream file(growing / kDigests, std::ios::binary | std::ios::trunc);
@@ -129,6 +154,7 @@ Result<void> keep_stored_graph(const fs::path& growing, const fs::path& place) {
         return fail(Errc::kIo, "cannot write " + (growing / kDigests).string());
     }
     std::error_code error;
+    fs::remove(growing / kNotSimplified, error);
     fs::create_directories(place.parent_path(), error);
     // Machines of other kinds may share the directory: only what is of another state of the network is old.
     const std::string source = place.filename().string().substr(0, kKeyDigits);

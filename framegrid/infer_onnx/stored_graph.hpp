@@ -24,6 +24,11 @@ std::filesystem::path stored_graph_place(
     const engine::ModelManifest& manifest, const std::string& path, const std::string& environment
 );
 
+// Takes out of the graph in `growing` what need not be computed (onnx_graph::simplify); the one that it was
+// is kept until keep_stored_graph().
+Result<void> simplify_stored_graph(const std::filesystem::path& growing);
+Result<void> undo_simplified_graph(const std::filesystem::path& growing);
+
 // Says that what lies in `growing` is whole, and puts it in place. What was stored of another state of the
 // network is removed.
 Result<void> keep_stored_graph(const std::filesystem::path& growing, const std::filesystem::path& place);

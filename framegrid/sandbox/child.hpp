@@ -123,6 +123,7 @@ struct Child {
     std::shared_ptr<ChildSocket> socket;
     State state = State::kStarting;
     bool was_ready = false;  // it has got through its start
+    bool prepared = false;   // it was told that AI tasks may come
     std::vector<Slot> slots;
     std::string end_reason;            // why it is dead, once it is
     std::deque<std::string> sessions;  // that it may keep codecs for, newest last

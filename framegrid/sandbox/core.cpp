@@ -416,6 +416,10 @@ void ExecutorPool::Core::on_ready(const std::shared_ptr<Child>& child, const Rea
     }
     child->state = Child::State::kReady;
     child->idle_since = ports_.clock.now();
+    if (count(&Child::prepared) < settings_.prepared) {
+        child->prepared = true;
+        send(*child, PrepareMessage{});
+    }
     dispatch();
     retire_idle();
 }
@@ -561,7 +565,7 @@ void ExecutorPool::Core::assign(const std::shared_ptr<Ticket>& ticket, std::shar
 
 std::shared_ptr<Child> ExecutorPool::Core::best_idle(const Ticket& ticket) const {
     std::shared_ptr<Child> best;
-    std::tuple<bool, bool, TimePoint> best_score;
+    std::tuple<bool, bool, bool, TimePoint> best_score;
     for (const auto& child : children_) {
         if (!child->is_idle()) {
             continue;
@@ -570,7 +574,8 @@ std::shared_ptr<Child> ExecutorPool::Core::best_idle(const Ticket& ticket) const
             std::ranges::find(child->sessions, ticket.session_id) != child->sessions.end();
         // A transcode leaves the process that has models loaded to those who want them.
         const bool fits = ticket.model.empty() ? child->model.empty() : child->model == ticket.model;
-        const std::tuple score(same_session, fits, child->idle_since);
+        const bool prepared_for_it = child->prepared != ticket.model.empty();
+        const std::tuple score(same_session, fits, prepared_for_it, child->idle_since);
         if (!best || score > best_score) {
             best = child;
             best_score = score;

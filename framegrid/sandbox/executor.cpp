@@ -341,6 +341,17 @@ class Slots {
             slot->inbox().cancel(task);
         }
     }
+    void prepare() {
+        if (service_.prepare && !preparing_.joinable()) {
+            preparing_ = std::jthread([this] {
+                try {
+                    service_.prepare();
+                } catch (const std::exception&) {
+                    return;  // the task that needs it says what is wrong
+                }
+            });
+        }
+    }
     // No more input. True when a task is being worked on.
     bool close() {
         bool busy = false;
@@ -361,6 +372,7 @@ class Slots {
     UseTeller use_{channel_, service_};
     std::vector<std::unique_ptr<Slot>> slots_;
     std::vector<std::jthread> threads_;  // of the slots after the first
+    std::jthread preparing_;
 };
 
 // Takes one message apart. False: the parent broke the protocol.
@@ -381,6 +393,10 @@ bool deliver(Message message, Channel& channel, Slots& slots) {
     }
     if (auto* end = std::get_if<EndSessionMessage>(&message)) {
         slots.first().inbox().end_session(std::move(end->session_id));
+        return true;
+    }
+    if (std::holds_alternative<PrepareMessage>(message)) {
+        slots.prepare();
         return true;
     }
     return false;

@@ -26,6 +26,8 @@ struct ExecutorService {
     std::function<void(const std::string& session_id)> end_session = nullptr;
     // What it does with models, asked after each task, on any slot's thread. May be empty.
     std::function<api::DeviceUse()> use = nullptr;
+    // An AI task may come: what it needs can be loaded. On a thread of its own, beside tasks. May be empty.
+    std::function<void()> prepare = nullptr;
 };
 
 // Waits for the parent's limits, locks this process in and serves tasks until the parent closes `fd`. Call

@@ -20,7 +20,8 @@ enum class Type : std::uint8_t {
     kDone,
     kEarly,
     kProgress,
-    kUsage
+    kUsage,
+    kPrepare
 };
 
 constexpr std::size_t kListMax = 1024;
@@ -391,6 +392,10 @@ void put(Writer& out, const DoneMessage& message) {
     }
 }
 
+void put(Writer& out, const PrepareMessage& /*unused*/) {
+    out.enumerator(Type::kPrepare);
+}
+
 void put(Writer& out, const UsageMessage& message) {
     const auto& use = message.use;
     out.enumerator(Type::kUsage);
@@ -532,6 +537,8 @@ Message get(Reader& in) {
             return get_progress(in);
         case Type::kUsage:
             return get_usage(in);
+        case Type::kPrepare:
+            return PrepareMessage{};
     }
     in.refuse();
     return CancelMessage{};

@@ -59,6 +59,11 @@ struct EndSessionMessage {
     friend bool operator==(const EndSessionMessage&, const EndSessionMessage&) = default;
 };
 
+// Parent: an AI task may come, get ready for it.
+struct PrepareMessage {
+    friend bool operator==(const PrepareMessage&, const PrepareMessage&) = default;
+};
+
 // A result file inside the output region.
 struct Region {
     std::uint64_t offset = 0;
@@ -105,7 +110,7 @@ struct UsageMessage {
 
 using Message = std::variant<
     SetupMessage, ReadyMessage, RunMessage, CancelMessage, EndSessionMessage, EarlyMessage, ProgressMessage,
-    DoneMessage, UsageMessage>;
+    DoneMessage, UsageMessage, PrepareMessage>;
 
 // A whole frame. kTooLarge: over kMessageBytesMax.
 Result<Bytes> encode(const Message& message);

@@ -50,6 +50,7 @@ TEST(Message, RoundTrips) {
     EXPECT_EQ(std::get<ReadyMessage>(round_trip(ready)), ready);
     EXPECT_EQ(std::get<CancelMessage>(round_trip(CancelMessage{3})).task, 3U);
     EXPECT_EQ(std::get<EndSessionMessage>(round_trip(EndSessionMessage{"s"})).session_id, "s");
+    EXPECT_EQ(std::get<PrepareMessage>(round_trip(PrepareMessage{})), PrepareMessage{});
 }
 
 TEST(Message, RoundTripsUse) {

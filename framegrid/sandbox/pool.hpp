@@ -52,6 +52,8 @@ struct ExecutorSettings {
     // Idle processes that are kept. Others go after idle_max.
     std::size_t warm = 1;
     Duration idle_max = std::chrono::seconds(60);
+    // Processes that load what AI tasks need before the first of those comes.
+    std::size_t prepared = 0;
     // Tasks that wait for a process; further ones get kCapacity.
     std::size_t queue_max = 256;
     // Upper bound of any task's deadline.

@@ -561,6 +561,23 @@ TEST(ExecutorPool, WarmsUpAndStopsWithTasksInside) {
     EXPECT_EQ(sandbox.run(ask("pid")).error().code, Errc::kUnavailable);
 }
 
+TEST(ExecutorPool, AiTasksGoToTheProcessThatIsPreparedForThem) {
+    auto s = settings();
+    s.executors = 3;
+    s.warm = 3;
+    s.prepared = 1;
+    Sandbox sandbox(s);
+    sandbox.pool.warm_up();
+    const auto all_ready = [](ExecutorPool& pool, Clock& clock) -> Task<Result<int>> {
+        while (pool.stats().idle < 3) {
+            co_await sleep_for(clock, std::chrono::milliseconds(5));
+        }
+        co_return 3;
+    };
+    ASSERT_TRUE(sandbox.loop.run_main(all_ready(sandbox.pool, sandbox.clock)));
+    EXPECT_EQ(sandbox.text(ask("prepared")), "yes");
+}
+
 TEST(SharedMemory, RefusesWhatAHostileChildCouldChange) {
     const auto region = make_output_region(1 << 20).value();
     EXPECT_EQ(::ftruncate(region.get(), 0), -1);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -197,10 +198,7 @@ class TestService {
             return text_output(std::to_string(::getpid()));
         }
         if (what == "progress") {
-            for (int i = 1; i <= 3; ++i) {
-                context.events.progress({i, 3, Blob::copy_of(std::string(static_cast<std::size_t>(i), 'p'))});
-            }
-            return text_output("done");
+            return tell_progress(context.events);
         }
         if (what == "slow-stop") {
             (void)hang(stop, false);
@@ -225,6 +223,9 @@ class TestService {
         if (what == "env") {
             return text_output(std::getenv("FG_TEST_SECRET") != nullptr ? "leaked" : "clean");
         }
+        if (what == "prepared") {
+            return text_output(is_prepared() ? "yes" : "no");
+        }
         if (what == "large") {
             return text_output(std::string(10'000'000, 'x'));
         }
@@ -237,12 +238,29 @@ class TestService {
         return use_;
     }
 
+    void prepare() {
+        const std::scoped_lock lock(mutex_);
+        prepared_ = true;
+        changed_.notify_all();
+    }
     void end_session(const std::string& id) {
         const std::scoped_lock lock(mutex_);
         tasks_.erase(id);
     }
 
   private:
+    static api::WorkOutput tell_progress(const api::WorkEvents& events) {
+        for (int i = 1; i <= 3; ++i) {
+            events.progress({i, 3, Blob::copy_of(std::string(static_cast<std::size_t>(i), 'p'))});
+        }
+        return text_output("done");
+    }
+
+    bool is_prepared() {
+        std::unique_lock lock(mutex_);
+        return changed_.wait_for(lock, std::chrono::seconds(10), [this] { return prepared_; });
+    }
+
     Result<api::WorkOutput> load(const std::string& model) {
         const std::scoped_lock lock(mutex_);
         use_.device = "cpu";
@@ -259,6 +277,8 @@ class TestService {
     std::map<std::string, int> tasks_;
     api::DeviceUse use_;
     std::uint64_t loads_ = 0;
+    bool prepared_ = false;
+    std::condition_variable changed_;
 };
 
 }  // namespace
@@ -279,6 +299,7 @@ int main(int argc, char** argv) {
         {.run = [&](const auto& work, const auto& context) { return service.run(work, context); },
          .now = monotonic_now,
          .end_session = [&](const std::string& id) { service.end_session(id); },
-         .use = [&] { return service.use(); }}
+         .use = [&] { return service.use(); },
+         .prepare = [&] { service.prepare(); }}
     );
 }

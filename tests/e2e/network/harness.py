@@ -168,7 +168,7 @@ class Network:
                     and n.get("can_transcode", True)]
             if len(good) >= count:
                 return
-            time.sleep(0.1)
+            time.sleep(0.01)
         raise RuntimeError(f"only {nodes} after {timeout} s")
 
     def status(self):
