@@ -106,6 +106,25 @@ TEST_F(StoredGraphTest, ResultsAreTheSameToTheLastBit) {
     EXPECT_EQ(lines_, std::vector<std::string>{});
 }
 
+TEST_F(StoredGraphTest, NetworksThatAreExpectedAreLoadedSideBySide) {
+    const std::vector<std::string> names{"text_encoder", "text_encoder_2", "unet", "vae_decoder"};
+    const auto loaded = [&names](ModelStore& store) {
+        const auto lease = store.acquire("text-to-image", "framegrid/scenes");
+        EXPECT_TRUE(lease);
+        (*lease)->expect_networks(names);
+        (*lease)->expect_networks(names);
+        return store.use().at(0).networks;
+    };
+    EXPECT_EQ(loaded(*open()), 0U) << "their files would all be in memory at once";
+    ASSERT_TRUE(open()->store_graphs("framegrid/scenes"));
+    const auto store = open();
+    EXPECT_EQ(loaded(*store), 3U) << "there is no second text encoder";
+    const auto lease = store->acquire("text-to-image", "framegrid/scenes");
+    EXPECT_TRUE((*lease)->network("unet"));
+    EXPECT_FALSE((*lease)->network("text_encoder_2"));
+    EXPECT_EQ(store->use().at(0).networks, 3U);
+}
+
 TEST_F(StoredGraphTest, AChangedFileIsNotUsed) {
     const auto plain = draw();
     ASSERT_TRUE(open()->store_graphs("framegrid/scenes"));
