@@ -138,7 +138,7 @@ void conv_transpose(ShapeStep& step) {
     const auto kernel = kernel_of(step);
     const auto& shape = step.shape(0);
     const auto& weights = step.shape(1);
-    if (!kernel || !shape || !weights || shape->size() != kernel->size() + 2) {
+    if (!kernel || !shape || !weights || weights->size() < 2 || shape->size() != kernel->size() + 2) {
         return;
     }
     auto& symbols = step.symbols();

@@ -316,9 +316,10 @@ TEST(SimplifyTest, NumbersBeyondAnySenseDoNoHarm) {
     network.node("DepthToSpace", {"x"}, "v")
         .attribute("blocksize", kMost)
         .node("Equal", {"most", "least"}, "w");
-    network.node("Where", {"w", "most", "empty"}, "y");
-    for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l",
-                             "m", "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "y"}) {
+    network.node("Where", {"w", "most", "empty"}, "y").node("ConvTranspose", {"x", "least"}, "z");
+    network.attribute("kernel_shape", {2, 2});
+    for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m",
+                             "n", "o", "p", "q", "r", "s", "t", "u", "v", "w", "y", "z"}) {
         network.output(name);
     }
     EXPECT_EQ(simplified(network).node_size(), network.graph().node_size());
