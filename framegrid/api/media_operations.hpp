@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <framegrid/api/work.hpp>
@@ -16,7 +17,12 @@ struct OperationFile {
     Blob bytes;
 };
 
-// An operation of docs/workflows.md: "split", "join", "scene-cuts", "frames", "contact-sheet", "hls", "loop".
+// Whether two files show the same: "a" against "b". Not of workflows. The result is a JSON file:
+// {"difference": of their forms, empty: none, "psnr_db", "ssim", "pictures": compared}.
+inline constexpr std::string_view kCompareOperation = "compare";
+
+// An operation of docs/workflows.md: "split", "join", "scene-cuts", "frames", "contact-sheet", "hls", "loop";
+// or kCompareOperation.
 struct MediaOperation {
     std::string name;
     std::string parameters = "{}";  // JSON object, checked against workflow's table

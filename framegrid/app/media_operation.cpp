@@ -4,6 +4,8 @@
 
 #include <boost/json.hpp>
 
+#include <framegrid/base/utf8.hpp>
+#include <framegrid/media_ffmpeg/likeness.hpp>
 #include <framegrid/media_ffmpeg/operations.hpp>
 #include <framegrid/workflow/action.hpp>
 
@@ -92,6 +94,19 @@ Result<Files> take_frames(
     return media_ffmpeg::frames_at(video, times, image_format(parameters), stop);
 }
 
+Result<Files> compare(const api::MediaOperation& operation, const api::StopFlag& stop) {
+    FG_TRY(a, file_of(operation, "a"));
+    FG_TRY(b, file_of(operation, "b"));
+    FG_TRY(likeness, media_ffmpeg::compare_files(a, b, stop));
+    const json::object out{
+        {"difference", valid_utf8(likeness.difference)},
+        {"psnr_db", likeness.quality.psnr_db},
+        {"ssim", likeness.quality.ssim},
+        {"pictures", likeness.quality.pictures}
+    };
+    return Files{{"likeness.json", "application/json", Blob::copy_of(json::serialize(out)), {}, {}}};
+}
+
 Result<Files> one(Result<api::Artifact> file) {
     if (!file) {
         return fail(std::move(file.error()));
@@ -104,6 +119,9 @@ Result<Files> one(Result<api::Artifact> file) {
 }  // namespace
 
 Result<Files> run_operation(const api::MediaOperation& operation, const api::StopFlag& stop) {
+    if (operation.name == api::kCompareOperation) {
+        return compare(operation, stop);
+    }
     const auto* action = workflow::find_action(operation.name);
     if (action == nullptr || !action->local) {
         return fail(Errc::kNotFound, "no such operation", "operation");

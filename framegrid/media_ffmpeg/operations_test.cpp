@@ -8,10 +8,12 @@ extern "C" {
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <framegrid/media_ffmpeg/likeness.hpp>
 #include <framegrid/media_ffmpeg/media_codec.hpp>
 #include <framegrid/media_ffmpeg/probe.hpp>
 #include <framegrid/media_ffmpeg/rgb_video.hpp>
 #include <framegrid/media_ffmpeg/segmenter.hpp>
+#include <framegrid/media_ffmpeg/still_image.hpp>
 #include <framegrid/media_ffmpeg/test_media.hpp>
 
 namespace framegrid::media_ffmpeg {
@@ -317,6 +319,51 @@ TEST(Operations, DamagedFilesAndStopsAreErrors) {
     EXPECT_EQ(split(clip, 1'000, false, stop).error().code, Errc::kCancelled);
     EXPECT_EQ(join({clip}, api::VideoFormat::kMp4, stop).error().code, Errc::kCancelled);
     EXPECT_EQ(scene_cuts(clip, 0.3, 10, stop).error().code, Errc::kCancelled);
+}
+
+Result<Likeness> compared(const Blob& a, const Blob& b) {
+    return compare_files(a, b, kGoOn);
+}
+
+TEST(Likeness, TwoEncodingsOfAVideoAreAlikeAndOtherVideosAreNot) {
+    ClipSpec better = four_seconds();
+    better.video_options = "preset=veryfast:crf=20:bf=0";
+    const Blob clip = clip_bytes(four_seconds(), "clip.ts");
+    const auto same = compared(clip, clip);
+    ASSERT_TRUE(same) << same.error().message;
+    EXPECT_EQ(same->difference, "");
+    EXPECT_EQ(same->quality.psnr_db, 100);
+    EXPECT_EQ(same->quality.pictures, 8);
+    const auto alike = compared(clip, clip_bytes(better, "clip.ts"));
+    ASSERT_TRUE(alike) << alike.error().message;
+    EXPECT_EQ(alike->difference, "");
+    EXPECT_GT(alike->quality.psnr_db, 30);
+    EXPECT_LT(alike->quality.psnr_db, 60);
+    ClipSpec shorter = four_seconds();
+    shorter.duration_ms = 2000;
+    EXPECT_THAT(compared(clip, clip_bytes(shorter, "clip.ts"))->difference, HasSubstr("pictures"));
+    const Blob dark = colours({{30, 20}});
+    const auto light = compared(dark, colours({{200, 20}}));
+    EXPECT_EQ(light->difference, "");
+    EXPECT_LT(light->quality.psnr_db, 10);
+    const Blob cut = clip.slice(0, clip.size() / 4);
+    EXPECT_NE(compared(clip, cut)->difference, "");
+    EXPECT_NE(compared(cut, clip)->difference, "");
+}
+
+TEST(Likeness, PicturesAreComparedAsTheyAreShown) {
+    const auto file = [](int width, std::uint8_t grey, api::ImageFormat format) {
+        const api::RgbImage image{width, 48, Bytes(static_cast<std::size_t>(width) * 48 * 3, grey)};
+        return encode_still_image(image, format, 90).value();
+    };
+    const Blob png = file(64, 100, api::ImageFormat::kPng);
+    EXPECT_GT(compared(png, file(64, 100, api::ImageFormat::kJpeg))->quality.psnr_db, 50);
+    EXPECT_LT(compared(png, file(64, 110, api::ImageFormat::kPng))->quality.psnr_db, 30);
+    EXPECT_EQ(compared(png, file(32, 100, api::ImageFormat::kPng))->difference, "64x48 and 32x48");
+    EXPECT_NE(compared(png, png.slice(0, 60))->difference, "");
+    EXPECT_NE(compared(png, Blob::copy_of("text"))->difference, "");
+    EXPECT_NE(compared(png, colours({{30, 20}}))->difference, "");
+    EXPECT_EQ(compared(Blob::copy_of("text"), png).error().code, Errc::kUnprocessable);
 }
 
 }  // namespace
