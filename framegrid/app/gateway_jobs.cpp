@@ -252,6 +252,7 @@ class DurableJobs final : public GatewayJobs {
     }
     void dump(MetricsWriter& out) const override {
         gateway::dump(out, desk_->stats());
+        gateway::dump(out, verified_);
         opened_.stores->dump(out);
     }
 
@@ -259,7 +260,8 @@ class DurableJobs final : public GatewayJobs {
     gateway::WorkPorts work_ports(Session& session, JobPeers peers) {
         auto& stores = *opened_.stores;
         return {session.clock,      session.random,   session.log, peers.gateway, opened_.files->objects(),
-                stores.artifacts(), stores.results(), fetcher_,    peers.probe,   peers.operations};
+                stores.artifacts(), stores.results(), fetcher_,    peers.probe,   peers.operations,
+                session.pool,       verified_};
     }
 
     Clock& clock_;
@@ -271,6 +273,7 @@ class DurableJobs final : public GatewayJobs {
     rest::WebhookSender sender_;
     gateway::WorkSettings work_settings_;
     rest::ObjectSweepSettings sweep_settings_;
+    gateway::VerificationStats verified_;
     std::unique_ptr<gateway::JobWork> work_;
     std::unique_ptr<gateway::WorkflowWork> workflows_;
     AnyWork any_work_;

@@ -28,6 +28,8 @@ struct JobsOptions {
     std::string pipeline;
     std::string before;
     int limit = 20;
+    std::string verification;
+    std::string on_mismatch;
     bool wait = false;
     bool quote = false;
     std::int64_t timeout_s = 3'600;
@@ -74,6 +76,19 @@ void print_list(const json::object& answer) {
     }
 }
 
+// "agreed (bytes)", "disagreed (pictures): PSNR 12.5 dB, below 50"; empty: nothing was to be verified, or is
+// yet.
+std::string verification_line(const json::object& verification) {
+    auto out = text_of(verification, "outcome");
+    if (const auto compared = text_of(verification, "compared"); !compared.empty()) {
+        out += " (" + compared + ")";
+    }
+    if (const auto reason = text_of(verification, "reason"); !reason.empty()) {
+        out += ": " + reason;
+    }
+    return out;
+}
+
 void print_job(const json::object& job) {
     const host::Colours colours{host::has_colours(1)};
     const auto line = [](const char* name, const std::string& value) {
@@ -98,6 +113,7 @@ void print_job(const json::object& job) {
     }
     line("cost", run.empty() ? "" : cost_of(job) + " wei");
     line("quoted", text_of(run, "quote_wei").empty() ? "" : text_of(run, "quote_wei") + " wei");
+    line("verified", verification_line(object_of(job, "verification")));
     line("trace", text_of(job, "trace_id"));
     const auto error = object_of(job, "error");
     line("error", text_of(error, "message"));
@@ -127,6 +143,8 @@ void print_event(const std::string& kind, const json::object& data) {
         text = std::to_string(number_of(data, "ahead")) + " ahead";
     } else if (kind == "waiting" || kind == "failed") {
         text = text_of(object_of(data, "error"), "message");
+    } else if (kind == "verification") {
+        text = verification_line(data);
     } else if (kind == "step") {
         text = text_of(data, "step") + " " + text_of(data, "state");
     }
@@ -236,6 +254,24 @@ Task<Result<bool>> add_inputs(JobsCall& call, json::object& document) {
     co_return true;
 }
 
+// What the command line says in the place of what the document does.
+Result<void> add_verification(const JobsOptions& options, json::object& document) {
+    if (options.verification.empty() && options.on_mismatch.empty()) {
+        return {};
+    }
+    auto& verification = document["verification"];
+    if (!verification.is_object()) {
+        verification = json::object{};
+    }
+    if (!options.verification.empty()) {
+        verification.get_object()["mode"] = options.verification;
+    }
+    if (!options.on_mismatch.empty()) {
+        verification.get_object()["on_mismatch"] = options.on_mismatch;
+    }
+    return {};
+}
+
 Task<Result<int>> show_quote(JobsCall& call, json::object document) {
     const auto pipeline = text_of(document, "pipeline");
     FG_CO_TRY(quote, co_await call.client.quote(std::move(document), call.deadline));
@@ -245,9 +281,10 @@ Task<Result<int>> show_quote(JobsCall& call, json::object document) {
     }
     const auto price = object_of(quote, "price");
     std::printf(
-        "%s: %s wei at most (%lld units at %s wei per %lld)\n", pipeline.c_str(),
-        text_of(quote, "wei").c_str(), static_cast<long long>(number_of(quote, "units")),
-        text_of(price, "wei").c_str(), static_cast<long long>(number_of(price, "units"))
+        "%s: %s wei at most (%s%lld units at %s wei per %lld)\n", pipeline.c_str(),
+        text_of(quote, "wei").c_str(), number_of(quote, "runs") == 2 ? "twice " : "",
+        static_cast<long long>(number_of(quote, "units")), text_of(price, "wei").c_str(),
+        static_cast<long long>(number_of(price, "units"))
     );
     co_return kExitOk;
 }
@@ -259,6 +296,7 @@ Task<Result<int>> submit(JobsCall& call) {
     }
     auto document = *std::move(read);
     FG_CO_CHECK(co_await add_inputs(call, document));
+    FG_CO_CHECK(add_verification(call.options, document));
     if (call.options.quote) {
         co_return co_await show_quote(call, std::move(document));
     }
@@ -306,6 +344,13 @@ void add_submission(CLI::App* sub, const Options& options) {
     sub->add_option("FILE", options->file, "a job as JSON (docs/jobs.md), or - for standard input")
         ->required();
     sub->add_option("-i,--input", options->inputs, "name=value: a path, an URL or a stored file's id");
+    sub->add_option(
+           "--verification", options->verification,
+           "repeat: a second orchestrator does the same, and the results are compared"
+    )
+        ->check(CLI::IsMember({"none", "repeat"}));
+    sub->add_option("--on-mismatch", options->on_mismatch, "when the results differ")
+        ->check(CLI::IsMember({"fail", "report"}));
     sub->add_flag("--quote", options->quote, "only say what it may cost at most");
     sub->add_flag("--wait", options->wait, "wait for its end and save the outputs");
     add_output(sub, options);
@@ -333,6 +378,7 @@ void add_jobs_command(CLI::App& app, const CommonOptions& common, Run& run) {
         "  echo '{\"pipeline\":\"text-to-image\",\"parameters\":{\"prompt\":\"a red ball\"}}' |\n"
         "    framegrid jobs submit - --wait -o out\n"
         "  framegrid jobs submit upscale.json -i image=photo.png --quote\n"
+        "  framegrid jobs submit upscale.json -i image=photo.png --verification repeat --wait\n"
         "  framegrid jobs show job_01H... --json\n"
         "  framegrid jobs watch job_01H...\n"
         "  framegrid jobs get job_01H... -o out"

@@ -22,6 +22,9 @@ JobRun::JobRun(
     : ports_(ports), settings_(settings), record_(std::move(record)), channel_(std::move(channel)) {}
 
 void JobRun::tell(std::string kind, std::string data, Blob preview) {
+    if (kind == "verification") {
+        verification_ = data;
+    }
     ToldEvent told{{0, ports_.clock.unix_ms(), std::move(kind), std::move(data)}, std::move(preview)};
     if (!told_.empty() && told.event.kind == "progress" && told_.back().event.kind == "progress") {
         if (told.preview.empty()) {
@@ -172,7 +175,8 @@ Task<RunEnd> JobRun::conclude(job::State state, std::string kind, std::string da
     auto last = change();
     last.events.push_back({0, last.at_unix_ms, std::move(kind), std::move(data)});
     last.state = state;
-    last.result = std::move(result);
+    const bool checked = !verification_.empty() && job::is_final(state);
+    last.result = checked ? job::with_verification(result, verification_) : std::move(result);
     record_.state = state;
     record_.result = last.result;
     record_.finished_unix_ms = job::is_final(state) ? last.at_unix_ms : 0;

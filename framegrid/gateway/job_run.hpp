@@ -64,6 +64,7 @@ class JobRun {
     std::deque<ToldEvent> told_;  // not yet kept; numbers come with that
     Notifier something_told_;
     TimePoint held_until_{};
+    std::string verification_;  // the last event of that kind: it is part of the result, too
     bool done_ = false;
     bool lost_ = false;
     bool handed_back_ = false;

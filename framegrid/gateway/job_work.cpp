@@ -3,11 +3,7 @@
 #include <boost/json.hpp>
 
 #include <framegrid/api/stored_files.hpp>
-#include <framegrid/base/utf8.hpp>
-#include <framegrid/gateway/ai_request.hpp>
-#include <framegrid/gateway/candidates.hpp>
-#include <framegrid/gateway/input_loader.hpp>
-#include <framegrid/media/file_types.hpp>
+#include <framegrid/gateway/single_run.hpp>
 #include <framegrid/workflow/plan.hpp>
 
 namespace framegrid::gateway {
@@ -15,23 +11,6 @@ namespace framegrid::gateway {
 namespace {
 
 namespace json = boost::json;
-
-json::object price_json(const Price& price) {
-    return {{"wei", std::to_string(price.wei)}, {"units", price.units}};
-}
-
-// Rounded up, as orchestrators bill.
-std::string cost_text(Pixels units, const Price& price) {
-    const auto wei = workflow::wei_for(units, price);
-    return wei ? std::to_string(*wei) : "more than can be counted";
-}
-
-// What has left for the job so far, at most: an attempt that is not answered may cost nothing in the end.
-Task<Result<void>> tell_price(const JobTeller& tell, Wei& paid, Wei fee) {
-    paid += fee;
-    tell("price", json::serialize(json::object{{"wei", paid.str()}}), {});
-    co_return Result<void>{};
-}
 
 class Work final : public JobWork {
   public:
@@ -42,35 +21,25 @@ class Work final : public JobWork {
           files_(
               ports_.objects, ports_.artifacts, ports_.clock, ports_.random, settings_.artifact_life,
               settings_.store_time_max
-          ) {}
+          ),
+          results_(ports_, settings_, files_) {}
     Task<Result<std::string>> run(job::Record record, JobTeller tell, Deadline deadline) override;
     Task<Result<std::string>> quote(std::string owner, job::Document document, Deadline deadline) override;
 
   private:
-    struct Prepared {
-        AiJob job;
-        std::shared_ptr<ObjectTransfer> transfer = nullptr;  // the job's, if it is one
-    };
-    Task<Result<Prepared>> prepare(std::string owner, job::Document document, Deadline deadline);
-    Task<Result<Prepared>> prepare_echo(std::string owner, job::Document document, Deadline deadline);
-    Task<Result<std::string>> keep(
-        job::Record record, JobResult result, Pixels units, std::shared_ptr<ObjectTransfer> transfer
-    );
-    Task<Result<json::object>> keep_one(
-        job::Record record, api::Artifact artifact, std::shared_ptr<ObjectTransfer> transfer
-    );
+    Task<Result<PreparedJob>> prepare(std::string owner, job::Document document, Deadline deadline);
+    Task<Result<PreparedJob>> prepare_echo(std::string owner, job::Document document, Deadline deadline);
 
     WorkPorts ports_;
     WorkSettings settings_;
     InputLoader loader_;
     api::StoredFiles files_;
+    KeptResults results_;
 };
 
 // Gives back what it gets, whatever that is: large files need not be in memory for that.
-Task<Result<Work::Prepared>> Work::prepare_echo(
-    std::string owner, job::Document document, Deadline deadline
-) {
-    Prepared out;
+Task<Result<PreparedJob>> Work::prepare_echo(std::string owner, job::Document document, Deadline deadline) {
+    PreparedJob out;
     out.job.units = {1};
     auto& request = out.job.request;
     request.manifest_id = std::string(job::kEcho);
@@ -93,7 +62,7 @@ Task<Result<Work::Prepared>> Work::prepare_echo(
     co_return out;
 }
 
-Task<Result<Work::Prepared>> Work::prepare(std::string owner, job::Document document, Deadline deadline) {
+Task<Result<PreparedJob>> Work::prepare(std::string owner, job::Document document, Deadline deadline) {
     const auto* spec = job::find_pipeline(document.pipeline);
     if (spec == nullptr) {
         co_return co_await prepare_echo(std::move(owner), std::move(document), deadline);
@@ -111,7 +80,7 @@ Task<Result<Work::Prepared>> Work::prepare(std::string owner, job::Document docu
     if (!made) {
         co_return fail(std::move(made.error()));
     }
-    Prepared out{std::move(*made)};
+    PreparedJob out{std::move(*made)};
     auto& request = out.job.request;
     std::get<api::AiWork>(request.work.kind).preview_steps = document.preview_steps;
     if (document.max_price_wei) {
@@ -132,35 +101,20 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
     if (!prepared) {
         co_return fail(std::move(prepared.error()));
     }
-    AiJob* const job = &prepared->job;
-    Wei paid = 0;
-    job->request.work.trace = job::parse_trace_text(record.trace);
-    if (document->pipeline != job::kEcho) {
-        job->request.progress = [&tell](const api::Progress& progress) {
-            json::object data{{"step", progress.done}, {"steps", progress.total}};
-            tell("progress", json::serialize(data), progress.preview);
-        };
-        job->request.attempt = [&tell](const std::string& orchestrator, int attempt) {
-            json::object data{{"orchestrator", valid_utf8(orchestrator)}, {"attempt", attempt}};
-            tell("node", json::serialize(data), {});
-        };
-        job->request.refused = [&tell](const market::Explanation& why) {
-            tell("candidates", json::serialize(candidates_json(why)), {});
-        };
-        job->request.paying = [&tell, &paid](const Wei& fee) { return tell_price(tell, paid, fee); };
-    }
-    job->request.owner = record.owner;
-    auto result = co_await ports_.gateway.run(std::move(job->request), deadline);
-    if (!result) {
-        co_return fail(std::move(result.error()));
-    }
-    co_return co_await keep(std::move(record), std::move(*result), job->units, prepared->transfer);
+    SingleRun run(
+        ports_, settings_, files_, results_, std::move(record), *std::move(document), std::move(tell)
+    );
+    co_return co_await run.to_end(*std::move(prepared), deadline);
 }
 
 Task<Result<std::string>> Work::quote(std::string owner, job::Document document, Deadline deadline) {
+    const bool repeats = document.verification.repeats();
     auto prepared = co_await prepare(std::move(owner), std::move(document), deadline);
     if (!prepared) {
         co_return fail(std::move(prepared.error()));
+    }
+    if (repeats && prepared->job.request.price_max) {
+        prepared->job.request.price_max = half_of(*prepared->job.request.price_max);
     }
     const AiJob* const job = &prepared->job;
     const auto offer = ports_.gateway.offer(job->request);
@@ -171,69 +125,16 @@ Task<Result<std::string>> Work::quote(std::string owner, job::Document document,
                 "; GET /v1/models lists what is offered"
         );
     }
-    co_return json::serialize(json::object{
-        {"wei", cost_text(job->units, offer->price)},
+    const auto once = workflow::wei_for(job->units, offer->price);
+    json::object out{
+        {"wei", once ? Wei(Wei(*once) * (repeats ? 2 : 1)).str() : std::string(kUncountable)},
         {"units", job->units.value},
         {"price", price_json(offer->price)}
-    });
-}
-
-Task<Result<json::object>> Work::keep_one(
-    job::Record record, api::Artifact artifact, std::shared_ptr<ObjectTransfer> transfer
-) {
-    const bool transferred = artifact.file.has_value() && transfer != nullptr;
-    const Blob head = transferred ? transfer->result_head() : artifact.bytes;
-    job::ArtifactRecord about;
-    about.owner = record.owner;
-    about.job_id = record.id;
-    about.content_type = std::string(media::recognise(head.view()).value_or("application/octet-stream"));
-    about.name = record.kind + std::string(media::extension_of(about.content_type));
-    auto keeping = transferred ? files_.add_record(std::move(about), transfer->result().value(), head)
-                               : files_.keep(std::move(about), std::move(artifact.bytes));
-    const auto kept = co_await std::move(keeping);
-    if (!kept) {
-        co_return fail(kept.error());
-    }
-    json::object out{
-        {"artifact", kept->id},
-        {"content_type", kept->content_type},
-        {"bytes", kept->bytes},
-        {"sha256", kept->digest}
     };
-    if (artifact.seed) {
-        out["seed"] = *artifact.seed;
+    if (repeats) {
+        out["runs"] = 2;
     }
-    co_return out;
-}
-
-Task<Result<std::string>> Work::keep(
-    job::Record record, JobResult result, Pixels units, std::shared_ptr<ObjectTransfer> transfer
-) {
-    json::array outputs;
-    for (auto& artifact : result.output.artifacts) {
-        if (artifact.bytes.empty() && !(artifact.file && transfer)) {
-            continue;
-        }
-        auto kept = co_await keep_one(record, std::move(artifact), transfer);
-        if (!kept) {
-            co_return fail(std::move(kept.error()).with_context("the result could not be stored"));
-        }
-        outputs.push_back(std::move(*kept));
-    }
-    json::object run{
-        {"orchestrator", valid_utf8(result.orchestrator)},
-        {"attempts", result.attempts},
-        {"units", units.value},
-        {"price", price_json(result.price)},
-        {"wei", result.cost ? result.cost->str() : cost_text(units, result.price)}
-    };
-    if (const auto& ai = result.output.ai) {
-        run["model"] = valid_utf8(ai->model_id);
-        run["model_digest"] = valid_utf8(ai->model_digest);
-        run["steps"] = ai->steps;
-        run["runtime_ms"] = ai->runtime_ms;
-    }
-    co_return json::serialize(json::object{{"outputs", std::move(outputs)}, {"run", std::move(run)}});
+    co_return json::serialize(out);
 }
 
 }  // namespace

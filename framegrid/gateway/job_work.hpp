@@ -12,7 +12,9 @@
 #include <framegrid/api/result_index.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/gateway/job_desk.hpp>
+#include <framegrid/gateway/verification.hpp>
 #include <framegrid/job/document.hpp>
+#include <framegrid/runtime/offload.hpp>
 
 namespace framegrid::gateway {
 
@@ -48,16 +50,21 @@ struct WorkPorts {
     InputFetcher& fetcher;
     api::MediaProbe& probe;
     api::MediaOperations& operations;
+    WorkPool& pool;
+    VerificationStats& verified;  // counted here
 };
 
 // Chooses what a document leaves open, so that a job that is run again does the same: model and seed.
 void settle_document(job::Document& document, const WorkSettings& settings, Random& random);
 
 // Runs single jobs. Results: {"outputs":[{"artifact","content_type","bytes","sha256","seed"}],"run":{"model",
-// "model_digest","steps","runtime_ms","units","price","wei","orchestrator","attempts"}}.
+// "model_digest","steps","runtime_ms","units","price","wei","lost_wei","orchestrator","attempts"}}. `wei` is
+// the bill: what was paid for attempts that a crash cut off (`lost_wei`), and for both runs of a job that is
+// verified, included. What came of a verification is told as the event "verification".
 class JobWork : public JobRunner {
   public:
-    // What such a job may cost at most, at the prices of now: {"wei","units","price":{"wei","units"}}.
+    // What such a job may cost at most, at the prices of now: {"wei","units","price":{"wei","units"}}, and
+    // "runs" where there are two.
     // kUnavailable: nobody offers it, or only above the document's price.
     virtual Task<Result<std::string>> quote(std::string owner, job::Document document, Deadline deadline) = 0;
 };

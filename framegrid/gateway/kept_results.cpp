@@ -38,7 +38,10 @@ std::string result_json(const StepResult& result) {
         {"wei", result.wei},
         {"lost_wei", result.lost_wei},
         {"model_digest", result.model_digest},
-        {"orchestrator", valid_utf8(result.orchestrator)}
+        {"orchestrator", valid_utf8(result.orchestrator)},
+        {"agreed", result.checked.agreed},
+        {"disagreed", result.checked.disagreed},
+        {"unavailable", result.checked.unavailable}
     });
 }
 
@@ -69,6 +72,11 @@ std::optional<StepResult> read_result(std::string_view text) {
         if (const auto* lost = root.if_contains("lost_wei")) {
             out.lost_wei = lost->to_number<std::int64_t>();
         }
+        if (root.contains("agreed")) {
+            out.checked.agreed = root.at("agreed").to_number<std::uint64_t>();
+            out.checked.disagreed = root.at("disagreed").to_number<std::uint64_t>();
+            out.checked.unavailable = root.at("unavailable").to_number<std::uint64_t>();
+        }
         out.model_digest = json::value_to<std::string>(root.at("model_digest"));
         out.orchestrator = json::value_to<std::string>(root.at("orchestrator"));
         return out;
@@ -83,6 +91,10 @@ std::string start_key(const std::string& job_id) {
 
 std::string paid_key(const std::string& job_id, const std::string& key) {
     return crypto::hex(crypto::sha256(as_bytes("framegrid paid/" + job_id + "/" + key)));
+}
+
+std::string first_run_key(const std::string& job_id, const std::string& key) {
+    return crypto::hex(crypto::sha256(as_bytes("framegrid first/" + job_id + "/" + key)));
 }
 
 }  // namespace
@@ -135,7 +147,22 @@ Task<Result<void>> KeptResults::keep_start(StepOwner owner, std::string state) c
 }
 
 Task<Result<std::optional<std::string>>> KeptResults::find_start(StepOwner owner) const {
-    auto found = co_await ports_.results.find(owner.owner, start_key(owner.job_id), ports_.clock.unix_ms());
+    const std::string key = start_key(owner.job_id);
+    co_return co_await text_of(std::move(owner), key);
+}
+
+Task<Result<void>> KeptResults::keep_first(StepOwner owner, std::string key, std::string result) const {
+    const std::string name = first_run_key(owner.job_id, key);
+    co_return co_await put(std::move(owner), name, std::move(result));
+}
+
+Task<Result<std::optional<std::string>>> KeptResults::find_first(StepOwner owner, std::string key) const {
+    const std::string name = first_run_key(owner.job_id, key);
+    co_return co_await text_of(std::move(owner), name);
+}
+
+Task<Result<std::optional<std::string>>> KeptResults::text_of(StepOwner owner, std::string key) const {
+    auto found = co_await ports_.results.find(std::move(owner.owner), std::move(key), ports_.clock.unix_ms());
     if (!found) {
         co_return fail(std::move(found.error()));
     }

@@ -17,6 +17,7 @@ struct FoundResult {
 struct PaidWork {
     std::int64_t lost_wei = 0;
     std::int64_t wei = 0;
+    friend bool operator==(const PaidWork&, const PaidWork&) = default;
 };
 
 // Ports and settings outlive it.
@@ -36,12 +37,17 @@ class KeptResults {
     Task<Result<void>> keep_paid(StepOwner owner, std::string key, PaidWork paid) const;
     Task<Result<PaidWork>> find_paid(StepOwner owner, std::string key) const;
 
+    // What the first of two runs of a job gave, by what the work was.
+    Task<Result<void>> keep_first(StepOwner owner, std::string key, std::string result) const;
+    Task<Result<std::optional<std::string>>> find_first(StepOwner owner, std::string key) const;
+
     // The state that a job began with.
     Task<Result<void>> keep_start(StepOwner owner, std::string state) const;
     Task<Result<std::optional<std::string>>> find_start(StepOwner owner) const;
 
   private:
     Task<Result<void>> put(StepOwner owner, std::string key, std::string data) const;
+    Task<Result<std::optional<std::string>>> text_of(StepOwner owner, std::string key) const;
     Task<Result<bool>> renew(StepOwner owner, StepFile& file) const;
 
     const WorkPorts& ports_;

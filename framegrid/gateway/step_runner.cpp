@@ -1,12 +1,14 @@
 #include <framegrid/gateway/step_runner.hpp>
 
 #include <algorithm>
+#include <limits>
 
 #include <boost/json.hpp>
 
 #include <framegrid/base/utf8.hpp>
 #include <framegrid/gateway/ai_request.hpp>
 #include <framegrid/gateway/video_transcode.hpp>
+#include <framegrid/gateway/work_units.hpp>
 #include <framegrid/job/input_files.hpp>
 #include <framegrid/media/file_types.hpp>
 #include <framegrid/media/sniff.hpp>
@@ -75,6 +77,41 @@ Task<Result<JobResult>> run_patiently(
         co_await sleep_for(ports.clock, wait);
         wait = std::min(wait * 2, settings.wait_max);
     }
+}
+
+Task<Result<CheckedResult>> run_checked(
+    const WorkPorts& ports, const WorkSettings& settings, const StepOwner& owner, const StepEvents& events,
+    JobRequest request, std::optional<Pixels> units, VerificationStats& checked, Deadline deadline
+) {
+    const bool twice = owner.verification.repeats();
+    const auto both = request.price_max;
+    if (twice && both) {
+        request.price_max = half_of(*both);
+    }
+    auto done = co_await run_patiently(ports, settings, request, deadline);
+    if (!done) {
+        co_return fail(std::move(done.error()));
+    }
+    const Pixels counted = units.value_or(Pixels{units_of(request, done->output)});
+    CheckedResult out{std::move(*done), 0};
+    out.wei = cost_of(out.result, counted).value_or(std::numeric_limits<std::int64_t>::max());
+    if (!twice) {
+        co_return out;
+    }
+    const auto first = co_await run_of(ports.pool, out.result, out.wei);
+    auto again = repeat_of(std::move(request), first.facts, std::nullopt);
+    const RepeatedRun repeated(ports, settings);
+    const auto verified = co_await repeated.run(owner.job_id, std::move(again), units, first, deadline);
+    checked.count(verified.outcome);
+    if (events.verified) {
+        events.verified(verified);
+    }
+    if (verified.outcome == Outcome::kDisagreed && owner.verification.on_mismatch == job::OnMismatch::kFail) {
+        co_return fail(mismatch_error(verified));
+    }
+    const std::int64_t room = std::numeric_limits<std::int64_t>::max() - out.wei;
+    out.wei += std::min(room, verified.second.wei);
+    co_return out;
 }
 
 StepRunner::StepRunner(const WorkPorts& ports, const WorkSettings& settings)
@@ -201,17 +238,20 @@ Task<Result<StepResult>> StepRunner::run_ai(
     job->request.attempt = events.node;
     job->request.refused = events.refused;
     job->request.paying = events.paying;
-    auto done = co_await run_patiently(ports_, settings_, std::move(job->request), deadline);
+    StepResult out;
+    auto done = co_await run_checked(
+        ports_, settings_, owner, events, std::move(job->request), workflow::payable_units(start.work),
+        out.checked, deadline
+    );
     if (!done) {
         co_return fail(std::move(done.error()));
     }
-    StepResult out;
-    out.orchestrator = std::move(done->orchestrator);
-    out.attempts = done->attempts;
-    out.model_digest = done->output.ai ? valid_utf8(done->output.ai->model_digest) : "";
-    out.wei =
-        std::min(cost_of(*done, workflow::payable_units(start.work)).value_or(start.wei_max), start.wei_max);
-    for (auto& artifact : done->output.artifacts) {
+    auto& result = done->result;
+    out.orchestrator = std::move(result.orchestrator);
+    out.attempts = result.attempts;
+    out.model_digest = result.output.ai ? valid_utf8(result.output.ai->model_digest) : "";
+    out.wei = std::min(done->wei, start.wei_max);
+    for (auto& artifact : result.output.artifacts) {
         const auto name = file_name(start, out.files.size(), type_of(artifact));
         auto kept = co_await keep_media(owner, name, std::move(artifact.bytes), deadline);
         if (!kept) {
@@ -239,6 +279,7 @@ Task<Result<StepResult>> StepRunner::run_transcode(
     StepResult out;
     out.orchestrator = std::move(done->orchestrator);
     out.wei = std::min(done->wei, start.wei_max);
+    out.checked = done->checked;
     for (auto& rendition : done->renditions) {
         const auto name = rendition.name + std::string(media::extension_of(type_of(rendition)));
         auto kept = co_await keep_media(owner, name, std::move(rendition.bytes), deadline);

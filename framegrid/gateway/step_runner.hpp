@@ -9,6 +9,7 @@
 #include <framegrid/api/stored_files.hpp>
 #include <framegrid/gateway/input_loader.hpp>
 #include <framegrid/gateway/job_work.hpp>
+#include <framegrid/gateway/repeated_run.hpp>
 #include <framegrid/workflow/run.hpp>
 
 namespace framegrid::gateway {
@@ -27,6 +28,7 @@ struct StepResult {
     std::string model_digest;   // as the worker said; empty: no model
     std::string orchestrator;   // the last one that worked on it; empty: nobody's but the gateway's work
     int attempts = 1;           // of that one's piece
+    VerificationStats checked;  // its pieces that were done twice
 };
 
 // Whose step it is.
@@ -35,6 +37,7 @@ struct StepOwner {
     std::string job_id;
     TraceContext trace{};
     job::Constraints constraints{};
+    job::Verification verification{};
 };
 
 // Told while the step runs.
@@ -43,6 +46,7 @@ struct StepEvents {
     api::ProgressSink progress;
     std::function<void(const market::Explanation&)> refused = nullptr;
     std::function<Task<Result<void>>(Wei fee)> paying = nullptr;  // see JobRequest
+    std::function<void(const Verified&)> verified = nullptr;      // of each piece that was done twice
 };
 
 // Ports and settings outlive it.
@@ -81,6 +85,17 @@ class StepRunner {
     InputLoader loader_;
     mutable api::StoredFiles files_;
 };
+
+// run_patiently(), once more at somebody else where the owner wants that. The request's price_max: for both
+// together; `units`: see RepeatedRun::run().
+struct CheckedResult {
+    JobResult result;      // the first one's
+    std::int64_t wei = 0;  // of both
+};
+Task<Result<CheckedResult>> run_checked(
+    const WorkPorts& ports, const WorkSettings& settings, const StepOwner& owner, const StepEvents& events,
+    JobRequest request, std::optional<Pixels> units, VerificationStats& checked, Deadline deadline
+);
 
 // run() on the gateway; when nobody can do it now, again after a while, until the deadline.
 Task<Result<JobResult>> run_patiently(

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 #include <framegrid/runtime/task_group.hpp>
 
@@ -103,18 +104,17 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
     request.attempt = events_.node;
     request.refused = events_.refused;
     request.paying = events_.paying;
-    auto done = co_await run_patiently(ports_, settings_, std::move(request), deadline_);
+    auto done = co_await run_checked(
+        ports_, settings_, owner_, events_, std::move(request), std::nullopt, out_.checked, deadline_
+    );
     if (!done) {
         co_return fail(std::move(done.error()));
     }
-    Pixels pixels;
     for (std::size_t i = 0; i < profiles_.size(); ++i) {
-        auto& artifact = done->output.artifacts[i];
-        pixels.value += artifact.pixels.value;
-        renditions_[i][index] = std::move(artifact.bytes);
+        renditions_[i][index] = std::move(done->result.output.artifacts[i].bytes);
     }
-    out_.wei += cost_of(*done, pixels).value_or(0);
-    out_.orchestrator = std::move(done->orchestrator);
+    out_.wei += std::min(done->wei, std::numeric_limits<std::int64_t>::max() - out_.wei);
+    out_.orchestrator = std::move(done->result.orchestrator);
     ++done_;
     if (events_.progress) {
         events_.progress({static_cast<int>(done_), static_cast<int>(segments_.size()), {}});

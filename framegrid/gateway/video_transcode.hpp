@@ -13,7 +13,8 @@ namespace framegrid::gateway {
 struct TranscodedVideo {
     std::vector<api::Artifact> renditions;  // in profile order
     std::int64_t wei = 0;
-    std::string orchestrator;  // that did the last segment
+    std::string orchestrator;   // that did the last segment
+    VerificationStats checked;  // segments that were done twice
 };
 
 // Of one video; on one executor. Ports and settings outlive it.

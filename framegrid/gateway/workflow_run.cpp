@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 
 #include <framegrid/base/utf8.hpp>
+#include <framegrid/crypto/hash.hpp>
 #include <framegrid/gateway/candidates.hpp>
 #include <framegrid/job/record.hpp>
 
@@ -153,6 +154,12 @@ StepEvents WorkflowRun::events_of(const workflow::Start& start) {
         data["item"] = id.item;
         tell_("candidates", json::serialize(data), {});
     };
+    out.verified = [this, id](const Verified& verified) {
+        auto data = verified_json(verified);
+        data["step"] = id.step;
+        data["item"] = id.item;
+        tell_("verification", json::serialize(data), {});
+    };
     out.progress = [this, id](const api::Progress& progress) {
         tell_(
             "progress",
@@ -198,12 +205,19 @@ Task<Result<StepResult>> WorkflowRun::do_work(workflow::Start start) {
     co_return result;
 }
 
+// What nobody has checked is no result of work that is to be checked.
+std::string WorkflowRun::kept_key(const workflow::Start& start) const {
+    const bool checked = owner_.verification.repeats() && !start.work.action->local;
+    return checked ? crypto::hex(crypto::sha256(as_bytes("framegrid verified/" + start.key))) : start.key;
+}
+
 Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
-    auto found = co_await results_.find(owner_, start.key, runner_.model_digest(start.work));
+    const std::string key = kept_key(start);
+    auto found = co_await results_.find(owner_, key, runner_.model_digest(start.work));
     if (!found) {
         co_return fail(std::move(found.error()));
     }
-    if (*found) {
+    if (*found && ((*found)->own || (*found)->result.checked.all_agreed())) {
         const auto how = (*found)->own ? "kept" : "cached";
         done(start, std::move((*found)->result), how);
         co_return true;
@@ -214,7 +228,7 @@ Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
         co_return fail(std::move(result.error()));
     }
     // Before anybody hears of it: what was paid for is not paid for again after a crash.
-    FG_CO_CHECK(co_await results_.keep(owner_, start.key, *result));
+    FG_CO_CHECK(co_await results_.keep(owner_, key, *result));
     done(start, std::move(*result), "done");
     co_return true;
 }
@@ -229,6 +243,7 @@ void WorkflowRun::done(const workflow::Start& start, StepResult result, std::str
     if (cached) {
         ++cached_[start.id.step];
     }
+    checked_ += result.checked;
     tell_item(start.id, how, &result);
     post(std::move(event));
 }
@@ -267,6 +282,19 @@ void WorkflowRun::tell_progress() {
         }),
         {}
     );
+}
+
+void WorkflowRun::tell_verification() const {
+    auto data = job::verification_json(owner_.verification);
+    data["outcome"] = to_string(
+        checked_.disagreed > 0                             ? Outcome::kDisagreed
+        : checked_.unavailable > 0 || checked_.agreed == 0 ? Outcome::kUnavailable
+                                                           : Outcome::kAgreed
+    );
+    data["agreed"] = checked_.agreed;
+    data["disagreed"] = checked_.disagreed;
+    data["unavailable"] = checked_.unavailable;
+    tell_("verification", json::serialize(data), {});
 }
 
 // An input that is passed through has no record of this job yet, when the job was taken up again.
@@ -317,6 +345,9 @@ Task<Result<std::string>> WorkflowRun::finish(workflow::Finish finish) {
             {"cached", cached == cached_.end() ? 0 : cached->second},
             {"wei", std::to_string(step.wei)}
         });
+    }
+    if (owner_.verification.repeats()) {
+        tell_verification();
     }
     json::object run{
         {"workflow", run_.workflow().name},

@@ -45,6 +45,8 @@ class WorkflowRun {
     void post(workflow::Event event);
     void tell_item(const workflow::ItemId& id, std::string_view state, const StepResult* result);
     void tell_progress();
+    void tell_verification() const;
+    std::string kept_key(const workflow::Start& start) const;
     Task<Result<std::string>> finish(workflow::Finish finish);
     Task<Result<StepFile>> file_for(workflow::Artifact about);
 
@@ -62,6 +64,7 @@ class WorkflowRun {
     std::map<workflow::ItemId, Item> items_;                   // that run now
     std::map<std::string, StepFile> files_;                    // by digest
     std::map<std::string, std::int64_t, std::less<>> cached_;  // items by step
+    VerificationStats checked_;                                // pieces that were done twice
     std::optional<Result<workflow::Finish>> end_;
 };
 

@@ -1,5 +1,7 @@
 #include <framegrid/gateway/workflow_work.hpp>
 
+#include <limits>
+
 #include <boost/json.hpp>
 
 #include <framegrid/gateway/workflow_inputs.hpp>
@@ -17,7 +19,7 @@ constexpr Duration kForgetPause = std::chrono::seconds(1);
 constexpr Duration kForgetPeriod = std::chrono::minutes(1);
 constexpr std::int64_t kSeedsMax = std::int64_t{1} << 53;
 
-json::object quote_json(const workflow::Quote& quote) {
+json::object quote_json(const workflow::Quote& quote, bool twice) {
     json::array lines;
     for (const auto& line : quote.lines) {
         json::object one{
@@ -33,7 +35,17 @@ json::object quote_json(const workflow::Quote& quote) {
         }
         lines.push_back(std::move(one));
     }
-    return {{"wei", std::to_string(quote.wei)}, {"exact", quote.exact}, {"lines", std::move(lines)}};
+    json::object out{{"wei", std::to_string(quote.wei)}, {"exact", quote.exact}, {"lines", std::move(lines)}};
+    if (twice) {
+        out["runs"] = 2;
+    }
+    return out;
+}
+
+// The price for both runs.
+std::int64_t twice(std::int64_t wei) {
+    return wei > std::numeric_limits<std::int64_t>::max() / 2 ? std::numeric_limits<std::int64_t>::max()
+                                                              : 2 * wei;
 }
 
 // A workflow that can be started: checked, priced, its files at hand.
@@ -88,7 +100,11 @@ Task<Result<Ready>> Work::make(StepOwner owner, job::Document document, Deadline
         co_return fail(std::move(inputs.error()));
     }
     const auto offer_for = [this, &document](std::string_view pipeline, std::string_view model) {
-        return runner_.offer(pipeline, std::string(model), document.constraints);
+        auto offer = runner_.offer(pipeline, std::string(model), document.constraints);
+        if (offer && document.verification.repeats()) {
+            offer->price.wei = twice(offer->price.wei);
+        }
+        return offer;
     };
     const std::int64_t seed = document.seed.value_or((*workflow)->seed.value_or(0));
     // All inputs that must be there are: a quote for a file that is still to come is for quote() alone.
@@ -137,7 +153,7 @@ Task<Result<Ready>> Work::make_or_take_up(
     }
     // The quote limits the bill whatever happens to this process, so it is kept before anything is bought.
     FG_CO_CHECK(co_await results_.keep_start(owner, ready->run.to_json()));
-    tell("quote", json::serialize(quote_json(ready->run.quote())), {});
+    tell("quote", json::serialize(quote_json(ready->run.quote(), owner.verification.repeats())), {});
     co_return ready;
 }
 
@@ -148,7 +164,8 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
     }
     const int priority = document->priority;
     const StepOwner owner{
-        record.owner, record.id, job::parse_trace_text(record.trace), document->constraints
+        record.owner, record.id, job::parse_trace_text(record.trace), document->constraints,
+        document->verification
     };
     auto ready = co_await make_or_take_up(owner, std::move(*document), tell, deadline);
     if (!ready) {
@@ -162,11 +179,12 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
 }
 
 Task<Result<std::string>> Work::quote(std::string owner, job::Document document, Deadline deadline) {
+    const bool twice = document.verification.repeats();
     auto ready = co_await make({std::move(owner), {}}, std::move(document), deadline);
     if (!ready) {
         co_return fail(std::move(ready.error()));
     }
-    co_return json::serialize(quote_json(ready->run.quote()));
+    co_return json::serialize(quote_json(ready->run.quote(), twice));
 }
 
 }  // namespace

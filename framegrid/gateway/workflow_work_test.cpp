@@ -1,151 +1,9 @@
 #include <framegrid/gateway/workflow_work.hpp>
 
-#include <deque>
-
-#include <boost/asio/io_context.hpp>
-#include <boost/json.hpp>
-
-#include <framegrid/api/memory_artifacts.hpp>
-#include <framegrid/api/memory_results.hpp>
-#include <framegrid/gateway/step_runner.hpp>
-#include <framegrid/job/document.hpp>
-#include <framegrid/runtime/manual_clock.hpp>
-#include <framegrid/runtime/seeded_random.hpp>
-#include <framegrid/runtime/task_group.hpp>
-
-#include <gtest/gtest.h>
+#include <framegrid/gateway/work_for_test.hpp>
 
 namespace framegrid::gateway {
 namespace {
-
-namespace json = boost::json;
-using namespace std::chrono_literals;
-
-// A PNG as far as its header goes; what comes after makes it different from others.
-Blob picture(std::uint8_t side, const std::string& text) {
-    Bytes out{0x89, 'P', 'N', 'G', 13, 10, 26, 10,   0, 0, 0, 13,
-              'I',  'H', 'D', 'R', 0,  0,  0,  side, 0, 0, 0, side};
-    out.insert(out.end(), {8, 2, 0, 0, 0});
-    out.insert(out.end(), text.begin(), text.end());
-    return Blob(std::move(out));
-}
-
-Blob video(const std::string& text) {
-    return Blob::copy_of(
-        std::string(
-            "\0\0\0\x18"
-            "ftypisom\0\0\2\0isomiso2",
-            24
-        ) +
-        text
-    );
-}
-
-// Answers with what depends on the request alone; each run takes `time`.
-class FakeNetwork final : public Gateway {
-  public:
-    explicit FakeNetwork(Clock& clock) : clock_(clock) {}
-    void reconfigure(std::optional<Price> /*price_max*/) override {}
-    market::Explanation explain(const JobRequest& /*request*/) const override { return {}; }
-    Task<Result<bool>> serve() override { co_return true; }
-    Task<Result<JobResult>> run(JobRequest request, Deadline /*deadline*/) override {
-        ++asked;
-        ++now;
-        most = std::max(most, now);
-        struct Leave {
-            std::size_t& now;
-            ~Leave() { --now; }
-        } leave{now};
-        if (request.attempt) {
-            request.attempt("https://one", 1);
-        }
-        if (paid && request.paying) {
-            const auto noted = co_await request.paying(Wei(fee));
-            EXPECT_TRUE(noted);
-        }
-        co_await sleep_for(clock_, time);
-        if (!failures.empty()) {
-            auto error = failures.front();
-            failures.pop_front();
-            co_return fail(std::move(error));
-        }
-        JobResult out{{}, "https://one", 1, price};
-        if (const auto* transcode = std::get_if<api::TranscodeWork>(&request.work.kind)) {
-            for (const auto& profile : transcode->profiles) {
-                const auto text = profile.name + "/" + std::string(request.work.input.text());
-                out.output.artifacts.push_back({profile.name, "video/mp4", video(text), Pixels{10}, {}});
-            }
-            co_return out;
-        }
-        const auto& ai = std::get<api::AiWork>(request.work.kind);
-        prompts.push_back(ai.parameters);
-        const std::string text = ai.pipeline + ai.parameters + std::string(request.work.input.text());
-        const bool film = ai.pipeline == "text-to-video";
-        out.output.artifacts.push_back({"out", "", film ? video(text) : picture(32, text), {}, {}});
-        out.output.ai = api::AiRun{ai.model_id, digest, 4, 10};
-        co_return out;
-    }
-    std::optional<Offer> offer(const JobRequest& /*request*/) override { return Offer{price, digest}; }
-    Task<void> end_stream(std::string /*manifest_id*/) override {
-        ++ended;
-        co_return;
-    }
-    std::vector<market::PoolEntryView> pool() const override { return {}; }
-    std::vector<market::OfferedModel> models() const override { return {}; }
-    Stats stats() const override { return Stats(); }
-
-    Duration time = 1s;
-    Price price{2, 1};
-    std::string digest = "d1";
-    bool paid = false;  // with tickets, `fee` before each attempt
-    int fee = 0;
-    std::deque<Error> failures;
-    std::vector<std::string> prompts;
-    std::size_t asked = 0;
-    std::size_t now = 0;
-    std::size_t most = 0;
-    std::size_t ended = 0;
-
-  private:
-    Clock& clock_;
-};
-
-class FakeProbe final : public api::MediaProbe {
-  public:
-    Task<Result<api::ProbeResult>> probe(Blob /*file*/, Deadline /*deadline*/) override {
-        co_return api::ProbeResult{"h264", "aac", "yuv420p", {64, 48}, 2'000, 50};
-    }
-};
-
-// "split" gives three pieces, everything else one file that names its inputs.
-class FakeOperations final : public api::MediaOperations {
-  public:
-    Task<Result<std::vector<api::Artifact>>> run(api::MediaOperation operation, Deadline /*d*/) override {
-        done.push_back(operation.name);
-        std::string all;
-        for (const auto& file : operation.files) {
-            all += "[" + std::string(file.bytes.text()) + "]";
-        }
-        std::vector<api::Artifact> out;
-        if (operation.name == "hls") {
-            out.push_back({"master.m3u8", "", Blob::copy_of("#EXTM3U" + all), {}, {}});
-            out.push_back({"a/1.ts", "", Blob::copy_of("1" + all), {}, {}});
-            co_return out;
-        }
-        for (int i = 0; i < (operation.name == "split" ? 3 : 1); ++i) {
-            out.push_back({"", "", video(operation.name + std::to_string(i) + all), {}, {}});
-        }
-        co_return out;
-    }
-    std::vector<std::string> done;
-};
-
-class NoFetcher final : public InputFetcher {
-  public:
-    Task<Result<Blob>> fetch(std::string /*url*/, std::size_t /*limit*/, Deadline /*deadline*/) override {
-        co_return fail(Errc::kUnavailable, "no such host");
-    }
-};
 
 constexpr std::string_view kTwoSteps = R"(
 workflow: poster
@@ -162,88 +20,10 @@ outputs:
   picture: ${steps.enlarge.output}
 )";
 
-class WorkflowWorkTest : public testing::Test {
+class WorkflowWorkTest : public WorkTest {
   protected:
-    // Starts the job; what it has told and how it ended are below.
-    void begin(const job::Document& document, const std::string& id, const std::string& owner = "me") {
-        job::Record record;
-        record.id = id;
-        record.owner = owner;
-        record.kind = job::kWorkflow;
-        record.request = job::to_json(document);
-        ended_.reset();
-        group_ = std::make_unique<TaskGroup>(loop_.get_executor(), 1);
-        group_->spawn(follow(std::move(record)));
-        settle();
-    }
-    Task<void> follow(job::Record record) {
-        const auto tell = [this](std::string kind, std::string data, const Blob& /*preview*/) {
-            told_.emplace_back(std::move(kind), std::move(data));
-        };
-        ended_ = co_await work_->run(std::move(record), tell, Deadline::after(clock_, 10min));
-    }
-    // As a crash does: in the middle of whatever it was.
-    void crash() {
-        boost::asio::co_spawn(loop_, group_->close(), [](std::exception_ptr) {});
-        settle();
-        group_.reset();
-        work_ = make_workflow_work(loop_.get_executor(), ports(), settings_);
-    }
-    void pass(Duration duration) {
-        const auto until = clock_.now() + duration;
-        while (clock_.now() < until) {
-            clock_.advance_to(std::min(until, clock_.now() + 100ms));
-            settle();
-        }
-    }
-    void settle() {
-        loop_.restart();
-        while (loop_.poll() > 0) {
-        }
-    }
-    // To the end; the result as JSON.
-    json::object result() {
-        for (int i = 0; i < 600 && !ended_; ++i) {
-            pass(1s);
-        }
-        if (!ended_ || !*ended_) {
-            ADD_FAILURE() << (ended_ ? ended_->error().message : "it never ended");
-            return {};
-        }
-        return json::parse(**ended_).get_object();
-    }
-    Error error() {
-        for (int i = 0; i < 1'000 && !ended_; ++i) {
-            pass(1s);
-        }
-        EXPECT_TRUE(ended_ && !*ended_);
-        return ended_ && !*ended_ ? ended_->error() : Error{};
-    }
-    static std::string wei(const json::object& result) {
-        return json::value_to<std::string>(result.at("run").at("wei"));
-    }
-    static std::string digest(const json::object& result, std::size_t output = 0) {
-        return json::value_to<std::string>(result.at("outputs").at(output).at("sha256"));
-    }
-    std::string stored(const Blob& bytes) {
-        Result<job::ArtifactRecord> kept = fail(Errc::kInternal, "");
-        api::StoredFiles files(objects_, artifacts_, clock_, random_, 1h, 1min);
-        struct Keep {
-            static Task<void> run(api::StoredFiles& files, Blob bytes, Result<job::ArtifactRecord>& out) {
-                job::ArtifactRecord about;
-                about.owner = "me";
-                out = co_await files.keep(std::move(about), std::move(bytes));
-            }
-        };
-        boost::asio::co_spawn(loop_, Keep::run(files, bytes, kept), [](std::exception_ptr) {});
-        settle();
-        return kept->id;
-    }
-    std::size_t told(std::string_view kind, std::string_view part = "") const {
-        return static_cast<std::size_t>(std::ranges::count_if(told_, [&](const auto& one) {
-            return one.first == kind && one.second.contains(part);
-        }));
-    }
+    JobRunner& runner() override { return *work_; }
+    void make_runner() override { work_ = make_workflow_work(loop_.get_executor(), ports(), settings_); }
     static job::Document document(std::string_view workflow) {
         job::Document out;
         out.pipeline = job::kWorkflow;
@@ -251,25 +31,8 @@ class WorkflowWorkTest : public testing::Test {
         out.seed = 7;
         return out;
     }
-    WorkPorts ports() {
-        return {clock_, random_, {}, network_, objects_, artifacts_, results_, fetcher_, probe_, operations_};
-    }
 
-    boost::asio::io_context loop_;
-    ManualClock clock_;
-    SeededRandom random_{1};
-    FakeNetwork network_{clock_};
-    api::MemoryObjects objects_;
-    api::MemoryArtifacts artifacts_;
-    api::MemoryResults results_;
-    NoFetcher fetcher_;
-    FakeProbe probe_;
-    FakeOperations operations_;
-    WorkSettings settings_;
     std::unique_ptr<WorkflowWork> work_ = make_workflow_work(loop_.get_executor(), ports(), settings_);
-    std::unique_ptr<TaskGroup> group_;
-    std::vector<std::pair<std::string, std::string>> told_;
-    std::optional<Result<std::string>> ended_;
 };
 
 TEST_F(WorkflowWorkTest, StepsRunInOrderAndTheBillIsTheQuote) {
@@ -428,6 +191,80 @@ outputs: {hls: "${steps.hls.output}", videos: "${steps.ladder.outputs}"}
     ASSERT_EQ(done.at("outputs").as_array().size(), 3U);
     EXPECT_EQ(done.at("outputs").at(0).at("content_type").as_string(), job::kFolderType);
     EXPECT_EQ(done.at("outputs").at(1).at("name"), "P240p30fps16x9.mp4");
+}
+
+TEST_F(WorkflowWorkTest, StepsThatAreVerifiedAreDoneByTwoAndCostTwice) {
+    network_.orchestrators = {"https://one", "https://two"};
+    auto wanted = document(kTwoSteps);
+    wanted.verification.mode = job::VerificationMode::kRepeat;
+    begin(wanted, "job_1");
+    const auto done = result();
+    EXPECT_EQ(
+        network_.asked_of,
+        (std::vector<std::string>{"https://one", "https://two", "https://one", "https://two"})
+    );
+    EXPECT_EQ(wei(done), std::to_string(2 * 2 * 32 * 32 * 2));
+    EXPECT_EQ(done.at("run").at("quote_wei"), done.at("run").at("wei"));
+    EXPECT_EQ(told("quote", R"("runs":2)"), 1U);
+    EXPECT_EQ(told("verification", R"("compared":"bytes")"), 2U);
+    EXPECT_EQ(told_.back().first, "verification");
+    EXPECT_NE(told_.back().second.find(R"("outcome":"agreed","agreed":2,"disagreed":0)"), std::string::npos);
+    EXPECT_EQ(verified_.agreed, 2U);
+    // What was verified is not verified again; what was not is no result of work that is to be.
+    begin(wanted, "job_2");
+    EXPECT_EQ(wei(result()), "0");
+    EXPECT_EQ(network_.asked, 4U);
+    EXPECT_NE(told_.back().second.find(R"("outcome":"agreed","agreed":2)"), std::string::npos);
+    begin(document(kTwoSteps), "job_3", "you");
+    (void)result();
+    EXPECT_EQ(network_.asked, 6U);
+    begin(wanted, "job_4", "you");
+    (void)result();
+    EXPECT_EQ(network_.asked, 10U);
+}
+
+TEST_F(WorkflowWorkTest, AStepThatTwoDisagreeAboutEndsItOrIsReported) {
+    network_.orchestrators = {"https://one", "https://two"};
+    network_.wrong = {"https://two"};
+    auto wanted = document(kTwoSteps);
+    wanted.verification.mode = job::VerificationMode::kRepeat;
+    begin(wanted, "job_1");
+    const auto failed = error();
+    EXPECT_EQ(failed.field, "verification");
+    EXPECT_NE(failed.message.find("https://one and https://two"), std::string::npos) << failed.message;
+    EXPECT_EQ(network_.asked, 2U) << "it is not bought again";
+    wanted.verification.on_mismatch = job::OnMismatch::kReport;
+    begin(wanted, "job_2");
+    (void)result();
+    EXPECT_NE(
+        told_.back().second.find(R"("outcome":"disagreed","agreed":0,"disagreed":2)"), std::string::npos
+    );
+    // Nobody else's result is taken from that.
+    begin(wanted, "job_3");
+    EXPECT_NE(wei(result()), "0");
+}
+
+TEST_F(WorkflowWorkTest, SegmentsAreVerifiedOneByOne) {
+    network_.orchestrators = {"https://one", "https://two"};
+    network_.wrong = {"https://two"};
+    job::Document wanted;
+    const auto parsed = job::parse_document(
+        R"({"pipeline":"transcode","inputs":{"video":")" + stored(video("a film")) +
+        R"("},"parameters":{"profiles":"P144p30fps16x9"},"verification":{"mode":"repeat"}})"
+    );
+    ASSERT_TRUE(parsed) << parsed.error().message;
+    operations_.likeness = R"({"difference":"","psnr_db":38})";
+    begin(*parsed, "job_1");
+    const auto done = result();
+    EXPECT_EQ(verified_.agreed, 3U);
+    EXPECT_EQ(network_.asked, 6U);
+    EXPECT_EQ(wei(done), std::to_string(2 * 3 * 10 * 2));
+    EXPECT_EQ(told("verification", R"("compared":"pictures","psnr_db":3.8E1)"), 3U);
+    operations_.likeness = R"({"difference":"60 and 30 pictures","psnr_db":0})";
+    begin(*parsed, "job_2", "me");
+    (void)result();
+    EXPECT_EQ(network_.asked, 6U) << "it was verified";
+    network_.orchestrators = {"https://one"};
 }
 
 TEST_F(WorkflowWorkTest, ManyItemsRunSideBySide) {

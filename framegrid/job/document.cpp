@@ -304,6 +304,9 @@ Result<bool> read_common_field(std::string_view name, const json::value& value, 
     if (name == "constraints") {
         return known(read_constraints(value, out));
     }
+    if (name == "verification") {
+        return known(keep(read_verification(value), out.verification));
+    }
     return false;
 }
 
@@ -348,7 +351,7 @@ Result<void> read_workflow_field(std::string_view name, const json::value& value
     }
     return invalid(
         "there is no such field; a workflow has: workflow, inputs, seed, max_price, deadline_ms, priority, "
-        "constraints, webhook, idempotency_key, metadata",
+        "constraints, verification, webhook, idempotency_key, metadata",
         printable(std::string(name), 64)
     );
 }
@@ -371,7 +374,7 @@ Result<void> read_field(
     }
     return invalid(
         "there is no such field; there are: pipeline, model, inputs, parameters, max_price, deadline_ms, "
-        "priority, preview_steps, constraints, webhook, idempotency_key, metadata",
+        "priority, preview_steps, constraints, verification, webhook, idempotency_key, metadata",
         printable(std::string(name), 64)
     );
 }
@@ -417,6 +420,7 @@ Result<Document> parse_workflow_job(const json::object& object) {
     if (out.workflow.empty()) {
         return invalid("workflow is missing: the document of its steps", "workflow");
     }
+    FG_CHECK(check_verification(out.verification, out.constraints));
     return out;
 }
 
@@ -473,6 +477,7 @@ Result<Document> parse_document(std::string_view text) {
         }
     }
     FG_CHECK(check_inputs(spec, out));
+    FG_CHECK(check_verification(out.verification, out.constraints));
     const auto* parameters = object.if_contains("parameters");
     const bool given = parameters != nullptr && !parameters->is_null();
     FG_CHECK(read_parameters(given ? *parameters : json::value(json::object{}), spec, out));
@@ -514,6 +519,9 @@ std::string to_json(const Document& document) {
     }
     if (!document.constraints.empty()) {
         out["constraints"] = constraints_json(document.constraints);
+    }
+    if (document.verification != Verification{}) {
+        out["verification"] = verification_json(document.verification);
     }
     if (!document.webhook.empty()) {
         out["webhook"] = document.webhook;

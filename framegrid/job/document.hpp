@@ -10,6 +10,7 @@
 #include <framegrid/base/result.hpp>
 #include <framegrid/job/constraints.hpp>
 #include <framegrid/job/pipelines.hpp>
+#include <framegrid/job/verification.hpp>
 
 namespace framegrid::job {
 
@@ -36,6 +37,7 @@ struct Document {
     std::string webhook{};                        // http(s) URL that is told of the end
     std::string idempotency_key{};                // at most 255 printable characters
     Constraints constraints{};                    // who may have it
+    Verification verification{};                  // how its result is checked
     std::string metadata = "{}";                  // the client's own JSON object, given back as it came
     // Of workflows, transcode included: what to do as YAML or JSON text, the values of its inputs by name as
     // a JSON object (files as in `inputs`, or lists of them; texts, numbers), and what seeds are derived

@@ -124,6 +124,52 @@ TEST(Document, NamesTheFieldAtFault) {
     EXPECT_EQ(error_of(std::string(kDocumentBytesMax + 1, ' ')).substr(0, 2), ": ");
 }
 
+TEST(Document, SaysHowTheResultIsChecked) {
+    const auto plain = parse_document(R"({"pipeline":"echo"})");
+    ASSERT_TRUE(plain);
+    EXPECT_FALSE(plain->verification.repeats());
+    EXPECT_EQ(
+        to_json(*parse_document(R"({"pipeline":"echo","verification":{"mode":"none"}})")), to_json(*plain)
+    );
+    const auto repeat = parse_document(R"({"pipeline":"echo","verification":{"mode":"repeat"}})");
+    ASSERT_TRUE(repeat);
+    EXPECT_TRUE(repeat->verification.repeats());
+    EXPECT_EQ(repeat->verification.on_mismatch, OnMismatch::kFail);
+    for (const char* text :
+         {R"({"pipeline":"echo","verification":{"mode":"repeat","on_mismatch":"report"}})",
+          R"({"workflow":"x","verification":{"mode":"repeat","on_mismatch":"report"}})",
+          R"({"pipeline":"transcode","inputs":{"video":"https://a.example/v.mp4"},"parameters":{"profiles":"x"},)"
+          R"("verification":{"mode":"repeat","on_mismatch":"report"}})"}) {
+        const auto report = parse_document(text);
+        ASSERT_TRUE(report) << report.error().message;
+        EXPECT_EQ(report->verification.on_mismatch, OnMismatch::kReport);
+        const auto again = parse_document(to_json(*report));
+        ASSERT_TRUE(again);
+        EXPECT_EQ(again->verification, report->verification);
+    }
+}
+
+TEST(Document, RefusesAVerificationThatItDoesNotKnow) {
+    const auto at = [](const std::string& verification, const std::string& rest = "") {
+        const auto text = error_of(R"({"pipeline":"echo","verification":)" + verification + rest + "}");
+        return text.substr(0, text.find(": "));
+    };
+    EXPECT_EQ(at(R"("repeat")"), "verification");
+    EXPECT_EQ(at(R"([])"), "verification");
+    EXPECT_EQ(at(R"({})"), "verification.mode");
+    EXPECT_EQ(at(R"({"on_mismatch":"fail"})"), "verification.mode");
+    EXPECT_EQ(at(R"({"mode":"thrice"})"), "verification.mode");
+    EXPECT_EQ(at(R"({"mode":1})"), "verification.mode");
+    EXPECT_EQ(at(R"({"mode":"repeat","on_mismatch":"shrug"})"), "verification.on_mismatch");
+    EXPECT_EQ(at(R"({"mode":"repeat","seed":1})"), "verification.seed");
+    const std::string one = R"(,"constraints":{"orchestrators":["https://a:1","https://a:1/"]})";
+    EXPECT_EQ(at(R"({"mode":"repeat"})", one), "verification.mode");
+    EXPECT_EQ(at(R"({"mode":"none"})", one), "");
+    EXPECT_EQ(
+        at(R"({"mode":"repeat"})", R"(,"constraints":{"orchestrators":["https://a:1","https://b:1"]})"), ""
+    );
+}
+
 TEST(Record, IdsSortByTimeAndAreRecognised) {
     SeededRandom random(1);
     const auto early = make_id("job", 1'700'000'000'000, random);

@@ -91,6 +91,12 @@ std::string describe(const Record& record, std::string_view base_url) {
     return json::serialize(out);
 }
 
+std::string with_verification(std::string_view result, std::string_view verification) {
+    auto out = object_of(result);
+    out["verification"] = object_of(verification);
+    return json::serialize(out);
+}
+
 std::string error_result(const Error& error) {
     json::object described{{"code", to_string(error.code)}, {"message", valid_utf8(error.message)}};
     if (!error.field.empty()) {

@@ -21,5 +21,7 @@ std::string artifact_path(std::string_view artifact_id);
 
 // A failed job's result: {"error":{"code","message","field"}}.
 std::string error_result(const Error& error);
+// The same result with what came of the job's verification; both are JSON objects.
+std::string with_verification(std::string_view result, std::string_view verification);
 
 }  // namespace framegrid::job

@@ -4,11 +4,13 @@
 //   hang     never answers a segment
 //   garbage  answers segments with renditions that are not media
 //   half     stops in the middle of the answer
+//   wrong FILE  does every job with other bytes: FILE, or of echo its input backwards
 //   noise    answers everything, discovery included, with bytes that are not the protocol
 #include <cstdio>
 #include <string>
 
 #include <framegrid/api/orchestrator_service.hpp>
+#include <framegrid/host/files.hpp>
 #include <framegrid/host/log_sink.hpp>
 #include <framegrid/host/loop.hpp>
 #include <framegrid/host/signals.hpp>
@@ -20,9 +22,12 @@ namespace {
 
 using namespace framegrid;
 
+constexpr std::size_t kAnswerBytesMax = 64 << 20;
+
 class BadService final : public api::OrchestratorService {
   public:
-    BadService(std::string mode, Clock& clock) : mode_(std::move(mode)), clock_(clock) {}
+    BadService(std::string mode, Blob answer, Clock& clock)
+        : mode_(std::move(mode)), answer_(std::move(answer)), clock_(clock) {}
     std::string uri;
 
     Task<Result<api::OrchestratorInfo>> get_info(api::InfoRequest, Deadline) override {
@@ -54,6 +59,10 @@ class BadService final : public api::OrchestratorService {
             }
         }
         api::JobOutput out;
+        if (mode_ == "wrong") {
+            out.output = wrong_answer(job.work);
+            co_return out;
+        }
         if (const auto* work = std::get_if<api::TranscodeWork>(&job.work.kind)) {
             for (const auto& profile : work->profiles) {
                 out.output.artifacts.push_back(
@@ -89,7 +98,23 @@ class BadService final : public api::OrchestratorService {
     }
 
   private:
+    api::WorkOutput wrong_answer(const api::Work& work) const {
+        api::WorkOutput out;
+        if (const auto* transcode = std::get_if<api::TranscodeWork>(&work.kind)) {
+            for (const auto& profile : transcode->profiles) {
+                out.artifacts.push_back({profile.name, "video/mp2t", answer_, {1000}, {}});
+            }
+            return out;
+        }
+        const std::string_view text = work.input.text();
+        const bool echo = std::get<api::AiWork>(work.kind).pipeline == "echo";
+        const std::string backwards(text.rbegin(), text.rend());
+        out.artifacts.push_back({"answer", "", echo ? Blob::copy_of(backwards) : answer_, {}, {}});
+        return out;
+    }
+
     std::string mode_;
+    Blob answer_;
     Clock& clock_;
     std::map<std::string, Blob> stored_;
 };
@@ -107,12 +132,17 @@ Task<void> answer_noise(http::Exchange& exchange) {
     (void)co_await exchange.response.respond(std::move(head), Blob::copy_of(std::string(300, '\xff')));
 }
 
-Task<Result<int>> serve(host::Loop& loop, std::string mode) {
+Task<Result<int>> serve(host::Loop& loop, std::string mode, std::string file) {
     host::SteadyClock clock(loop.executor());
     host::ThreadPool pool(1);
     const Logger log = host::make_stderr_logger({.role = "bad"});
     http::Client client(loop.executor(), clock, {}, log);
-    BadService service(mode, clock);
+    Blob answer;
+    if (!file.empty()) {
+        FG_CO_TRY(bytes, host::read_file(file, kAnswerBytesMax));
+        answer = Blob(std::move(bytes));
+    }
+    BadService service(mode, std::move(answer), clock);
     wire::OrchestratorServer routes({service, client, clock, pool, log}, {});
     http::Server server(
         loop.executor(), clock, {},
@@ -147,6 +177,6 @@ Task<Result<int>> serve(host::Loop& loop, std::string mode) {
 int main(int argc, char** argv) {
     framegrid::host::ignore_broken_pipes();
     framegrid::host::Loop loop;
-    const auto code = loop.run_main(serve(loop, argc > 1 ? argv[1] : "lie"));
+    const auto code = loop.run_main(serve(loop, argc > 1 ? argv[1] : "lie", argc > 2 ? argv[2] : ""));
     return code ? *code : 1;
 }

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import pathlib
@@ -192,6 +193,36 @@ class PaymentsTest(unittest.TestCase):
             self.assertTrue(wait(lambda: spent() == lost, 30), spent())
             told = net.request("GET", path + "/events", None, shown)[2].decode()
             self.assertRegex(told, r"event: price\ndata: {[^\n]*\"wei\":\"%d\"" % lost)
+
+    def test_the_bill_has_what_a_crash_took(self):
+        with self.network_with_keys() as net:
+            made = framegrid("--json", "keys", "create", "--data", net.data.name, "--owner", "acme",
+                             "--scopes", "jobs:write,jobs:read")
+            shown = {"Authorization": "Bearer " + json.loads(made.stdout)["key"], "Content-Type": "application/json"}
+            self.assertTrue(wait(lambda: net.request("GET", "/v1/jobs", None, shown)[0] != 401, 5))
+            document = {"pipeline": "text-to-image", "parameters": {"prompt": "a red circle", "num_inference_steps": 400}}
+            status, _, body = net.request("POST", "/v1/jobs", json.dumps(document), shown)
+            self.assertEqual(status, 202, body)
+            path = "/v1/jobs/" + json.loads(body)["id"]
+            stream = http.client.HTTPConnection(*net.url.split("//")[1].split(":"), timeout=30)
+            stream.request("GET", path + "/events", headers=shown)
+            kinds = (event["event"] for event in harness.read_events(stream.getresponse()))
+            self.assertTrue(any(kind == "price" for kind in kinds), "it was paid")
+            net.gateway.kill()
+            net.gateway.popen.wait(10)
+            stream.close()
+            net.restart_gateway()
+            net.wait_usable()
+
+            def job():
+                return json.loads(net.request("GET", path, None, shown)[2])
+
+            self.assertTrue(wait(lambda: job()["state"] == "succeeded", 60), job())
+            run = job()["run"]
+            self.assertGreater(int(run["lost_wei"]), 0, run)
+            self.assertEqual(int(run["wei"]), 2 * int(run["lost_wei"]), "twice the same work")
+            prices = re.findall(r'event: price\ndata: {[^\n]*"wei":"(\d+)"', net.request("GET", path + "/events", None, shown)[2].decode())
+            self.assertEqual(prices, [run["lost_wei"], run["wei"]])
 
     def test_both_sides_keep_receipts_that_agree(self):
         books = self.books
