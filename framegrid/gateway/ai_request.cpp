@@ -8,6 +8,12 @@
 
 namespace framegrid::gateway {
 
+namespace {
+
+constexpr std::size_t kModelBytesMax = 128;
+
+}  // namespace
+
 std::string model_for(
     const job::PipelineSpec& spec, std::string wanted, const std::map<std::string, std::string>& defaults
 ) {
@@ -20,6 +26,21 @@ std::string model_for(
 
 std::int64_t draw_seed(Random& random) {
     return 1 + static_cast<std::int64_t>(random.below(0xFFFF'FFFF));
+}
+
+Result<void> check_model(
+    const Gateway& gateway, const job::PipelineSpec& spec, const std::string& model_id, std::string field
+) {
+    if (gateway.ever_offered(spec.capability, model_id)) {
+        return {};
+    }
+    return fail(
+        Errc::kNotFound,
+        "no node offers the model " + printable(model_id, kModelBytesMax) + " for " + std::string(spec.name) +
+            ": " + gateway.explain(make_ai_request(spec, model_id)).summary() +
+            "; GET /v1/models lists those that are there",
+        std::move(field)
+    );
 }
 
 JobRequest make_ai_request(const job::PipelineSpec& spec, const std::string& model_id) {

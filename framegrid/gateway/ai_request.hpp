@@ -15,6 +15,10 @@ std::string model_for(
 );
 // A seed for a request that names none: 1 to 2^32 - 1, as peers draw it.
 std::int64_t draw_seed(Random& random);
+// kNotFound: nobody has ever offered this model, so waiting would not help; `field` is at fault.
+Result<void> check_model(
+    const Gateway& gateway, const job::PipelineSpec& spec, const std::string& model_id, std::string field
+);
 // Without input and parameters.
 JobRequest make_ai_request(const job::PipelineSpec& spec, const std::string& model_id);
 

@@ -38,6 +38,9 @@ class Role final : public Gateway {
         return state_.pool.view(state_.ports.clock.now());
     }
     std::vector<market::OfferedModel> models() const override { return state_.pool.models(); }
+    bool ever_offered(job::Capability capability, const std::string& model_id) const override {
+        return !state_.discovery.settled() || state_.pool.ever_offered(capability, model_id);
+    }
     Stats stats() const override;
     std::vector<pay::BalanceEntry> books() const override {
         return state_.payments ? state_.payments->books() : std::vector<pay::BalanceEntry>();

@@ -158,6 +158,12 @@ class Gateway {
     virtual std::vector<market::PoolEntryView> pool() const = 0;
     // What GET /v1/models lists.
     virtual std::vector<market::OfferedModel> models() const = 0;
+    // False: everybody has been asked, and nobody has ever offered this model for this kind of AI job.
+    virtual bool ever_offered(job::Capability capability, const std::string& model_id) const {
+        (void)capability;
+        (void)model_id;
+        return true;
+    }
     virtual Stats stats() const = 0;
     // What is left at each orchestrator, exactly.
     virtual std::vector<pay::BalanceEntry> books() const { return {}; }

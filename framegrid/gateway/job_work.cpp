@@ -108,6 +108,9 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
 }
 
 Task<Result<std::string>> Work::quote(std::string owner, job::Document document, Deadline deadline) {
+    if (const auto* spec = job::find_pipeline(document.pipeline)) {
+        FG_CO_CHECK(check_model(ports_.gateway, *spec, document.model, "model"));
+    }
     const bool repeats = document.verification.repeats();
     auto prepared = co_await prepare(std::move(owner), std::move(document), deadline);
     if (!prepared) {

@@ -65,7 +65,8 @@ class JobWork : public JobRunner {
   public:
     // What such a job may cost at most, at the prices of now: {"wei","units","price":{"wei","units"}}, and
     // "runs" where there are two.
-    // kUnavailable: nobody offers it, or only above the document's price.
+    // kNotFound: nobody has ever offered its model. kUnavailable: nobody offers it now, or only above the
+    // document's price.
     virtual Task<Result<std::string>> quote(std::string owner, job::Document document, Deadline deadline) = 0;
 };
 std::unique_ptr<JobWork> make_job_work(WorkPorts ports, WorkSettings settings);

@@ -22,6 +22,9 @@ class JobWorkTest : public WorkTest {
         return picture_job(R"(,"verification":{"mode":"repeat")" + how + "}" + rest);
     }
     json::object quote(const job::Document& document) {
+        return json::parse(quoted(document).value()).get_object();
+    }
+    Result<std::string> quoted(const job::Document& document) {
         Result<std::string> out = fail(Errc::kInternal, "");
         struct Ask {
             static Task<void> run(JobWork& work, job::Document document, Result<std::string>& out) {
@@ -30,7 +33,7 @@ class JobWorkTest : public WorkTest {
         };
         boost::asio::co_spawn(loop_, Ask::run(*work_, document, out), [](std::exception_ptr) {});
         settle();
-        return json::parse(out.value()).get_object();
+        return out;
     }
     // The last event of that kind.
     json::object event(std::string_view kind) const {
@@ -145,6 +148,17 @@ TEST_F(JobWorkTest, TheLimitAndTheQuoteAreForBoth) {
     ASSERT_EQ(network_.limits.size(), 2U);
     EXPECT_EQ(network_.limits[0]->wei, 2500);
     EXPECT_EQ(network_.limits[1]->wei, 5001 - kOnce);
+}
+
+TEST_F(JobWorkTest, AQuoteTellsAModelThatNobodyKnowsFromOneThatIsAway) {
+    const auto wanted = picture_job(R"(,"model":"nobody/has-this")");
+    network_.orchestrators = {};
+    EXPECT_EQ(quoted(wanted).error().code, Errc::kUnavailable);
+    network_.unknown_models = {"nobody/has-this"};
+    const auto unknown = quoted(wanted);
+    EXPECT_EQ(unknown.error().code, Errc::kNotFound);
+    EXPECT_EQ(unknown.error().field, "model");
+    EXPECT_EQ(quoted(picture_job()).error().code, Errc::kUnavailable);
 }
 
 TEST_F(JobWorkTest, AfterACrashTheSecondRunAloneIsDoneAgain) {

@@ -103,6 +103,9 @@ class FakeNetwork final : public Gateway {
     std::optional<Offer> offer(const JobRequest& request) override {
         return chosen(request).empty() ? std::nullopt : std::optional(Offer{price, digest});
     }
+    bool ever_offered(job::Capability /*capability*/, const std::string& model_id) const override {
+        return !unknown_models.contains(model_id);
+    }
     Task<void> end_stream(std::string /*manifest_id*/) override {
         ++ended;
         co_return;
@@ -112,6 +115,7 @@ class FakeNetwork final : public Gateway {
     Stats stats() const override { return Stats(); }
 
     std::vector<std::string> orchestrators{"https://one"};
+    std::set<std::string> unknown_models;
     std::set<std::string> wrong;  // those that answer other bytes
     std::vector<std::string> asked_of;
     std::vector<std::optional<Price>> limits;

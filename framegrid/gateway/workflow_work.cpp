@@ -4,6 +4,7 @@
 
 #include <boost/json.hpp>
 
+#include <framegrid/gateway/ai_request.hpp>
 #include <framegrid/gateway/workflow_inputs.hpp>
 #include <framegrid/gateway/workflow_run.hpp>
 #include <framegrid/job/document.hpp>
@@ -69,6 +70,7 @@ class Work final : public WorkflowWork {
     Task<Result<std::string>> quote(std::string owner, job::Document document, Deadline deadline) override;
 
   private:
+    Result<void> check_models(const job::Document& document) const;
     Task<Result<Ready>> make(StepOwner owner, job::Document document, Deadline deadline);
     Task<Result<Ready>> make_or_take_up(
         StepOwner owner, job::Document document, const JobTeller& tell, Deadline deadline
@@ -88,6 +90,16 @@ Task<Result<bool>> Work::serve() {
         const bool more = forgotten && *forgotten == kForgottenAtOnce;
         co_await sleep_for(ports_.clock, more ? kForgetPause : kForgetPeriod);
     }
+}
+
+Result<void> Work::check_models(const job::Document& document) const {
+    FG_TRY(workflow, workflow::parse(document.workflow));
+    for (const auto& step : workflow->steps) {
+        if (const auto* spec = step.action->pipeline) {
+            FG_CHECK(check_model(ports_.gateway, *spec, step.model, step.path + ".model"));
+        }
+    }
+    return {};
 }
 
 Task<Result<Ready>> Work::make(StepOwner owner, job::Document document, Deadline deadline) {
@@ -179,6 +191,7 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
 }
 
 Task<Result<std::string>> Work::quote(std::string owner, job::Document document, Deadline deadline) {
+    FG_CO_CHECK(check_models(document));
     const bool twice = document.verification.repeats();
     auto ready = co_await make({std::move(owner), {}}, std::move(document), deadline);
     if (!ready) {

@@ -16,7 +16,7 @@ class WorkflowWork : public JobRunner {
     virtual Task<Result<bool>> serve() = 0;
     // What it would cost at most now, as JSON: {"wei","exact","lines":[{"step","items","units","wei","price",
     // "exact","note"}]}. Reads and stores the inputs, buys nothing. Errors: the document's or the inputs';
-    // kUnavailable: nobody offers a step.
+    // kNotFound: nobody has ever offered a step's model. kUnavailable: nobody offers a step now.
     virtual Task<Result<std::string>> quote(std::string owner, job::Document document, Deadline deadline) = 0;
 };
 

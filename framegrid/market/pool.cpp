@@ -115,6 +115,7 @@ bool Pool::on_info(Slot slot, api::OrchestratorInfo info, TimePoint now) {
     entry.reachable = true;
     entry.info = std::move(info);
     if (changed) {
+        remember_models(entry);
         reindex(slot, now);
     }
     if (first) {
@@ -214,6 +215,20 @@ Pool::NeedsKind& Pool::kind_for(const job::Capabilities& needs) {
     }
     kinds_.insert(kinds_.begin(), std::move(kind));
     return *kinds_.front();
+}
+
+void Pool::remember_models(const Entry& entry) {
+    if (!entry.info->capabilities) {
+        return;
+    }
+    for (const auto& [capability, models] : entry.info->capabilities->constraints) {
+        auto& seen = models_seen_[capability];
+        for (const auto& [id, unused] : models) {
+            if (seen.size() < settings_.models_seen_max) {
+                seen.insert(id);
+            }
+        }
+    }
 }
 
 void Pool::reindex(Slot slot, TimePoint now) {

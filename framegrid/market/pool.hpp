@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -31,6 +32,7 @@ struct PoolSettings {
         std::chrono::milliseconds(150);          // after an honest "I am full": no reputation is lost
     std::size_t sample_size = 24;                // candidates compared per pick
     std::size_t needs_kinds_max = 64;            // distinct job needs that stay indexed
+    std::size_t models_seen_max = 10'000;        // that are remembered, for each kind of AI job
     Duration memory = std::chrono::seconds(10);  // how long somebody who could serve is hoped to come back
 };
 
@@ -138,6 +140,9 @@ class Pool {
     std::vector<PoolEntryView> view(TimePoint now) const;
     // Of all nodes that have answered and are not gone, by id and capability. Walks all of them.
     std::vector<OfferedModel> models() const;
+    // False: nobody has ever offered this model for this kind of AI job. In doubt true: when more were
+    // offered than are remembered.
+    bool ever_offered(job::Capability capability, const std::string& model_id) const;
     PoolStats stats(TimePoint now) const;
 
   private:
@@ -147,6 +152,7 @@ class Pool {
     struct Considered;
     NeedsKind& kind_for(const job::Capabilities& needs);
     void reindex(Slot slot, TimePoint now);
+    void remember_models(const Entry& entry);
     // Of one that is compatible.
     Obstacle obstacle_of(Slot slot, const Demand& demand, TimePoint now) const;
     void note_lost(Slot slot, Obstacle obstacle, const Demand& demand);
@@ -167,7 +173,8 @@ class Pool {
     std::vector<std::unique_ptr<Entry>> entries_;  // by slot; null when free
     std::vector<Slot> free_;
     std::unordered_map<std::string, Slot> by_uri_;
-    std::vector<std::unique_ptr<NeedsKind>> kinds_;  // most recently used first
+    std::vector<std::unique_ptr<NeedsKind>> kinds_;               // most recently used first
+    std::map<std::uint32_t, std::set<std::string>> models_seen_;  // by capability
     PoolStats stats_;
 };
 

@@ -101,6 +101,12 @@ std::vector<OfferedModel> Pool::models() const {
     return out;
 }
 
+bool Pool::ever_offered(job::Capability capability, const std::string& model_id) const {
+    const auto seen = models_seen_.find(static_cast<std::uint32_t>(capability));
+    return seen != models_seen_.end() &&
+           (seen->second.size() >= settings_.models_seen_max || seen->second.contains(model_id));
+}
+
 PoolStats Pool::stats(TimePoint now) const {
     PoolStats out = stats_;
     for (const auto& entry : entries_) {

@@ -54,6 +54,30 @@ TEST_F(PoolTest, NobodyIsPickedBeforeDiscoveryAnswered) {
     EXPECT_TRUE(pool.pick(demand(), now(), random_));
 }
 
+TEST_F(PoolTest, RemembersWhichModelsWereEverOffered) {
+    PoolSettings settings;
+    settings.models_seen_max = 2;
+    Pool pool(settings);
+    const auto slots = make(pool, 2);
+    const auto offers = [&](Slot slot, const std::string& model) {
+        auto with = info();
+        with.capabilities->add_model(job::Capability::kUpscale, model, {.warm = true, .capacity = 1});
+        pool.on_info(slot, with, now());
+    };
+    EXPECT_FALSE(pool.ever_offered(job::Capability::kUpscale, "a"));
+    offers(slots[0], "a");
+    EXPECT_TRUE(pool.ever_offered(job::Capability::kUpscale, "a"));
+    EXPECT_FALSE(pool.ever_offered(job::Capability::kUpscale, "b"));
+    EXPECT_FALSE(pool.ever_offered(job::Capability::kTextToImage, "a"));
+    pool.on_info(slots[0], info(), now());  // its worker has left
+    pool.on_info_failed(slots[0]);
+    pool.set_list({});
+    EXPECT_TRUE(pool.ever_offered(job::Capability::kUpscale, "a"));
+    pool.set_list({"https://node1"});
+    offers(*pool.find("https://node1"), "b");
+    EXPECT_TRUE(pool.ever_offered(job::Capability::kUpscale, "c")) << "no more are remembered";
+}
+
 TEST_F(PoolTest, FailureSuspendsWithDoublingBackOff) {
     Pool pool({});
     const auto slots = make(pool, 1);

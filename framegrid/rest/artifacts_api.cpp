@@ -175,9 +175,12 @@ Task<Answer> ArtifactsApi::show(Call& call) {
 Task<Answer> ArtifactsApi::list(Call& call) {
     std::string before;
     for (const auto& [name, value] : query_of(call.exchange.head.query())) {
-        if (name == "before") {
-            before = value;
+        if (name == "before" && !job::is_id("art", value)) {
+            co_return problem_answer(
+                make_error(Errc::kInvalidArgument, "before is the id of a file", "before"), call.trace_id
+            );
         }
+        before = name == "before" ? value : before;
     }
     const auto records = co_await index_.list(call.owner, before, kPageMax);
     if (!records) {

@@ -67,6 +67,9 @@ Result<api::JobFilter> read_filter(const http::RequestHead& head) {
         } else if (name == "workflow") {
             filter.parent = value;
         } else if (name == "before") {
+            if (!job::is_id("job", value)) {
+                return fail(Errc::kInvalidArgument, "before is the id of a job", name);
+            }
             filter.before = value;
         } else if (name == "limit") {
             const auto limit = parse_integer(value);

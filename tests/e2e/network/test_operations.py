@@ -157,9 +157,29 @@ class RefusalTest(unittest.TestCase):
             self.assertEqual(by_uri[network.uris[0]]["reason"], "incompatible")
             self.assertIn("nobody/has-this", by_uri[network.uris[0]]["detail"])
             status, _, problem = call(network, "POST", "/v1/quotes", unknown)
-            self.assertEqual(status, 503)
+            self.assertEqual((status, problem["code"], problem["field"]), (404, "not_found", "model"), problem)
             self.assertIn("of 2 orchestrators", problem["detail"])
             self.assertIn("gateway.job_refused", network.gateway.log_text())
+            steps = {"workflow": {"workflow": "x", "steps": [
+                {"id": "make", "pipeline": "text-to-image", "model": "nobody/has-this", "parameters": {"prompt": "x"}}],
+                "outputs": {"picture": "${steps.make.output}"}}}
+            status, _, problem = call(network, "POST", "/v1/quotes", steps)
+            self.assertEqual((status, problem["field"]), (404, "steps[0].model"), problem)
+            # One that was there and is away.
+            self.assertEqual(call(network, "POST", "/v1/quotes", PICTURE)[0], 200)
+            network.workers[0].stop()
+            self.assertTrue(until(lambda: call(network, "POST", "/v1/quotes", PICTURE)[0] == 503, 40),
+                            call(network, "POST", "/v1/quotes", PICTURE))
+
+    def test_a_page_begins_at_an_id(self):
+        with harness.Network(workers=0) as network:
+            for path, field in (("jobs", "before"), ("artifacts", "before")):
+                for value in ("zzz", "", "job_01", "art_01"):
+                    status, _, problem = call(network, "GET", f"/v1/{path}?before={value}")
+                    self.assertEqual((status, problem.get("field")), (400, field), (path, value, problem))
+            one = "job_01jdk2m3n4p5q6r7s8t9v0w1x2"
+            self.assertEqual(call(network, "GET", f"/v1/jobs?before={one}")[0], 200)
+            self.assertEqual(call(network, "GET", f"/v1/artifacts?before={one.replace('job', 'art')}")[0], 200)
 
 
 class JobsCommandTest(unittest.TestCase):
