@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <framegrid/runtime/manual_clock.hpp>
+#include <framegrid/runtime/run_for_test.hpp>
 
 #include <gtest/gtest.h>
 
@@ -70,13 +71,7 @@ class ObjectTransferTest : public testing::Test {
     }
     template <class T>
     T run(Task<T> task) {
-        std::optional<T> out;
-        boost::asio::co_spawn(loop_, std::move(task), [&out](std::exception_ptr, T result) {
-            out.emplace(std::move(result));
-        });
-        loop_.restart();
-        loop_.run();
-        return std::move(*out);
+        return run_to_end(loop_, std::move(task));
     }
     std::shared_ptr<ObjectTransfer> make() {
         return std::make_shared<ObjectTransfer>(

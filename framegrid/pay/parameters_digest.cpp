@@ -1,9 +1,8 @@
-#include <array>
-#include <charconv>
 #include <map>
 
 #include <boost/json.hpp>
 
+#include <framegrid/pay/field_text.hpp>
 #include <framegrid/pay/receipt.hpp>
 
 namespace framegrid::pay {
@@ -11,21 +10,6 @@ namespace framegrid::pay {
 namespace {
 
 namespace json = boost::json;
-
-// As the protocol's multipart form carries it, so that who reads the form finds the same.
-std::string text_of(const json::value& value) {
-    if (value.is_string()) {
-        return std::string(value.get_string());
-    }
-    if (value.is_double()) {
-        std::array<char, 400> text{};
-        const auto [end, error] = std::to_chars(
-            text.data(), text.data() + text.size(), value.get_double(), std::chars_format::fixed, 6
-        );
-        return error == std::errc{} ? std::string(text.data(), end) : "0.000000";
-    }
-    return json::serialize(value);
-}
 
 void append_netstring(std::string& out, std::string_view text) {
     out += std::to_string(text.size());
@@ -57,7 +41,8 @@ crypto::Hash32 parameters_digest(std::string_view text) {
     std::string canonical;
     for (const auto& [name, member] : sorted) {
         append_netstring(canonical, name);
-        append_netstring(canonical, text_of(*member));
+        // As the form carries it, so that who reads the form finds the same.
+        append_netstring(canonical, field_text(*member));
     }
     return crypto::sha256(as_bytes(canonical));
 }

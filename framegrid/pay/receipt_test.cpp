@@ -8,7 +8,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
+#include <framegrid/pay/field_text.hpp>
 #include <framegrid/pay/receipt_book.hpp>
 #include <framegrid/pay/ticket_for_test.hpp>
 
@@ -272,5 +274,16 @@ TEST(Reconciliation, EqualBooksHaveNoDifference) {
 }
 
 }  // namespace
+
+TEST(FieldText, IsWhatTheProtocolsFormsCarry) {
+    namespace json = boost::json;
+    EXPECT_EQ(field_text("a \"cat\""), "a \"cat\"");
+    EXPECT_EQ(field_text(7.5), "7.500000");
+    EXPECT_EQ(field_text(1e-9), "0.000000");
+    EXPECT_EQ(field_text(1e300).size(), 301U + 7U);
+    EXPECT_EQ(field_text(42), "42");
+    EXPECT_EQ(field_text(true), "true");
+    EXPECT_EQ(field_text(json::array{1, "b"}), R"([1,"b"])");
+}
 
 }  // namespace framegrid::pay

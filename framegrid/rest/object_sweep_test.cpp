@@ -8,6 +8,7 @@
 #include <framegrid/api/memory_artifacts.hpp>
 #include <framegrid/api/stored_files.hpp>
 #include <framegrid/runtime/manual_clock.hpp>
+#include <framegrid/runtime/run_for_test.hpp>
 #include <framegrid/runtime/seeded_random.hpp>
 
 #include <gtest/gtest.h>
@@ -26,13 +27,7 @@ class ObjectSweepTest : public testing::Test {
     }
     template <class T>
     T run(Task<T> task) {
-        std::optional<T> out;
-        boost::asio::co_spawn(loop_, std::move(task), [&out](std::exception_ptr, T result) {
-            out.emplace(std::move(result));
-        });
-        loop_.restart();
-        loop_.run();
-        return std::move(*out);
+        return run_to_end(loop_, std::move(task));
     }
     void pass(Duration duration) {
         for (const TimePoint end = clock_.now() + duration; clock_.now() < end;) {

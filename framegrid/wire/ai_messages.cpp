@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include <boost/json.hpp>
 
 #include <framegrid/crypto/hash.hpp>
 #include <framegrid/http/multipart.hpp>
 #include <framegrid/media/sniff.hpp>
+#include <framegrid/pay/field_text.hpp>
 #include <framegrid/wire/convert.hpp>
 
 namespace framegrid::wire {
@@ -44,21 +44,6 @@ Result<json::object> parameters_of(const api::AiWork& work) {
         return json::object{};
     }
     return parse_object(work.parameters, "parameters");
-}
-
-// A value as multipart carries it: floats with six decimals, true/false, lists and objects as JSON.
-std::string field_text(const json::value& value) {
-    if (value.is_string()) {
-        return std::string(value.get_string());
-    }
-    if (value.is_double()) {
-        std::array<char, 400> text{};
-        const auto [end, error] = std::to_chars(
-            text.data(), text.data() + text.size(), value.get_double(), std::chars_format::fixed, 6
-        );
-        return error == std::errc{} ? std::string(text.data(), end) : "0.000000";
-    }
-    return json::serialize(value);
 }
 
 json::value field_value(std::string_view name, std::string_view text) {
@@ -180,7 +165,7 @@ Result<AiRequestBody> write_ai_request(
     parts.push_back(text_part("model_id", work.model_id));
     for (const auto& [name, value] : object) {
         if (name != "model_id" && !value.is_null()) {
-            parts.push_back(text_part(std::string(name), field_text(value)));
+            parts.push_back(text_part(std::string(name), pay::field_text(value)));
         }
     }
     http::Part file;
