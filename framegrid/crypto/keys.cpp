@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <utility>
 
 namespace framegrid::crypto {
 
@@ -78,6 +79,7 @@ Result<PrivateKey> PrivateKey::from_bytes(BytesView raw) {
     if (secp256k1_ec_seckey_verify(secp256k1_context_static, key.secret_.data()) != 1) {
         return fail(Errc::kInvalidArgument, "the private key is outside the curve's range");
     }
+    key.derive_address();
     return key;
 }
 
@@ -86,16 +88,19 @@ PrivateKey PrivateKey::generate(Random& random) {
     do {
         random.fill(key.secret_);
     } while (secp256k1_ec_seckey_verify(secp256k1_context_static, key.secret_.data()) != 1);
+    key.derive_address();
     return key;
 }
 
-PrivateKey::PrivateKey(PrivateKey&& other) noexcept : secret_(other.secret_) {
+PrivateKey::PrivateKey(PrivateKey&& other) noexcept
+    : secret_(other.secret_), address_(std::exchange(other.address_, {})) {
     OPENSSL_cleanse(other.secret_.data(), other.secret_.size());
 }
 
 PrivateKey& PrivateKey::operator=(PrivateKey&& other) noexcept {
     if (this != &other) {
         secret_ = other.secret_;
+        address_ = std::exchange(other.address_, {});
         OPENSSL_cleanse(other.secret_.data(), other.secret_.size());
     }
     return *this;
@@ -105,10 +110,10 @@ PrivateKey::~PrivateKey() {
     OPENSSL_cleanse(secret_.data(), secret_.size());
 }
 
-Address PrivateKey::address() const {
+void PrivateKey::derive_address() {
     secp256k1_pubkey key;
     FG_ASSERT(secp256k1_ec_pubkey_create(signing_context(), &key, secret_.data()) == 1);
-    return address_of(key);
+    address_ = address_of(key);
 }
 
 Signature PrivateKey::sign_message(BytesView message) const {

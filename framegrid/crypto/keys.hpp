@@ -30,14 +30,16 @@ class PrivateKey {
     PrivateKey& operator=(PrivateKey&& other) noexcept;
     ~PrivateKey();
 
-    Address address() const;
+    const Address& address() const { return address_; }
     // Sign(m): EIP-191 personal message over `message`, RFC 6979, low s.
     Signature sign_message(BytesView message) const;
 
   private:
     friend Result<std::string> write_keystore(const PrivateKey&, std::string_view, Random&);
     PrivateKey() = default;
+    void derive_address();
     Hash32 secret_{};
+    Address address_{};  // derived once: it takes longer than a whole job that does nothing
 };
 
 // Verify(addr, m, sig): 65 bytes, low s, v exactly 27 or 28, recovered address equal.

@@ -1,14 +1,27 @@
 #include <framegrid/http/h2_fields.hpp>
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
 #include <framegrid/http/text.hpp>
 
 namespace framegrid::http {
 
+namespace {
+
+// Secrets, and what is never the same twice: the table that both ends keep of what was sent holds 4 KiB, and
+// such values would push out the ones that repeat.
+bool is_worth_no_entry(std::string_view name) {
+    constexpr std::array<std::string_view, 6> kNames{"authorization", "cookie",     "traceparent",
+                                                     "x-request-id",  "x-trace-id", "x-framegrid-receipt"};
+    return std::ranges::find(kNames, name) != kNames.end();
+}
+
+}  // namespace
+
 void FieldList::put(std::string_view name, std::string_view value) {
-    const auto flags =
-        name == "authorization" || name == "cookie" ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+    const auto flags = is_worth_no_entry(name) ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
     // nghttp2 copies and does not write: the casts only bridge its C interface.
     fields_.push_back(
         {reinterpret_cast<std::uint8_t*>(const_cast<char*>(name.data())),
