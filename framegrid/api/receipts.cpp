@@ -15,9 +15,8 @@ pay::ReceiptDraft draft_receipt(const Settled& settled, std::int64_t unix_ms) {
     out.receipt.price = settled.price;
     out.receipt.units = std::max<std::int64_t>(settled.units, 0);
     if (settled.output.ai) {
-        const auto digest = crypto::parse_hex(settled.output.ai->model_digest);
-        if (digest && digest->size() == out.receipt.model.size()) {
-            std::ranges::copy(*digest, out.receipt.model.begin());
+        if (!crypto::read_hex(settled.output.ai->model_digest, out.receipt.model)) {
+            out.receipt.model = {};
         }
     }
     if (ai != nullptr) {
@@ -32,6 +31,7 @@ pay::ReceiptDraft draft_receipt(const Settled& settled, std::int64_t unix_ms) {
         return out;
     }
     out.input = settled.work.input;
+    out.outputs.reserve(settled.output.artifacts.size());
     for (const auto& artifact : settled.output.artifacts) {
         out.outputs.push_back(artifact.bytes);
     }

@@ -24,6 +24,17 @@ constexpr std::array<std::int16_t, 256> make_base64_values() {
 }
 constexpr auto kBase64Values = make_base64_values();
 
+constexpr std::array<std::int8_t, 256> make_hex_values() {
+    std::array<std::int8_t, 256> values{};
+    values.fill(-1);
+    for (std::int8_t i = 0; i < 16; ++i) {
+        values[static_cast<std::uint8_t>("0123456789abcdef"[i])] = i;
+        values[static_cast<std::uint8_t>("0123456789ABCDEF"[i])] = i;
+    }
+    return values;
+}
+constexpr auto kHexValues = make_hex_values();
+
 // Looking an algorithm up by name costs more than hashing a short message, so the handle is kept.
 const EVP_MD* keccak_algorithm() {
     static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "KECCAK-256", nullptr);
@@ -70,16 +81,6 @@ Hash32 digest(const EVP_MD* algorithm, BytesView data) {
     const int ok = EVP_Digest(data.data(), data.size(), out.data(), &size, algorithm, nullptr);
     FG_ASSERT(ok == 1 && size == out.size());
     return out;
-}
-
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 }  // namespace
@@ -164,6 +165,20 @@ std::string hex(BytesView data) {
     return text;
 }
 
+bool read_hex(std::string_view text, std::span<std::uint8_t> out) {
+    if (text.size() != 2 * out.size()) {
+        return false;
+    }
+    int all = 0;  // negative as soon as one is
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const int value = kHexValues[static_cast<std::uint8_t>(text[2 * i])] * 16 |
+                          kHexValues[static_cast<std::uint8_t>(text[2 * i + 1])];
+        out[i] = static_cast<std::uint8_t>(value);
+        all |= value;
+    }
+    return all >= 0;
+}
+
 Result<Bytes> parse_hex(std::string_view text) {
     if (text.starts_with("0x") || text.starts_with("0X")) {
         text.remove_prefix(2);
@@ -171,15 +186,9 @@ Result<Bytes> parse_hex(std::string_view text) {
     if (text.size() % 2 != 0) {
         return fail(Errc::kInvalidArgument, "hex text has an odd number of digits");
     }
-    Bytes bytes;
-    bytes.reserve(text.size() / 2);
-    for (std::size_t i = 0; i < text.size(); i += 2) {
-        const int high = hex_value(text[i]);
-        const int low = hex_value(text[i + 1]);
-        if (high < 0 || low < 0) {
-            return fail(Errc::kInvalidArgument, "hex text has a character that is not a hex digit");
-        }
-        bytes.push_back(static_cast<std::uint8_t>(high << 4 | low));
+    Bytes bytes(text.size() / 2);
+    if (!read_hex(text, bytes)) {
+        return fail(Errc::kInvalidArgument, "hex text has a character that is not a hex digit");
     }
     return bytes;
 }

@@ -42,6 +42,8 @@ class Digest {
 bool equal_constant_time(BytesView a, BytesView b);
 
 std::string hex(BytesView data);  // lower case, no 0x
+// Exactly two hex digits for each byte of `out`, without 0x. False: `out` is not to be used.
+bool read_hex(std::string_view text, std::span<std::uint8_t> out);
 // Accepts an optional 0x. kInvalidArgument on odd length or other characters.
 Result<Bytes> parse_hex(std::string_view text);
 std::string base64(BytesView data);  // standard alphabet, padded

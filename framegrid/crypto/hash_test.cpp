@@ -55,6 +55,15 @@ TEST(Hex, RoundTripsAndRefusesOtherText) {
     }
 }
 
+TEST(Hex, IsReadIntoAPlaceOfItsSize) {
+    std::array<std::uint8_t, 2> out{};
+    EXPECT_TRUE(read_hex("09aF", out));
+    EXPECT_EQ(out, (std::array<std::uint8_t, 2>{0x09, 0xaf}));
+    for (const char* bad : {"", "09a", "09af0", "09af00", "0x09", "g9af", "9gaf", "09 f", "09a\xff"}) {
+        EXPECT_FALSE(read_hex(bad, out)) << bad;
+    }
+}
+
 TEST(Base64, MatchesRfc4648) {
     const std::vector<std::pair<std::string, std::string>> vectors{
         {"", ""},

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <chrono>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <system_error>
@@ -17,49 +19,76 @@ __extension__ using Wide = unsigned __int128;
 constexpr std::size_t kWorkBytesMax = 128;
 constexpr std::size_t kAmountBytesMax = 4'096;
 
-void append(std::string& out, Wide number) {
-    constexpr Wide kSmallMax = std::numeric_limits<std::uint64_t>::max();
-    if (number <= kSmallMax) {
-        out += std::to_string(static_cast<std::uint64_t>(number));
-        return;
-    }
-    std::string digits;
-    for (; number != 0; number /= 10) {
-        digits.push_back(static_cast<char>('0' + static_cast<int>(number % 10)));
-    }
-    out.append(digits.rbegin(), digits.rend());
+// What a line has beside its work: less than this.
+constexpr std::size_t kLineRestMax = 1'024;
+
+// Eight lower-case hex digits of four bytes, in the order of memory, all at once.
+std::uint64_t hex_digits(std::uint32_t bytes) {
+    constexpr std::uint64_t kOnes = 0x0101010101010101U;
+    std::uint64_t out = bytes;
+    out = (out | out << 16U) & 0x0000ffff0000ffffU;
+    out = (out | out << 8U) & 0x00ff00ff00ff00ffU;
+    out = (out >> 4U & 0x000f000f000f000fU) | (out & 0x000f000f000f000fU) << 8U;
+    const std::uint64_t letters = (out + 6 * kOnes) >> 4U & kOnes;  // 1 where the digit is above 9
+    return out + '0' * kOnes + letters * ('a' - '9' - 1);
 }
 
-void append_number(std::string& out, std::int64_t number) {
-    std::array<char, 24> text{};
-    const auto end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
-    out.append(text.data(), end);
-}
-
-// In place: a line has nine of them.
-void append_hex(std::string& out, BytesView bytes) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    const std::size_t start = out.size();
-    out.resize(start + 2 * bytes.size());
-    char* at = out.data() + start;
-    for (const std::uint8_t byte : bytes) {
-        *at++ = kDigits[byte >> 4U];
-        *at++ = kDigits[byte & 15U];
+// Writes a line from left to right where there is room for it: a million of them are one core's seconds.
+class Pen {
+  public:
+    explicit Pen(char* at) : at_(at) {}
+    Pen& text(std::string_view text) {
+        at_ = std::ranges::copy(text, at_).out;
+        return *this;
     }
-}
+    template <std::size_t kSize>
+    Pen& hex(const std::array<std::uint8_t, kSize>& bytes) {
+        static_assert(kSize % 4 == 0 && std::endian::native == std::endian::little);
+        for (std::size_t i = 0; i < kSize; i += 4) {
+            std::uint32_t four = 0;
+            std::memcpy(&four, bytes.data() + i, sizeof(four));
+            const std::uint64_t digits = hex_digits(four);
+            std::memcpy(at_, &digits, sizeof(digits));
+            at_ += sizeof(digits);
+        }
+        return *this;
+    }
+    template <class Int>
+    Pen& number(Int number) {
+        at_ = std::to_chars(at_, at_ + 20, number).ptr;
+        return *this;
+    }
+    Pen& wide(Wide number) {
+        constexpr Wide kPart = 10'000'000'000'000'000'000U;
+        if (number < kPart) {
+            return this->number(static_cast<std::uint64_t>(number));
+        }
+        wide(number / kPart);
+        const auto low = std::to_string(static_cast<std::uint64_t>(number % kPart));
+        return text(std::string(19 - low.size(), '0')).text(low);
+    }
+    char* end() const { return at_; }
+
+  private:
+    char* at_;
+};
 
 // Units times price in lowest terms, as Money::text().
-std::string amount_text(const Receipt& receipt) {
+void write_amount(Pen& pen, const Receipt& receipt) {
     const auto denominator = static_cast<std::uint64_t>(receipt.price.units);
     const Wide numerator = static_cast<Wide>(receipt.units) * static_cast<Wide>(receipt.price.wei);
     const std::uint64_t common = std::gcd(denominator, static_cast<std::uint64_t>(numerator % denominator));
-    std::string out;
-    append(out, numerator / common);
+    pen.wide(numerator / common);
     if (denominator != common) {
-        out += '/';
-        append(out, denominator / common);
+        pen.text("/").number(denominator / common);
     }
-    return out;
+}
+
+bool has_amount(const Receipt& receipt, std::string_view amount) {
+    std::array<char, 128> text{};
+    Pen pen(text.data());
+    write_amount(pen, receipt);
+    return amount == std::string_view(text.data(), pen.end());
 }
 
 bool is_plain(char c) {
@@ -139,38 +168,38 @@ Result<void> check_work(std::string_view work) {
     return {};
 }
 
+namespace {
+
+char* write_line(char* at, const Receipt& receipt) {
+    Pen pen(at);
+    pen.text(receipt.version == 1 ? kReceiptStart : kReceipt2Start).hex(receipt.id);
+    pen.text(R"(","at_ms":)").number(receipt.unix_ms);
+    pen.text(R"(,"payer":"0x)").hex(receipt.payer).text(R"(","payee":"0x)").hex(receipt.payee);
+    pen.text(R"(","work":")").text(receipt.work);
+    pen.text(R"(","price":")").number(receipt.price.wei).text("/").number(receipt.price.units);
+    pen.text(R"(","units":)").number(receipt.units).text(R"(,"amount":")");
+    write_amount(pen, receipt);
+    pen.text(R"(","model":")").hex(receipt.model);
+    if (receipt.version != 1) {
+        pen.text(R"(","parameters":")").hex(receipt.parameters);
+    }
+    pen.text(R"(","input":")").hex(receipt.input).text(R"(","output":")").hex(receipt.output).text(R"("})");
+    return pen.end();
+}
+
+}  // namespace
+
+void append_line(std::string& out, const Receipt& receipt) {
+    const std::size_t before = out.size();
+    const std::size_t room = before + kLineRestMax + receipt.work.size();
+    out.resize_and_overwrite(room, [&](char* text, std::size_t) {
+        return static_cast<std::size_t>(write_line(text + before, receipt) - text);
+    });
+}
+
 std::string to_line(const Receipt& receipt) {
     std::string out;
-    out.reserve(720);
-    out += receipt.version == 1 ? kReceiptStart : kReceipt2Start;
-    append_hex(out, receipt.id);
-    out += R"(","at_ms":)";
-    append_number(out, receipt.unix_ms);
-    out += R"(,"payer":"0x)";
-    append_hex(out, receipt.payer);
-    out += R"(","payee":"0x)";
-    append_hex(out, receipt.payee);
-    out += R"(","work":")";
-    out += receipt.work;
-    out += R"(","price":")";
-    append_number(out, receipt.price.wei);
-    out += '/';
-    append_number(out, receipt.price.units);
-    out += R"(","units":)";
-    append_number(out, receipt.units);
-    out += R"(,"amount":")";
-    out += amount_text(receipt);
-    out += R"(","model":")";
-    append_hex(out, receipt.model);
-    if (receipt.version != 1) {
-        out += R"(","parameters":")";
-        append_hex(out, receipt.parameters);
-    }
-    out += R"(","input":")";
-    append_hex(out, receipt.input);
-    out += R"(","output":")";
-    append_hex(out, receipt.output);
-    out += R"("})";
+    append_line(out, receipt);
     return out;
 }
 
@@ -200,7 +229,7 @@ Result<Receipt> parse_receipt(std::string_view line) {
     }
     FG_CHECK(check_work(work));
     out.work = work;
-    if (amount != amount_text(out)) {
+    if (!has_amount(out, amount)) {
         return fail(Errc::kInvalidArgument, "the amount is not what units and price make", "amount");
     }
     return out;

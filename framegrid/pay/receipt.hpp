@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,6 +48,8 @@ Result<void> check_work(std::string_view work);
 // "model":...,"parameters":...,"input":...,"output":...} without spaces or a line's end. The fields are as
 // the struct says. Version 1 has neither "v" nor "parameters".
 std::string to_line(const Receipt& receipt);
+// The same at the end of `out`.
+void append_line(std::string& out, const Receipt& receipt);
 // Accepts exactly what to_line() makes. kInvalidArgument.
 Result<Receipt> parse_receipt(std::string_view line);
 
@@ -92,8 +95,8 @@ class Receipts {
     // Survives the death of the process when done. kInvalidArgument: no receipt; kIo: it could not be kept,
     // and the caller goes on without it.
     virtual Task<Result<void>> add(Receipt receipt) = 0;
-    // The same for several, in one write: all of them or none.
-    virtual Task<Result<void>> add_all(std::vector<Receipt> receipts) = 0;
+    // The same for several, in one write: all of them or none. They stay where they are meanwhile.
+    virtual Task<Result<void>> add_all(std::span<const Receipt> receipts) = 0;
     // Closes the hour if it is over: for an hour after which nothing comes. Cheap when there is nothing to
     // do.
     virtual Task<Result<void>> close_past() = 0;

@@ -1,6 +1,7 @@
 #include <framegrid/pay/receipt_desk.hpp>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -41,7 +42,7 @@ void add_digests(ReceiptDraft& draft, std::size_t bytes_max) {
     if (draft.parameters.size() <= bytes_max) {
         receipt.parameters =
             receipt.parameters == kNone ? parameters_digest(draft.parameters) : receipt.parameters;
-        draft.parameters.clear();
+        draft.parameters = {};
     }
     if (draft.input.size() <= bytes_max) {
         if (receipt.input == kNone && !draft.input.empty()) {
@@ -53,7 +54,7 @@ void add_digests(ReceiptDraft& draft, std::size_t bytes_max) {
         if (receipt.output == kNone && !draft.outputs.empty()) {
             receipt.output = digest_of(draft.outputs);
         }
-        draft.outputs.clear();
+        draft.outputs = {};
     }
 }
 
@@ -79,9 +80,9 @@ void ReceiptDesk::post(ReceiptDraft draft) {
     const std::size_t bytes = bytes_of(draft);
     if (bytes_ + bytes > settings_.bytes_max) {
         ++stats_.without_digest;
-        draft.parameters.clear();
+        draft.parameters = {};
         draft.input = {};
-        draft.outputs.clear();
+        draft.outputs = {};
     } else {
         bytes_ += bytes;
     }
@@ -93,28 +94,38 @@ void ReceiptDesk::post(ReceiptDraft draft) {
     }
 }
 
-// A cancellation may come at every await: what was taken from the queue is in group_ until it is written.
+void ReceiptDesk::take_group() {
+    if (queue_.size() <= settings_.group_max) {
+        std::swap(queue_, group_);
+        return;
+    }
+    const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(settings_.group_max);
+    group_.assign(std::move_iterator(queue_.begin()), std::move_iterator(end));
+    queue_.erase(queue_.begin(), end);
+}
+
+// A cancellation may come at every await: what was taken from the queue is in group_ or receipts_ until it is
+// written.
 Task<Result<void>> ReceiptDesk::write_group() {
-    if (group_.empty()) {
-        while (!queue_.empty() && group_.size() < settings_.group_max) {
-            group_.push_back(std::move(queue_.front()));
-            queue_.pop_front();
+    if (receipts_.empty()) {
+        if (group_.empty()) {
+            take_group();
         }
-        digested_ = false;
-    }
-    if (!digested_) {
         co_await make_digests();
-    }
-    std::vector<Receipt> receipts;
-    receipts.reserve(group_.size());
-    for (const auto& draft : group_) {
-        receipts.push_back(draft.receipt);
-    }
-    auto written = co_await ports_.receipts.add_all(std::move(receipts));
-    if (written) {
-        stats_.written += group_.size();
-        drop_notes();
+        last_note_ = 0;
+        for (auto& draft : group_) {
+            last_note_ = std::max(last_note_, draft.note);  // taken in the order of the queue
+            receipts_.push_back(std::move(draft.receipt));
+        }
         group_.clear();
+    }
+    auto written = co_await ports_.receipts.add_all(receipts_);
+    if (written) {
+        stats_.written += receipts_.size();
+        if (last_note_ != 0) {
+            ports_.receipts.drop_notes(last_note_);
+        }
+        receipts_.clear();
     }
     co_return written;
 }
@@ -137,23 +148,11 @@ Task<void> ReceiptDesk::make_digests() {
             return true;
         });
     }
-    digested_ = true;
     bytes_ -= bytes;
     for (const std::size_t i : late) {
         if (group_[i].note != 0) {
             ports_.receipts.change_note(group_[i].note, group_[i].receipt);
         }
-    }
-}
-
-// Notes are taken in the order of the queue.
-void ReceiptDesk::drop_notes() {
-    std::uint64_t last = 0;
-    for (const auto& draft : group_) {
-        last = std::max(last, draft.note);
-    }
-    if (last != 0) {
-        ports_.receipts.drop_notes(last);
     }
 }
 
@@ -170,7 +169,7 @@ Task<Result<bool>> ReceiptDesk::serve() {
         if (waiting() == 0) {
             (void)co_await posted_.wait_until(ports_.clock, close_at);
         }
-        if (group_.empty() && queue_.size() < settings_.group_max) {
+        if (group_.empty() && receipts_.empty() && queue_.size() < settings_.group_max) {
             // Under load, too: a turn of the pool for each few receipts costs more than they do.
             co_await sleep_for(ports_.clock, settings_.gather_time);
         }

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <vector>
 
@@ -71,15 +70,16 @@ class ReceiptDesk {
   private:
     Task<Result<void>> write_group();
     Task<void> make_digests();
-    void drop_notes();
     Task<void> close_past();
-    std::size_t waiting() const { return queue_.size() + group_.size(); }
+    void take_group();
+    std::size_t waiting() const { return queue_.size() + group_.size() + receipts_.size(); }
 
     Ports ports_;
     ReceiptDeskSettings settings_;
-    std::deque<ReceiptDraft> queue_;
-    std::vector<ReceiptDraft> group_;  // being written, or to be tried again
-    bool digested_ = false;            // the group
+    std::vector<ReceiptDraft> queue_;
+    std::vector<ReceiptDraft> group_;  // until it has its digests
+    std::vector<Receipt> receipts_;    // then: being written, or to be tried again
+    std::uint64_t last_note_ = 0;      // of them
     std::size_t bytes_ = 0;            // of blobs that wait for their digest
     bool failing_ = false;
     Notifier posted_;

@@ -34,8 +34,8 @@ class KeptReceipts final : public Receipts {
     }
     void change_note(std::uint64_t number, const Receipt& receipt) override { notes.at(number) = receipt; }
     void drop_notes(std::uint64_t number) override { notes.erase(notes.begin(), notes.upper_bound(number)); }
-    Task<Result<void>> add(Receipt receipt) override { return add_all({std::move(receipt)}); }
-    Task<Result<void>> add_all(std::vector<Receipt> receipts) override {
+    Task<Result<void>> add(Receipt receipt) override { co_return co_await add_all({&receipt, 1}); }
+    Task<Result<void>> add_all(std::span<const Receipt> receipts) override {
         if (full) {
             co_return fail(Errc::kIo, "no space left");
         }

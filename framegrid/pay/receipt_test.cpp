@@ -71,6 +71,12 @@ TEST(Receipt, IsOneLineOfExactJson) {
     one.units = std::numeric_limits<std::int64_t>::max();
     EXPECT_EQ(parse_receipt(to_line(one)).value(), one);
     EXPECT_THAT(to_line(one), HasSubstr("\"amount\":\"" + one.amount().text() + "\""));
+    one.price.wei = 10'000'000'000;
+    one.units = 3'000'000'001;
+    EXPECT_THAT(to_line(one), HasSubstr(R"("amount":"30000000010000000000")"));
+    std::string text = "x";
+    append_line(text, one);
+    EXPECT_EQ(text, "x" + to_line(one));
 }
 
 TEST(Receipt, OldOnesCanStillBeRead) {

@@ -20,6 +20,8 @@ constexpr const char* kSuffix = ".jsonl";
 constexpr const char* kJournal = "waiting";
 constexpr const char* kUnsignedField = "unsigned_hour";
 constexpr std::size_t kPieceBytes = 256 * 1024;
+constexpr std::size_t kLineBytesUsual = 768;
+constexpr std::size_t kLineBytesMax = 2'048;
 // Of a file that is read: longer than any that is written.
 constexpr std::size_t kFileBytesMax = std::size_t{2} << 30U;
 
@@ -274,7 +276,7 @@ Result<void> ReceiptFiles::write(Open& open, const std::string& lines) {
     return {};
 }
 
-Result<void> ReceiptFiles::append(const std::vector<pay::Receipt>& receipts, std::int64_t hour) {
+Result<void> ReceiptFiles::append(std::span<const pay::Receipt> receipts, std::int64_t hour) {
     const std::scoped_lock lock(mutex_);
     FG_CHECK(close_before(hour));
     FG_CHECK(write_backlog(hour));
@@ -284,21 +286,23 @@ Result<void> ReceiptFiles::append(const std::vector<pay::Receipt>& receipts, std
     return write(*open_, receipts);
 }
 
-Result<void> ReceiptFiles::write(Open& open, const std::vector<pay::Receipt>& receipts) {
-    std::vector<std::string> lines;
-    std::string text;
-    lines.reserve(receipts.size());
+Result<void> ReceiptFiles::write(Open& open, std::span<const pay::Receipt> receipts) {
+    text_.clear();
+    ends_.clear();
+    text_.reserve(receipts.size() * kLineBytesUsual + kLineBytesMax);
     for (const auto& receipt : receipts) {
-        lines.push_back(pay::to_line(receipt));
-        text += lines.back();
-        text += '\n';
+        pay::append_line(text_, receipt);
+        ends_.push_back(text_.size());
+        text_ += '\n';
     }
-    if (open.bytes + text.size() > settings_.hour_bytes_max) {
+    if (open.bytes + text_.size() > settings_.hour_bytes_max) {
         return fail(Errc::kCapacity, "this hour's file of receipts is full");
     }
-    FG_CHECK(write(open, text));
+    FG_CHECK(write(open, text_));
+    std::size_t start = 0;
     for (std::size_t i = 0; i < receipts.size(); ++i) {
-        open.sum.add(receipts[i], lines[i]);
+        open.sum.add(receipts[i], std::string_view(text_).substr(start, ends_[i] - start));
+        start = ends_[i] + 1;
     }
     return {};
 }
@@ -362,12 +366,10 @@ Task<Result<void>> ReceiptFiles::close_elsewhere(std::int64_t hour) {
 }
 
 Task<Result<void>> ReceiptFiles::add(pay::Receipt receipt) {
-    std::vector<pay::Receipt> receipts;
-    receipts.push_back(std::move(receipt));
-    return add_all(std::move(receipts));
+    co_return co_await add_all({&receipt, 1});
 }
 
-Task<Result<void>> ReceiptFiles::add_all(std::vector<pay::Receipt> receipts) {
+Task<Result<void>> ReceiptFiles::add_all(std::span<const pay::Receipt> receipts) {
     for (const auto& receipt : receipts) {
         FG_CO_CHECK(check(receipt));
     }

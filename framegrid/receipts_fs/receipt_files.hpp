@@ -6,6 +6,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,7 @@ namespace framegrid::receipts_fs {
 struct ReceiptFilesSettings {
     host::Path directory{};
     std::uint64_t hour_bytes_max = std::uint64_t{1} << 30U;  // further receipts of the hour get kCapacity
-    std::uint64_t notes_max = 20'480;                        // of receipts that are not written yet
+    std::uint32_t notes_max = 20'480;                        // of receipts that are not written yet
 };
 
 // What opening a directory found of a process that was killed.
@@ -54,7 +55,7 @@ class ReceiptFiles final : public pay::Receipts {
     }
     void drop_notes(std::uint64_t number) override { journal_->drop(number); }
     Task<Result<void>> add(pay::Receipt receipt) override;
-    Task<Result<void>> add_all(std::vector<pay::Receipt> receipts) override;
+    Task<Result<void>> add_all(std::span<const pay::Receipt> receipts) override;
     Task<Result<void>> close_past() override;
 
   private:
@@ -79,13 +80,13 @@ class ReceiptFiles final : public pay::Receipts {
 
     // On any thread.
     Result<void> recover();
-    Result<void> append(const std::vector<pay::Receipt>& receipts, std::int64_t hour);
+    Result<void> append(std::span<const pay::Receipt> receipts, std::int64_t hour);
     Result<void> close_before(std::int64_t hour);
     std::optional<pay::Closing> unsigned_before(std::int64_t hour);
     Result<void> end_hour(const pay::Closing& closing);
     Result<void> end_signed(const pay::Closing& closing);
     Result<void> write(Open& open, const std::string& lines);
-    Result<void> write(Open& open, const std::vector<pay::Receipt>& receipts);
+    Result<void> write(Open& open, std::span<const pay::Receipt> receipts);
     Result<void> begin(std::int64_t hour);
 
     ReceiptFilesSettings settings_;
@@ -100,7 +101,9 @@ class ReceiptFiles final : public pay::Receipts {
     bool has_old_notes_ = false;         // in the journal
     std::mutex mutex_;                   // guards the rest
     std::optional<Open> open_;
-    std::int64_t last_hour_ = -1;  // that was closed
+    std::int64_t last_hour_ = -1;    // that was closed
+    std::string text_;               // of the last group, kept for the next
+    std::vector<std::size_t> ends_;  // of its lines
     crypto::Hash32 previous_{};
 };
 

@@ -4,11 +4,14 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <numeric>
 #include <optional>
 #include <type_traits>
 #include <utility>
 
 #include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 namespace framegrid::receipts_fs {
@@ -42,7 +45,7 @@ struct Head {
     std::uint64_t dropped = 0;
 };
 
-// No entry lies in two pages: a process that is killed leaves each whole, or as it was.
+// No entry lies in two pages: a process that is killed leaves each that it has written whole, or as it was.
 constexpr std::uint64_t kPageBytes = 4'096;
 constexpr std::uint64_t kEntriesOfPage = kPageBytes / sizeof(Entry);
 constexpr std::size_t kJournalBytesMax = std::size_t{1} << 30U;
@@ -80,6 +83,35 @@ std::optional<T> get(BytesView bytes, std::uint64_t place) {
     return out.check == check_of(out) ? std::optional(out) : std::nullopt;
 }
 
+// Whether a page that has been allocated can always be written. Elsewhere (btrfs, NFS, and whatever is below
+// an overlay) a full disk may refuse it, which would be the end of a process that has it mapped.
+bool keeps_its_word(int file) {
+    constexpr std::array<std::uint64_t, 3>
+        kGood{0xEF53 /* ext4 */, 0x58465342 /* XFS */, 0x01021994 /* tmpfs */};
+    struct statfs about{};
+    return ::fstatfs(file, &about) == 0 &&
+           std::ranges::find(kGood, static_cast<std::uint64_t>(about.f_type)) != kGood.end();
+}
+
+Entry entry_of(std::uint64_t number, const pay::Receipt& receipt) {
+    Entry out;
+    out.number = number;
+    out.unix_ms = receipt.unix_ms;
+    out.price_wei = receipt.price.wei;
+    out.price_units = receipt.price.units;
+    out.units = receipt.units;
+    out.version = static_cast<std::uint32_t>(receipt.version);
+    out.work_bytes = static_cast<std::uint32_t>(receipt.work.copy(out.work.data(), out.work.size()));
+    out.id = receipt.id;
+    out.payer = receipt.payer;
+    out.payee = receipt.payee;
+    out.model = receipt.model;
+    out.parameters = receipt.parameters;
+    out.input = receipt.input;
+    out.output = receipt.output;
+    return out;
+}
+
 pay::Receipt receipt_of(const Entry& entry) {
     pay::Receipt out;
     out.version = static_cast<int>(entry.version);
@@ -100,22 +132,23 @@ pay::Receipt receipt_of(const Entry& entry) {
 }  // namespace
 
 Result<std::unique_ptr<ReceiptJournal>> ReceiptJournal::open(
-    host::Path path, std::uint64_t entries_max, std::vector<pay::Receipt>& left
+    host::Path path, std::uint32_t entries_max, std::vector<pay::Receipt>& left
 ) {
     auto bytes = host::read_file(path, kJournalBytesMax);
     if (!bytes && bytes.error().code != Errc::kNotFound) {
         return fail(std::move(bytes.error()));
     }
-    host::UniqueFd file(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    host::UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!file) {
         return fail(host::system_error("cannot make " + path.string(), errno));
     }
     // So that a disk which fills up later has room for these. Where that is not possible it has less of it.
-    (void)posix_fallocate(file.get(), 0, static_cast<off_t>(place_of(entries_max)));
+    const int allocated = posix_fallocate(file.get(), 0, static_cast<off_t>(place_of(entries_max)));
     std::unique_ptr<ReceiptJournal> out(new ReceiptJournal(std::move(path), std::move(file), entries_max));
     if (bytes) {
         out->recover(*bytes, left);
     }
+    out->map(allocated == 0);
     return out;
 }
 
@@ -135,12 +168,27 @@ void ReceiptJournal::recover(BytesView file, std::vector<pay::Receipt>& left) {
     last_ = entries.empty() ? dropped_ : entries.back().number;
 }
 
-// An empty journal begins at its first place, so that few are used again and again, and once its head says
-// so.
+void ReceiptJournal::map(bool is_allocated) {
+    if (!is_allocated || !keeps_its_word(file_.get())) {
+        return;
+    }
+    const std::size_t size = place_of(entries_max_);
+    void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file_.get(), 0);
+    if (at != MAP_FAILED) {
+        mapped_ = {static_cast<std::uint8_t*>(at), size};
+    }
+}
+
+// All places of an empty journal are free once its head says so.
 bool ReceiptJournal::begin() {
-    base_ = last_;
-    is_open_ = dropped_ == last_ && write_head();
-    return is_open_;
+    if (dropped_ != last_ || !write_head()) {
+        return false;
+    }
+    free_.resize(entries_max_);
+    std::iota(free_.rbegin(), free_.rend(), 0U);  // few pages are touched while few entries are there
+    used_.clear();
+    is_open_ = true;
+    return true;
 }
 
 bool ReceiptJournal::write_head() {
@@ -148,53 +196,52 @@ bool ReceiptJournal::write_head() {
 }
 
 ReceiptJournal::~ReceiptJournal() {
+    if (!mapped_.empty()) {
+        (void)::munmap(mapped_.data(), mapped_.size());
+    }
     if (dropped_ == last_) {
         (void)::unlink(path_.c_str());
     }
 }
 
-bool ReceiptJournal::write(std::uint64_t number, const pay::Receipt& receipt) {
-    Entry entry;
-    entry.number = number;
-    entry.unix_ms = receipt.unix_ms;
-    entry.price_wei = receipt.price.wei;
-    entry.price_units = receipt.price.units;
-    entry.units = receipt.units;
-    entry.version = static_cast<std::uint32_t>(receipt.version);
-    entry.work_bytes = static_cast<std::uint32_t>(receipt.work.copy(entry.work.data(), entry.work.size()));
-    entry.id = receipt.id;
-    entry.payer = receipt.payer;
-    entry.payee = receipt.payee;
-    entry.model = receipt.model;
-    entry.parameters = receipt.parameters;
-    entry.input = receipt.input;
-    entry.output = receipt.output;
-    return put(file_.get(), place_of((number - base_ - 1) % entries_max_), entry);
-}
-
 std::uint64_t ReceiptJournal::add(const pay::Receipt& receipt) {
-    if ((!is_open_ && !begin()) || last_ - dropped_ >= entries_max_ || !write(last_ + 1, receipt)) {
+    if ((!is_open_ && !begin()) || free_.empty()) {
         return 0;
     }
+    const std::uint32_t place = free_.back();
+    Entry entry = entry_of(last_ + 1, receipt);
+    if (!mapped_.empty()) {
+        // Torn by a kill it is no entry: the work was not answered then.
+        entry.check = check_of(entry);
+        std::memcpy(mapped_.data() + place_of(place), &entry, sizeof(entry));
+    } else if (!put(file_.get(), place_of(place), entry)) {
+        return 0;
+    }
+    free_.pop_back();
+    used_.push_back(place);
     return ++last_;
 }
 
+// By a system call in any case: a torn one would lose what has been answered.
 void ReceiptJournal::change(std::uint64_t number, const pay::Receipt& receipt) {
-    if (number > dropped_ && number <= last_) {
-        (void)write(number, receipt);  // else it stays as it was
+    if (number > dropped_ && number - dropped_ <= used_.size()) {
+        const std::uint32_t place = used_[number - dropped_ - 1];
+        (void)put(file_.get(), place_of(place), entry_of(number, receipt));  // else it stays as it was
     }
 }
 
 void ReceiptJournal::drop(std::uint64_t number) {
+    number = std::min(number, last_);
     if (number <= dropped_) {
         return;
     }
-    dropped_ = std::min(number, last_);
-    if (dropped_ == last_) {
-        (void)begin();
-    } else {
-        is_open_ = is_open_ && write_head();
+    for (; dropped_ < number; ++dropped_) {
+        if (!used_.empty()) {
+            free_.push_back(used_.front());
+            used_.pop_front();
+        }
     }
+    is_open_ = is_open_ && write_head();
 }
 
 }  // namespace framegrid::receipts_fs

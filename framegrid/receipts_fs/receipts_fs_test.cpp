@@ -1,11 +1,16 @@
 #include <framegrid/receipts_fs/receipt_files.hpp>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 
 #include <sys/resource.h>
+#include <sys/statfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -225,6 +230,72 @@ TEST_F(ReceiptFilesTest, PlacesOfNotesAreUsedAgainAndAgain) {
     EXPECT_EQ(taken, ReceiptFilesSettings{}.notes_max);
     files_->drop_notes(30'000 + 100);
     EXPECT_GT(files_->note(receipt(1)), 0U);
+}
+
+bool is_mapped(const host::Path& file) {
+    std::ifstream maps("/proc/self/maps");
+    const std::string text{std::istreambuf_iterator<char>(maps), {}};
+    return text.find(file.string()) != std::string::npos;
+}
+
+TEST_F(ReceiptFilesTest, AnEntryCostsNoSystemCallAndSurvivesAKill) {
+    struct statfs about{};
+    ASSERT_EQ(statfs(book().c_str(), &about), 0);
+    constexpr auto kExt4 = 0xEF53;
+    EXPECT_TRUE(about.f_type != kExt4 || is_mapped(waiting()));
+    EXPECT_GT(files_->note(receipt(1)), 0U);
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)files_->note(receipt(2));
+        auto complete = receipt(1);
+        complete.input = {4};
+        files_->change_note(1, complete);
+        (void)files_->note(receipt(3));
+        std::raise(SIGKILL);
+    }
+    ASSERT_GT(child, 0);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFSIGNALED(status));
+    reopen();
+    EXPECT_EQ(files_->recovered().receipts, 3U);
+    EXPECT_EQ(ids(), "1 2 3 ");
+    std::optional<pay::Receipt> first;
+    ASSERT_TRUE(check_book(book(), [&](const auto& one) { first = one.units == 1 ? one : first; }));
+    EXPECT_EQ(first->input[0], 4);
+}
+
+TEST_F(ReceiptFilesTest, WhereTheDiskPromisesNothingEntriesAreWritten) {
+    files_.reset();
+    std::filesystem::remove(waiting());
+    rlimit before{};
+    ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
+    rlimit small = before;
+    small.rlim_cur = 100'000;  // room cannot be kept
+    const auto ignored = std::signal(SIGXFSZ, SIG_IGN);
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
+    reopen();
+    EXPECT_FALSE(is_mapped(waiting()));
+    std::uint64_t taken = 0;
+    while (files_->note(receipt(static_cast<int>(taken))) != 0) {
+        ++taken;
+    }
+    ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
+    std::signal(SIGXFSZ, ignored);
+    EXPECT_EQ(taken, 234U) << "10 in each page but the first, and 4 in a part of one";
+    EXPECT_GT(files_->note(receipt(234)), 0U) << "there is room again";
+    reopen();
+    EXPECT_EQ(files_->recovered().receipts, 235U);
+}
+
+TEST_F(ReceiptFilesTest, FewPlacesAreUsedAgainAndAgain) {
+    for (int number = 0; number < 5'000; ++number) {
+        const auto note = files_->note(receipt(number));
+        files_->drop_notes(note > 20 ? note - 20 : 0);
+    }
+    const auto bytes = host::read_file(waiting(), std::size_t{1} << 30U).value();
+    const auto end = std::find_if(bytes.rbegin(), bytes.rend(), [](std::uint8_t byte) { return byte != 0; });
+    EXPECT_LT(bytes.rend() - end, 4 * 4'096) << "they stay in the processor's cache";
 }
 
 TEST_F(ReceiptFilesTest, DamagedNotesAreLeftOut) {

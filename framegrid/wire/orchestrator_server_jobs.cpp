@@ -104,9 +104,9 @@ Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchan
         header->job.payment = *payment;
     }
     header->job.work.trace = parse_traceparent(headers.get("traceparent").value_or(""));
-    const auto receipt = crypto::parse_hex(headers.get(kReceiptHeader).value_or(""));
-    if (receipt && receipt->size() == header->job.receipt.size()) {
-        std::ranges::copy(*receipt, header->job.receipt.begin());
+    if (const auto receipt = headers.get(kReceiptHeader);
+        receipt && !crypto::read_hex(*receipt, header->job.receipt)) {
+        header->job.receipt = {};
     }
     return *std::move(header);
 }
