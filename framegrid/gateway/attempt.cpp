@@ -44,12 +44,17 @@ Task<Result<Attempted>> Attempt::run(Deadline deadline) {
     JobPayment payment;
     Purpose purpose = purpose_of(job.token);
     if (state_.payments) {
-        auto bought = co_await payment_for(job, purpose, deadline);
-        if (!bought) {
-            span.fail(bought.error());
-            co_return fail(std::move(bought.error()));
+        auto credit = state_.buying->on_credit(request_, state_.pool.uri(slot_), purpose);
+        if (credit && !request_.paying) {
+            payment = *std::move(credit);  // most: worth no coroutine
+        } else {
+            auto bought = co_await payment_for(job, purpose, std::move(credit), deadline);
+            if (!bought) {
+                span.fail(bought.error());
+                co_return fail(std::move(bought.error()));
+            }
+            payment = std::move(*bought);
         }
-        payment = std::move(*bought);
         job.sender = state_.payments->address();
         job.payment = payment.payment();
         if (job.payment && state_.ports.payments->receipts != nullptr) {
@@ -69,12 +74,10 @@ Task<Result<Attempted>> Attempt::run(Deadline deadline) {
 }
 
 Task<Result<JobPayment>> Attempt::payment_for(
-    const api::Job& job, const Purpose& purpose, Deadline deadline
+    const api::Job& job, const Purpose& purpose, std::optional<JobPayment> credit, Deadline deadline
 ) {
-    JobPayment payment;
-    if (auto credit = state_.buying->on_credit(request_, state_.pool.uri(slot_), purpose)) {
-        payment = *std::move(credit);
-    } else {
+    JobPayment payment = credit ? *std::move(credit) : JobPayment();
+    if (!credit) {
         auto buying = state_.buying->buy(request_, state_.pool.uri(slot_), purpose, deadline);
         if (state_.payments->signs_elsewhere()) {
             auto claim = claim_of(job.manifest_id, job.seq, job.work);

@@ -29,7 +29,9 @@ class Attempt {
 
   private:
     Task<Result<api::AuthToken>> token(Deadline deadline);
-    Task<Result<JobPayment>> payment_for(const api::Job& job, const Purpose& purpose, Deadline deadline);
+    Task<Result<JobPayment>> payment_for(
+        const api::Job& job, const Purpose& purpose, std::optional<JobPayment> credit, Deadline deadline
+    );
     Task<Result<Attempted>> run_paid(api::Job job, JobPayment payment, Purpose purpose, Deadline deadline);
     Purpose purpose_of(const api::AuthToken& token) const;
     std::string terms_key() const { return state_.pool.uri(slot_) + "\n" + request_.manifest_id; }

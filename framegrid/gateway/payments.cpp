@@ -24,7 +24,9 @@ JobPayment& JobPayment::operator=(JobPayment&& other) noexcept {
 }
 
 JobPayment::~JobPayment() {
-    settle({}, sent_ ? pay::Outcome::kNoAnswer : pay::Outcome::kNotSent);
+    if (payments_ != nullptr) {
+        settle({}, sent_ ? pay::Outcome::kNoAnswer : pay::Outcome::kNotSent);
+    }
 }
 
 pay::Money JobPayment::answered(std::int64_t units) {

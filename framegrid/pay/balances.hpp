@@ -55,7 +55,7 @@ class Balances {
         std::uint32_t holds = 0;  // such jobs
         Money available() const { return balance - held; }
         bool covers(const Money& amount) const {
-            return held.sign() == 0 ? balance >= amount : available() >= amount;
+            return balance.clearly_covers(held, amount) || available() >= amount;
         }
         // For a job under way; keeps the account alive. Each hold ends with one release of the same amount.
         void hold(const Money& amount);

@@ -10,6 +10,10 @@ namespace {
 constexpr std::size_t kTextMax = 4096;
 constexpr unsigned kProbabilityBits = 256;
 
+// Tickets count in parts of 2^256 - 1 wei. Shifted by 256 bits they are less than 2 wei too few, as long as
+// they have fewer than 512 bits; with the rest's own fraction it is less than 3.
+constexpr Int128 kRoughness = 3;
+
 Result<BigInt> parse_integer(std::string_view digits) {
     if (digits.empty() || !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; })) {
         return fail(
@@ -79,6 +83,32 @@ BigInt Money::numerator_over_all() const {
     return tickets_ * rest_.denominator() + rest_.numerator() * win_prob_max();
 }
 
+std::optional<Int128> Money::rough_wei() const {
+    const auto rest = rest_.floor_small();
+    const auto& limbs = tickets_.backend();
+    constexpr unsigned kLimbs = kProbabilityBits / 64;
+    static_assert(sizeof(*limbs.limbs()) == sizeof(std::uint64_t));
+    if (!rest || limbs.sign() || limbs.size() > kLimbs + 2) {
+        return std::nullopt;
+    }
+    const Int128 high = limbs.size() > kLimbs + 1 ? static_cast<Int128>(limbs.limbs()[kLimbs + 1]) : 0;
+    const Int128 low = limbs.size() > kLimbs ? static_cast<Int128>(limbs.limbs()[kLimbs]) : 0;
+    constexpr Int128 kHighMax = std::int64_t{1} << 60U;
+    return high < kHighMax ? std::optional((high << 64U) + low + *rest) : std::nullopt;
+}
+
+int Money::sign() const {
+    const auto rough = rough_wei();
+    return rough && *rough > 0 ? 1 : sign_of(tickets_, rest_);
+}
+
+bool Money::clearly_covers(const Money& one, const Money& other) const {
+    const auto here = rough_wei();
+    const auto a = one.rough_wei();
+    const auto b = other.rough_wei();
+    return here && a && b && *here >= *a + *b + 2 * kRoughness;
+}
+
 int Money::sign_of(const BigInt& tickets, const Ratio& rest) {
     if (tickets.is_zero() || rest.sign() == 0 || tickets.sign() == rest.sign()) {
         return tickets.is_zero() ? rest.sign() : tickets.sign();
@@ -93,6 +123,11 @@ int Money::sign_of(const BigInt& tickets, const Ratio& rest) {
 }
 
 std::strong_ordering operator<=>(const Money& a, const Money& b) {
+    const auto rough_a = a.rough_wei();
+    const auto rough_b = b.rough_wei();
+    if (rough_a && rough_b && (*rough_a >= *rough_b + kRoughness || *rough_b >= *rough_a + kRoughness)) {
+        return *rough_a <=> *rough_b;
+    }
     const auto tickets = a.tickets_.compare(b.tickets_) <=> 0;
     const auto rests = a.rest_ <=> b.rest_;
     if (tickets == 0 || rests == 0 || tickets == rests) {

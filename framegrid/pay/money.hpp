@@ -4,6 +4,7 @@
 
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -40,7 +41,10 @@ class Money {
     friend std::strong_ordering operator<=>(const Money& a, const Money& b);
     friend bool operator==(const Money& a, const Money& b) { return (a <=> b) == 0; }
 
-    int sign() const { return sign_of(tickets_, rest_); }  // -1, 0, 1
+    int sign() const;  // -1, 0, 1
+    // Whether it is certainly at least the sum of the others: known at once where it is so by some wei, which
+    // is almost always. False: ask exactly.
+    bool clearly_covers(const Money& one, const Money& other) const;
     // Towards minus infinity, and towards plus infinity.
     BigInt floor_wei() const;
     BigInt ceil_wei() const;
@@ -53,6 +57,8 @@ class Money {
 
   private:
     static int sign_of(const BigInt& tickets, const Ratio& rest);
+    // Whole wei that it is not below, and not kRoughness or more above. nullopt: it is too large, or too odd.
+    std::optional<Int128> rough_wei() const;
     // The whole as numerator over (2^256 - 1) x rest_.denominator().
     BigInt numerator_over_all() const;
     BigInt denominator_of_all() const { return win_prob_max() * rest_.denominator(); }

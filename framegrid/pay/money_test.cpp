@@ -1,6 +1,8 @@
 #include <framegrid/pay/money.hpp>
 
 #include <limits>
+#include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -31,6 +33,34 @@ TEST(Money, ComparesAcrossBothParts) {
     EXPECT_LT(half_ticket - Money::wei(1), Money());
     EXPECT_EQ((half_ticket - half_ticket).sign(), 0);
     EXPECT_EQ(Money::of_units(1000, Price{3, 7}), Money::fraction(3000, 7));
+}
+
+// Most comparisons are settled by whole wei alone; here it is some wei, or less than one.
+TEST(Money, ComparesExactlyWhereItIsClose) {
+    std::vector<Money> amounts;
+    for (const std::int64_t wei : {-4, -3, -1, 0, 1, 2, 3, 4, 5, 1'000'000}) {
+        for (const auto& part :
+             {Money(), Money::fraction(1, 3), Money::fraction(-1, 7), Money::tickets(1, 1)}) {
+            amounts.push_back(Money::of_units(wei, Price{1, 1}) + part);
+            amounts.push_back(Money::tickets(3, kAlways) + Money::of_units(wei - 3, Price{1, 1}) - part);
+            amounts.push_back(Money::of_units(wei, Price{1, 1}) - Money::tickets(7, kAlways / 2) + part);
+            amounts.push_back(Money::tickets(kAlways, kAlways / 3) - Money::wei(kAlways / 3) + part);
+            amounts.push_back(Money::tickets(Wei(1) << 100, kAlways) + Money::of_units(wei, Price{1, 1}));
+        }
+    }
+    for (const auto& a : amounts) {
+        for (const auto& b : amounts) {
+            const std::string difference = (a - b).text();
+            const int expected = difference == "0" ? 0 : difference.starts_with("-") ? -1 : 1;
+            EXPECT_EQ(a <=> b, expected <=> 0) << a.text() << " and " << b.text();
+            EXPECT_EQ((a - b).sign(), expected);
+            EXPECT_TRUE(expected >= 0 || !a.clearly_covers(b, Money()));
+            EXPECT_TRUE(expected >= 0 || !a.clearly_covers(Money(), b));
+        }
+    }
+    const Money tickets = Money::tickets(1'000'000, kAlways / 2, 100);
+    EXPECT_TRUE(tickets.clearly_covers(Money::fraction(7, 3), Money::tickets(1'000'000, kAlways / 2)));
+    EXPECT_FALSE(Money::wei(5).clearly_covers(Money::wei(3), Money::wei(2))) << "it is so, but not clearly";
 }
 
 TEST(Money, RoundsToWholeWei) {

@@ -73,6 +73,17 @@ Ratio::Ratio(Int128 numerator, std::int64_t denominator) {
     denominator_ = denominator;
 }
 
+std::optional<Int128> Ratio::floor_small() const {
+    if (large_) {
+        return std::nullopt;
+    }
+    if (denominator_ == 1) {
+        return numerator_;
+    }
+    const Int128 quotient = numerator_ / denominator_;
+    return numerator_ % denominator_ < 0 ? quotient - 1 : quotient;
+}
+
 int Ratio::sign() const {
     return large_ ? large_->numerator.sign() : (numerator_ > 0 ? 1 : 0) - (numerator_ < 0 ? 1 : 0);
 }

@@ -4,6 +4,7 @@
 #include <compare>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include <boost/multiprecision/cpp_int.hpp>
 
@@ -34,6 +35,8 @@ class Ratio {
     int sign() const;  // -1, 0, 1
     BigInt numerator() const { return large_ ? large_->numerator : BigInt(numerator_); }
     BigInt denominator() const { return large_ ? large_->denominator : BigInt(denominator_); }
+    // The largest whole number that is not above it. nullopt: only known to who divides large numbers.
+    std::optional<Int128> floor_small() const;
     bool is_whole() const { return large_ ? large_->denominator == 1 : denominator_ == 1; }
     // highest_bit() of the two. Not of 0.
     unsigned numerator_bit() const;
