@@ -39,7 +39,9 @@ class Money {
     Money operator-() const;
     // By value, whatever the parts are.
     friend std::strong_ordering operator<=>(const Money& a, const Money& b);
-    friend bool operator==(const Money& a, const Money& b) { return (a <=> b) == 0; }
+    friend bool operator==(const Money& a, const Money& b) {
+        return (a.rest_.is_same(b.rest_) && a.tickets_ == b.tickets_) || (a <=> b) == 0;
+    }
 
     int sign() const;  // -1, 0, 1
     // Whether it is certainly at least the sum of the others: known at once where it is so by some wei, which

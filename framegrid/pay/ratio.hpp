@@ -32,6 +32,11 @@ class Ratio {
     Ratio(const BigInt& numerator, const BigInt& denominator);
     Ratio(Int128 numerator, std::int64_t denominator);
 
+    // The same bits: equal for certain.
+    bool is_same(const Ratio& other) const {
+        return !large_ && !other.large_ && numerator_ == other.numerator_ &&
+               denominator_ == other.denominator_;
+    }
     int sign() const;  // -1, 0, 1
     BigInt numerator() const { return large_ ? large_->numerator : BigInt(numerator_); }
     BigInt denominator() const { return large_ ? large_->denominator : BigInt(denominator_); }
