@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include <framegrid/api/receipts.hpp>
-
 namespace framegrid::gateway {
 
 namespace {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <framegrid/api/orchestrator.hpp>
+#include <framegrid/api/receipts.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/pay/ledger.hpp>
 #include <framegrid/pay/prices.hpp>
