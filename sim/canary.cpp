@@ -49,6 +49,11 @@ class Broken final : public gateway::Gateway {
         return honest_->explain(request);
     }
     void reconfigure(std::optional<Price> price_max) override { honest_->reconfigure(price_max); }
+    void limit_spending(
+        std::function<account::Limits(const std::string& owner)> limits_of, api::KeyStore* store
+    ) override {
+        honest_->limit_spending(std::move(limits_of), store);
+    }
     gateway::Stats stats() const override { return honest_->stats(); }
 
   private:

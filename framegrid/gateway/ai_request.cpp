@@ -69,7 +69,7 @@ Result<AiJob> make_ai_job(
         } else {
             FG_CHECK(job::check_picture(file, pixels_max, field));
             FG_TRY(mask, job::mask_parameter(file, field));
-            object[job::kMaskParameter] = std::move(mask);
+            object[job::kMaskParameter] = mask;
         }
     }
     object["model_id"] = model_id;

@@ -149,10 +149,7 @@ class Gateway {
     // which outlives this; null: it is counted since this process began.
     virtual void limit_spending(
         std::function<account::Limits(const std::string& owner)> limits_of, api::KeyStore* store
-    ) {
-        (void)limits_of;
-        (void)store;
-    }
+    ) = 0;
     // The stream is over: its sessions are ended at the orchestrators.
     virtual Task<void> end_stream(std::string manifest_id) = 0;
     virtual std::vector<market::PoolEntryView> pool() const = 0;

@@ -53,6 +53,9 @@ inline Blob video(const std::string& text) {
 class FakeNetwork final : public Gateway {
   public:
     explicit FakeNetwork(Clock& clock) : clock_(clock) {}
+    void limit_spending(
+        std::function<account::Limits(const std::string& owner)> /*limits_of*/, api::KeyStore* /*store*/
+    ) override {}
     void reconfigure(std::optional<Price> /*price_max*/) override {}
     market::Explanation explain(const JobRequest& /*request*/) const override { return {}; }
     Task<Result<bool>> serve() override { co_return true; }

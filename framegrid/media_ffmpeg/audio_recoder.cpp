@@ -58,7 +58,7 @@ Result<std::unique_ptr<AudioRecoder>> AudioRecoder::open(
     if (!self->decoder_ || !self->encoder_) {
         throw std::bad_alloc();
     }
-    if (int error = avcodec_parameters_to_context(self->decoder_.get(), &parameters); error < 0) {
+    if (const int error = avcodec_parameters_to_context(self->decoder_.get(), &parameters); error < 0) {
         return av_fail(error, "opening the audio decoder", Errc::kUnprocessable);
     }
     self->decoder_->pkt_timebase = time_base;

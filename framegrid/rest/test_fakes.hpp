@@ -33,6 +33,9 @@ class FakeGateway final : public gateway::Gateway {
     std::optional<gateway::Offer> offer(const gateway::JobRequest& /*request*/) override { return offered; }
     market::Explanation explain(const gateway::JobRequest& /*request*/) const override { return {}; }
     void reconfigure(std::optional<Price> /*price_max*/) override {}
+    void limit_spending(
+        std::function<account::Limits(const std::string& owner)> /*limits_of*/, api::KeyStore* /*store*/
+    ) override {}
     Task<void> end_stream(std::string manifest_id) override {
         ended.push_back(std::move(manifest_id));
         co_return;
