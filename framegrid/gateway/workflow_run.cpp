@@ -41,20 +41,19 @@ json::object output_json(const std::string& name, std::size_t index, const StepF
 
 WorkflowRun::WorkflowRun(
     Executor executor, const WorkPorts& ports, const WorkSettings& settings, const StepRunner& runner,
-    const KeptResults& results, workflow::Run run, std::vector<StepFile> files, StepOwner owner,
-    JobTeller tell
+    const KeptResults& results, WorkflowJob job
 )
     : ports_(ports),
       runner_(runner),
       results_(results),
-      run_(std::move(run)),
-      owner_(std::move(owner)),
-      tell_(std::move(tell)),
+      run_(std::move(job.run)),
+      owner_(std::move(job.owner)),
+      tell_(std::move(job.tell)),
       // Those that are over leave a moment after the Run has heard of it.
       group_(
           std::move(executor), settings.items_max + static_cast<std::size_t>(workflow::kItemsMax), ports.log
       ) {
-    for (auto& file : files) {
+    for (auto& file : job.files) {
         files_.insert_or_assign(file.about.digest, std::move(file));
     }
 }
@@ -219,7 +218,7 @@ Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
     }
     if (*found && ((*found)->own || (*found)->result.checked.all_agreed())) {
         const auto how = (*found)->own ? "kept" : "cached";
-        done(start, std::move((*found)->result), how);
+        done(start, (*found)->result, how);
         co_return true;
     }
     start.priority = std::clamp(start.priority + priority_, -1, 1);
@@ -229,11 +228,11 @@ Task<Result<bool>> WorkflowRun::do_item(workflow::Start start) {
     }
     // Before anybody hears of it: what was paid for is not paid for again after a crash.
     FG_CO_CHECK(co_await results_.keep(owner_, key, *result));
-    done(start, std::move(*result), "done");
+    done(start, *result, "done");
     co_return true;
 }
 
-void WorkflowRun::done(const workflow::Start& start, StepResult result, std::string_view how) {
+void WorkflowRun::done(const workflow::Start& start, const StepResult& result, std::string_view how) {
     const bool cached = how == "cached";
     workflow::ItemDone event{start.id, start.attempt, {}, result.wei, cached, cached ? 0 : result.lost_wei};
     for (const auto& file : result.files) {

@@ -14,14 +14,20 @@
 
 namespace framegrid::gateway {
 
+// One of them: what is to be done for whom.
+struct WorkflowJob {
+    workflow::Run run;
+    std::vector<StepFile> files;  // stored ones that the run's inputs are, as far as they are known
+    StepOwner owner;
+    JobTeller tell;
+};
+
 // Lives in one coroutine's frame. What the references name outlives it.
 class WorkflowRun {
   public:
-    // `files`: stored ones that the run's inputs are, as far as they are known.
     WorkflowRun(
         Executor executor, const WorkPorts& ports, const WorkSettings& settings, const StepRunner& runner,
-        const KeptResults& results, workflow::Run run, std::vector<StepFile> files, StepOwner owner,
-        JobTeller tell
+        const KeptResults& results, WorkflowJob job
     );
     // The job's result as JSON.
     Task<Result<std::string>> to_end(int priority, Deadline deadline);
@@ -41,7 +47,7 @@ class WorkflowRun {
     Task<Result<StepResult>> do_work(workflow::Start start);
     Task<Result<void>> note_paid(workflow::ItemId id, std::string key, Wei fee);
     // `how`, as events say it: "done", "kept" (by this job, before a restart) or "cached" (of another job).
-    void done(const workflow::Start& start, StepResult result, std::string_view how);
+    void done(const workflow::Start& start, const StepResult& result, std::string_view how);
     void post(workflow::Event event);
     void tell_item(const workflow::ItemId& id, std::string_view state, const StepResult* result);
     void tell_progress();

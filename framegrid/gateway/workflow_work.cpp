@@ -184,8 +184,8 @@ Task<Result<std::string>> Work::run(job::Record record, JobTeller tell, Deadline
         co_return fail(std::move(ready.error()));
     }
     WorkflowRun run(
-        executor_, ports_, settings_, runner_, results_, std::move(ready->run), std::move(ready->files),
-        owner, std::move(tell)
+        executor_, ports_, settings_, runner_, results_,
+        {std::move(ready->run), std::move(ready->files), owner, std::move(tell)}
     );
     co_return co_await run.to_end(priority, deadline);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <map>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -96,7 +97,7 @@ class SceneChange {
 
 // One rendition of a playlist: its segments as files, and its line of the master playlist.
 Result<media::HlsVariant> add_rendition(
-    const Blob& video, std::string folder, std::int64_t segment_ms, const api::StopFlag& stop,
+    const Blob& video, const std::string& folder, std::int64_t segment_ms, const api::StopFlag& stop,
     std::vector<api::Artifact>& files
 ) {
     FG_TRY(info, probe(video));
@@ -111,7 +112,7 @@ Result<media::HlsVariant> add_rendition(
         }
         const std::string name = fmt::format("segment-{:05}.ts", segment.seq);
         listed.push_back({name, segment.duration_ms, static_cast<std::int64_t>(segment.bytes.size()), false});
-        files.push_back(file_of(folder + "/" + name, "video/mp2t", std::move(segment.bytes)));
+        files.push_back(file_of(fmt::format("{}/{}", folder, name), "video/mp2t", std::move(segment.bytes)));
     }
     const auto playlist = media::media_playlist(listed, {.independent = independent});
     files.push_back(text_file(folder + "/index.m3u8", playlist));
@@ -125,6 +126,54 @@ Result<media::HlsVariant> add_rendition(
     variant.fps = info.fps_num > 0 ? static_cast<double>(info.fps_num) / info.fps_den : 0;
     return variant;
 }
+
+// The pictures that are shown at these times.
+class FrameTaker {
+  public:
+    FrameTaker(
+        const Blob& video, const std::vector<std::int64_t>& times_ms, api::ImageFormat format,
+        const api::StopFlag& stop
+    )
+        : pictures_(video, stop), times_ms_(times_ms), format_(format) {}
+
+    Result<std::vector<api::Artifact>> take() {
+        FG_CHECK(pictures_.read([this](const AVFrame& picture, std::int64_t at_ms) {
+            return look(picture, at_ms);
+        }));
+        FG_CHECK(put_before(std::nullopt));
+        return std::move(out_);
+    }
+
+  private:
+    // False: no more are wanted.
+    Result<bool> look(const AVFrame& picture, std::int64_t at_ms) {
+        FG_CHECK(put_before(at_ms));
+        shown_.reset(av_frame_clone(&picture));
+        if (shown_ == nullptr) {
+            throw std::bad_alloc();
+        }
+        return out_.size() < times_ms_.size();
+    }
+    // The picture that is shown, for each time up to the next picture's; nullopt: none comes.
+    Result<void> put_before(std::optional<std::int64_t> at_ms) {
+        while (shown_ != nullptr && out_.size() < times_ms_.size() &&
+               (!at_ms || times_ms_[out_.size()] < *at_ms)) {
+            FG_TRY(image, pictures_.rgb(*shown_));
+            FG_TRY(bytes, encode_still_image(image, format_, kSheetQuality));
+            out_.push_back(file_of(
+                fmt::format("frame-{:05}{}", out_.size(), extension_of(format_)), content_type_of(format_),
+                std::move(bytes)
+            ));
+        }
+        return {};
+    }
+
+    VideoPictures pictures_;
+    const std::vector<std::int64_t>& times_ms_;
+    api::ImageFormat format_;
+    FramePtr shown_;  // the picture before the one that comes
+    std::vector<api::Artifact> out_;
+};
 
 }  // namespace
 
@@ -179,34 +228,7 @@ Result<std::vector<api::Artifact>> frames_at(
     const Blob& video, const std::vector<std::int64_t>& times_ms, api::ImageFormat format,
     const api::StopFlag& stop
 ) {
-    return guarded([&]() -> Result<std::vector<api::Artifact>> {
-        VideoPictures pictures(video, stop);
-        std::vector<api::Artifact> out;
-        const auto put = [&](const AVFrame& picture) -> Result<void> {
-            FG_TRY(image, pictures.rgb(picture));
-            FG_TRY(bytes, encode_still_image(image, format, kSheetQuality));
-            out.push_back(file_of(
-                fmt::format("frame-{:05}{}", out.size(), extension_of(format)), content_type_of(format),
-                std::move(bytes)
-            ));
-            return {};
-        };
-        FramePtr shown;  // the picture before this one
-        FG_CHECK(pictures.read([&](const AVFrame& picture, std::int64_t at_ms) -> Result<bool> {
-            while (shown != nullptr && out.size() < times_ms.size() && times_ms[out.size()] < at_ms) {
-                FG_CHECK(put(*shown));
-            }
-            shown.reset(av_frame_clone(&picture));
-            if (shown == nullptr) {
-                throw std::bad_alloc();
-            }
-            return out.size() < times_ms.size();
-        }));
-        while (shown != nullptr && out.size() < times_ms.size()) {
-            FG_CHECK(put(*shown));
-        }
-        return out;
-    });
+    return guarded([&] { return FrameTaker(video, times_ms, format, stop).take(); });
 }
 
 Result<api::Artifact> picture_sheet(
