@@ -1,27 +1,8 @@
 #include <framegrid/api/receipts.hpp>
 
 #include <algorithm>
-#include <span>
 
 namespace framegrid::api {
-
-crypto::Hash32 receipt_id(const TraceContext& trace) {
-    constexpr std::size_t kTraceBytes = 16;
-    constexpr std::size_t kSpanBytes = 8;
-    crypto::Hash32 out{};
-    const auto id = std::span(out);
-    const bool whole = crypto::read_hex(trace.trace_id, id.first(kTraceBytes)) &&
-                       crypto::read_hex(trace.span_id, id.subspan(kTraceBytes, kSpanBytes));
-    return whole ? out : crypto::Hash32{};
-}
-
-crypto::Hash32 receipt_id(const TraceContext& trace, Random& random) {
-    auto out = receipt_id(trace);
-    if (out == crypto::Hash32{}) {
-        random.fill(out);
-    }
-    return out;
-}
 
 pay::ReceiptDraft draft_receipt(const Settled& settled, std::int64_t unix_ms) {
     pay::ReceiptDraft out;

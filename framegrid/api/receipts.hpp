@@ -4,18 +4,9 @@
 #include <cstdint>
 
 #include <framegrid/api/work.hpp>
-#include <framegrid/base/trace.hpp>
 #include <framegrid/pay/receipt_desk.hpp>
-#include <framegrid/runtime/random.hpp>
 
 namespace framegrid::api {
-
-// What both sides call a job in their receipts, if its payer has said nothing else: the ids of the payer's
-// trace and span, which are drawn for each attempt and travel anyway, and zeros. Zero: there is no such
-// trace.
-crypto::Hash32 receipt_id(const TraceContext& trace);
-// The same, drawn where there is no trace.
-crypto::Hash32 receipt_id(const TraceContext& trace, Random& random);
 
 struct Settled {
     const Work& work;

@@ -58,7 +58,7 @@ Task<Result<Attempted>> Attempt::run(Deadline deadline) {
         job.sender = state_.payments->address();
         job.payment = payment.payment();
         if (job.payment && state_.ports.payments->receipts != nullptr) {
-            job.receipt = api::receipt_id(job.work.trace, state_.ports.random);
+            state_.ports.random.fill(job.receipt);
         }
     }
     if (request_.early) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <framegrid/api/receipts.hpp>
+
 namespace framegrid::gateway {
 
 namespace {

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include <framegrid/api/orchestrator.hpp>
-#include <framegrid/api/receipts.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/pay/ledger.hpp>
 #include <framegrid/pay/prices.hpp>

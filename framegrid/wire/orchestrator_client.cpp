@@ -4,7 +4,6 @@
 #include <set>
 
 #include <framegrid/api/early_artifacts.hpp>
-#include <framegrid/api/receipts.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/wire/ai_messages.hpp>
 #include <framegrid/wire/convert.hpp>
@@ -190,7 +189,7 @@ http::Request WireOrchestrator::job_request(
     if (auto trace = write_traceparent(job.work.trace); !trace.empty()) {
         request.headers.add("traceparent", std::move(trace));
     }
-    if (job.receipt != crypto::Hash32{} && job.receipt != api::receipt_id(job.work.trace)) {
+    if (job.receipt != crypto::Hash32{}) {
         request.headers.add(std::string(kReceiptHeader), crypto::hex(job.receipt));
     }
     return request;

@@ -1,7 +1,6 @@
 #include <algorithm>
 
 #include <framegrid/api/early_artifacts.hpp>
-#include <framegrid/api/receipts.hpp>
 #include <framegrid/media/file_types.hpp>
 #include <framegrid/media/profile.hpp>
 #include <framegrid/wire/ai_messages.hpp>
@@ -105,9 +104,9 @@ Checked<SegmentHeader> OrchestratorServer::Impl::read_headers(const http::Exchan
         header->job.payment = *payment;
     }
     header->job.work.trace = parse_traceparent(headers.get("traceparent").value_or(""));
-    const auto receipt = headers.get(kReceiptHeader);
-    if (!receipt || !crypto::read_hex(*receipt, header->job.receipt)) {
-        header->job.receipt = api::receipt_id(header->job.work.trace);
+    if (const auto receipt = headers.get(kReceiptHeader);
+        receipt && !crypto::read_hex(*receipt, header->job.receipt)) {
+        header->job.receipt = {};
     }
     return *std::move(header);
 }

@@ -17,8 +17,7 @@ namespace framegrid::wire {
 
 inline constexpr std::string_view kSegmentHeader = "livepeer-segment";
 inline constexpr std::string_view kPaymentHeader = "livepeer-payment";
-// 32 bytes, hex: what the job is called in both sides' receipts, where that is not api::receipt_id() of its
-// trace.
+// 32 bytes, hex: what the job is called in both sides' receipts.
 inline constexpr std::string_view kReceiptHeader = "x-framegrid-receipt";
 
 struct SegmentHeader {
