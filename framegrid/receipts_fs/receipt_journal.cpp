@@ -241,7 +241,11 @@ void ReceiptJournal::drop(std::uint64_t number) {
             used_.pop_front();
         }
     }
-    is_open_ = is_open_ && write_head();
+    if (is_open_) {
+        is_open_ = write_head();
+    } else {
+        (void)begin();
+    }
 }
 
 }  // namespace framegrid::receipts_fs

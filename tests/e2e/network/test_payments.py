@@ -236,8 +236,9 @@ class PaymentsTest(unittest.TestCase):
             books.fund("gateway")
             net.wait_usable()
             jobs = 40
+            trace = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}  # of all: each has a receipt of its own nevertheless
             for i in range(jobs):
-                self.assertEqual(echo(net, b"same" if i % 2 else b"body %d" % i)[0], 200)
+                self.assertEqual(net.request("POST", "/echo", b"same" if i % 2 else b"body %d" % i, trace)[0], 200)
             large = os.urandom(6 << 20)  # is never in memory as a whole
             document = {"pipeline": "echo", "inputs": {
                 "data": json.loads(net.request("POST", "/v1/artifacts", large)[2])["id"]}}
