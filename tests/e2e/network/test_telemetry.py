@@ -3,7 +3,11 @@ they serve."""
 
 import http.server
 import json
+import pathlib
 import re
+import shutil
+import subprocess
+import tempfile
 import threading
 import unittest
 
@@ -21,6 +25,7 @@ try:
 except ImportError:
     text_string_to_metric_families = None
 
+SCENES = harness.ROOT / "models/framegrid/scenes"
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 PROFILES = [{"name": "180p", "width": 320, "height": 180, "bitrate": 300000, "fps": 0, "profile": "H264Baseline"}]
 
@@ -123,13 +128,24 @@ class TraceTest(unittest.TestCase):
     def test_executors_lines_name_the_trace(self):
         trace = "4" * 32
         headers = {"traceparent": f"00-{trace}-{CALLER}-01", "Content-Type": "application/json", "Prefer": "wait=60"}
-        with harness.Network(log_level="debug", ai_capacity=1) as network:
-            network.wait_usable()
-            job = call(network, "POST", "/v1/jobs", PICTURE, headers)[2]
-            self.assertEqual(job["state"], "succeeded", job)
-            said = [line for line in network.workers[0].log_text().splitlines() if "sandbox.executor_said" in line]
-            self.assertTrue(said, network.workers[0].log_text())
-            self.assertTrue(all(line.endswith(f"trace={trace}") for line in said), said)
+        with tempfile.TemporaryDirectory(prefix="framegrid-models-") as folder:
+            # A stored network that was changed is not used, and an executor says so while it loads the model for the job.
+            shutil.copytree(SCENES, f"{folder}/framegrid/scenes")
+            subprocess.run([harness.BINARY, "model", "optimize", "--models", folder], check=True, capture_output=True)
+            for weights in pathlib.Path(folder).rglob("weights.bin"):
+                with weights.open("r+b") as file:
+                    file.seek(4096)
+                    file.write(b"\x5a")
+            with harness.Network(log_level="debug", ai_capacity=1, worker_args=["--models", folder]) as network:
+                network.wait_usable()
+                job = call(network, "POST", "/v1/jobs", PICTURE, headers)[2]
+                self.assertEqual(job["state"], "succeeded", job)
+                said = [line for line in network.workers[0].log_text().splitlines() if "sandbox.executor_said" in line]
+        during = [line for line in said if "stored_graph_ignored" in line]
+        self.assertGreaterEqual(len(during), 3, said)
+        self.assertTrue(all(line.endswith(f"trace={trace}") for line in during), during)
+        # Which device it found, it said before any job came.
+        self.assertTrue(any("provider_chosen" in line and "trace=" not in line for line in said), said)
 
     def test_pushed_segment(self):
         data = harness.segment(1, "320x180", 30, audio=False)
