@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <framegrid/infer_onnx/model_store.hpp>
+#include <framegrid/infer_onnx/noise_for_test.hpp>
 
 namespace framegrid::infer_onnx {
 namespace {
@@ -12,16 +13,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path kShipped = FG_MODELS_DIR;
-
-// Numbers that repeat for a seed, between -1 and 1.
-std::vector<float> noise(std::size_t size, std::uint32_t seed) {
-    std::vector<float> out(size);
-    for (auto& value : out) {
-        seed = seed * 1664525U + 1013904223U;
-        value = static_cast<float>(seed >> 8U) / static_cast<float>(1U << 23U) - 1.0F;
-    }
-    return out;
-}
 
 class StoredGraphTest : public ::testing::Test {
   protected:

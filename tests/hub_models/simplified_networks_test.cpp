@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <framegrid/infer_onnx/noise_for_test.hpp>
 #include <framegrid/infer_onnx/onnx_model.hpp>
 #include <framegrid/infer_onnx/stored_graph.hpp>
 
@@ -21,15 +22,6 @@ struct Sizes {
     std::int64_t side = 1;
     std::int64_t words = 1;
 };
-
-std::vector<float> noise(std::size_t size, std::uint32_t seed) {
-    std::vector<float> out(size);
-    for (auto& value : out) {
-        seed = seed * 1664525U + 1013904223U;
-        value = static_cast<float>(seed >> 8U) / static_cast<float>(1U << 23U) - 1.0F;
-    }
-    return out;
-}
 
 // An enlarging network's picture whose channels were exported as open, too.
 bool is_open(const std::vector<std::int64_t>& shape) {
