@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <limits>
 #include <string_view>
 
-#include <framegrid/onnx_graph/onnx_graph.pb.h>
+#include <framegrid/onnx_graph/model_file.hpp>
 
 namespace framegrid::onnx_graph {
 
@@ -29,11 +28,7 @@ bool is_aligned(std::string_view blocks) {
 }  // namespace
 
 Result<bool> are_prepacked_aligned(BytesView onnx) {
-    proto::Model model;
-    if (onnx.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
-        !model.ParseFromArray(onnx.data(), static_cast<int>(onnx.size())) || !model.has_graph()) {
-        return fail(Errc::kUnprocessable, "not an ONNX model");
-    }
+    FG_TRY(model, parse_model(onnx));
     return std::ranges::all_of(model.graph().initializer(), [](const auto& weight) {
         return std::ranges::all_of(weight.external_data(), [](const auto& entry) {
             return !entry.key().starts_with("prepacked") || is_aligned(entry.value());

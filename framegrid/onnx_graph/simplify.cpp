@@ -1,11 +1,11 @@
 #include <framegrid/onnx_graph/simplify.hpp>
 
 #include <algorithm>
-#include <limits>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
+#include <framegrid/onnx_graph/model_file.hpp>
 #include <framegrid/onnx_graph/shape_folding.hpp>
 #include <framegrid/onnx_graph/zero_addends.hpp>
 
@@ -112,11 +112,7 @@ void state_shapes(proto::Graph& graph, const ShapeInference& inference) {
 }  // namespace
 
 Result<SimplifiedNetwork> simplify(BytesView onnx) {
-    proto::Model model;
-    if (onnx.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
-        !model.ParseFromArray(onnx.data(), static_cast<int>(onnx.size())) || !model.has_graph()) {
-        return fail(Errc::kUnprocessable, "not an ONNX model");
-    }
+    FG_TRY(model, parse_model(onnx));
     auto& graph = *model.mutable_graph();
     SimplifiedNetwork out;
     out.nodes_before = graph.node_size();
