@@ -40,6 +40,29 @@ std::string_view to_string(KeyState state) {
     return state == KeyState::kActive ? "active" : state == KeyState::kExpired ? "expired" : "revoked";
 }
 
+Result<std::vector<KeyRecord>> top_up(
+    std::vector<KeyRecord> records, const Wei& more, std::int64_t now_unix_ms
+) {
+    std::erase_if(records, [now_unix_ms](const KeyRecord& record) {
+        return state_of(record, now_unix_ms) != KeyState::kActive || !record.limits.wei_total;
+    });
+    if (records.empty()) {
+        return fail(
+            Errc::kNotFound,
+            "that owner has no active key with a balance: make one with framegrid keys create --wei-total",
+            "owner"
+        );
+    }
+    for (auto& record : records) {
+        Wei& total = *record.limits.wei_total;
+        if (more > std::numeric_limits<Wei>::max() - total) {
+            return fail(Errc::kInvalidArgument, "the balance would not be an amount below 2^256", "amount");
+        }
+        total += more;
+    }
+    return records;
+}
+
 NewKey make_key(KeyRecord like, std::int64_t now_unix_ms, Random& random) {
     NewKey out{{}, std::move(like)};
     auto& record = out.record;

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <framegrid/account/permit.hpp>
 #include <framegrid/crypto/hash.hpp>
@@ -30,6 +31,13 @@ struct KeyRecord {
 enum class KeyState : std::uint8_t { kActive, kExpired, kRevoked };
 KeyState state_of(const KeyRecord& record, std::int64_t now_unix_ms);
 std::string_view to_string(KeyState state);
+
+// Those of one owner's records that are active and have a limit `wei_total`, with that raised by `more`: what
+// was paid in advance. kNotFound (field "owner") when there is none, kInvalidArgument (field "amount") from
+// 2^256 on.
+Result<std::vector<KeyRecord>> top_up(
+    std::vector<KeyRecord> records, const Wei& more, std::int64_t now_unix_ms
+);
 
 struct NewKey {
     std::string text;  // shown once, to whoever asked for it

@@ -30,6 +30,10 @@ class KeyStore {
     virtual Task<Result<account::KeyRecord>> revoke(std::string id, std::int64_t at_unix_ms) = 0;
     // Adds `fresh` and revokes `id` from that time on, both or neither.
     virtual Task<Result<void>> rotate(std::string id, account::KeyRecord fresh, std::int64_t at_unix_ms) = 0;
+    // See account::top_up(), for all keys of that owner or none. Returns the raised ones afterwards.
+    virtual Task<Result<std::vector<account::KeyRecord>>> top_up(
+        std::string owner, account::Wei more, std::int64_t now_unix_ms
+    ) = 0;
     // What changed after that number, in the order of changes; at most `limit`.
     virtual Task<Result<std::vector<account::KeyRecord>>> changed_after(
         std::uint64_t change, std::size_t limit

@@ -142,6 +142,43 @@ TEST_P(KeyStoreContract, RotationIsWholeOrNot) {
     EXPECT_FALSE(bench_->try_run(bench_->keys().find(record(3).id)));
 }
 
+TEST_P(KeyStoreContract, ToppingUpRaisesAnOwnersBalance) {
+    constexpr std::int64_t kNow = 5'000;
+    auto& keys = bench_->keys();
+    auto unlimited = record(2);
+    unlimited.limits.wei_total.reset();
+    for (const auto& one : {record(1), unlimited, record(3, "other"), record(4), record(5)}) {
+        add(one);
+    }
+    (void)bench_->run(keys.revoke(record(4).id, kNow));
+    const auto before = bench_->run(keys.changed_after(0, 10)).back().change;
+    const auto raised = bench_->run(keys.top_up("acme", account::Wei("900000000000000000000000"), kNow));
+    EXPECT_EQ(ids(raised), "15") << "not those without the limit, of others, or that have ended";
+    bench_->reopen();
+    EXPECT_EQ(ids(bench_->run(bench_->keys().changed_after(before, 10))), "15") << "gateways hear of it";
+    auto wanted = record(1);
+    wanted.limits.wei_total = account::Wei("1000000000000000000000000");
+    auto kept = bench_->run(bench_->keys().find(record(1).id));
+    EXPECT_EQ(kept, raised.front());
+    kept.change = 0;
+    EXPECT_EQ(kept, wanted) << "nothing else is changed";
+}
+
+TEST_P(KeyStoreContract, ToppingUpIsWholeOrNot) {
+    constexpr std::int64_t kNow = 5'000;
+    add(record(1));
+    auto rich = record(2);
+    rich.limits.wei_total = std::numeric_limits<account::Wei>::max();
+    add(rich);
+    const auto over = bench_->try_run(bench_->keys().top_up("acme", 1, kNow));
+    ASSERT_FALSE(over);
+    EXPECT_EQ(over.error().field, "amount");
+    EXPECT_EQ(bench_->run(bench_->keys().find(record(1).id)).limits, record(1).limits);
+    const auto none = bench_->try_run(bench_->keys().top_up("nobody", 1, kNow));
+    ASSERT_FALSE(none);
+    EXPECT_EQ(none.error().code, Errc::kNotFound);
+}
+
 TEST_P(KeyStoreContract, ChangesAreFollowedByTheirNumbers) {
     auto& keys = bench_->keys();
     EXPECT_TRUE(bench_->run(keys.changed_after(0, 10)).empty());

@@ -35,6 +35,7 @@ struct KeysOptions {
     account::Limits limits;
     std::string wei_per_day;
     std::string wei_total;
+    std::string amount;
 };
 
 // "90d", "12h", "30m", "45s", "0" or "never"; nullopt: never.
@@ -250,6 +251,17 @@ Task<Result<int>> revoke(Session& session, Keys& keys, KeysOptions options) {
     co_return kExitOk;
 }
 
+// What was paid in advance, added to what the owner may spend in all.
+Task<Result<int>> top_up(Session& session, Keys& keys, KeysOptions options) {
+    const auto now = session.clock.unix_ms();
+    auto amount = account::parse_wei(options.amount, "amount");
+    if (!amount) {
+        co_return fail(std::move(amount.error()));
+    }
+    FG_CO_CHECK(co_await keys.top_up(options.owner, *amount, now));
+    co_return co_await usage(session, keys, std::move(options));
+}
+
 // A new secret for the same owner, with the same scopes, limits and end.
 Task<Result<int>> rotate(Session& session, Keys& keys, KeysOptions options) {
     const auto now = session.clock.unix_ms();
@@ -326,6 +338,7 @@ void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run) {
         "  framegrid keys create --name reader --owner acme --scopes jobs:read,artifacts:read\n"
         "  framegrid keys ls --json\n"
         "  framegrid keys usage --owner acme\n"
+        "  framegrid keys topup acme 1000000000000000000\n"
         "  framegrid keys rotate 0123456789abcdef --grace 24h\n"
         "  framegrid keys revoke 0123456789abcdef"
     );
@@ -353,6 +366,10 @@ void add_keys_command(CLI::App& app, const CommonOptions& common, Run& run) {
     listed->add_option("--owner", options->owner, "of this owner only");
     auto* used = add("usage", "what owners with a limit of money have spent, and have left", &usage);
     used->add_option("--owner", options->owner, "of this owner only");
+    auto* topped_up =
+        add("topup", "raise what an owner may spend in all (--wei-total of its active keys)", &top_up);
+    topped_up->add_option("OWNER", options->owner, "whose balance")->required();
+    topped_up->add_option("AMOUNT", options->amount, "wei that were paid in advance")->required();
     const auto add_id = [&options](CLI::App* sub) {
         sub->add_option("ID", options->id, "the key's id: fg_ID_...")->required();
     };

@@ -31,6 +31,7 @@ class FakeStore final : public api::KeyStore {
     Task<Result<Records>> list(std::string) override { co_return none(); }
     Task<Result<account::KeyRecord>> revoke(std::string, std::int64_t) override { co_return none(); }
     Task<Result<void>> rotate(std::string, account::KeyRecord, std::int64_t) override { co_return none(); }
+    Task<Result<Records>> top_up(std::string, Wei, std::int64_t) override { co_return none(); }
     Task<Result<Records>> changed_after(std::uint64_t, std::size_t) override { co_return none(); }
     Task<Result<account::Spent>> spent(std::string owner) override {
         ++reads;

@@ -215,6 +215,9 @@ class FakeKeys final : public api::KeyStore {
     Task<Result<void>> rotate(std::string, account::KeyRecord, std::int64_t) override {
         co_return Result<void>{};
     }
+    Task<Result<std::vector<account::KeyRecord>>> top_up(std::string, account::Wei, std::int64_t) override {
+        co_return fail(Errc::kNotFound, "no");
+    }
     Task<Result<std::vector<account::KeyRecord>>> changed_after(std::uint64_t change, std::size_t) override {
         if (broken) {
             co_return fail(Errc::kIo, "the disk is gone");

@@ -46,6 +46,16 @@ Records keys_of(const Rows& rows) {
     return out;
 }
 
+Records list_in(Connection& connection, const std::string& owner) {
+    FG_TRY(
+        rows, connection.query(
+                  "SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE $1 = '' OR owner = $1 ORDER BY created, id",
+                  {owner}
+              )
+    );
+    return keys_of(rows);
+}
+
 Result<account::KeyRecord> find_in(Connection& connection, const std::string& id) {
     FG_TRY(rows, connection.query("SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE id = $1", {id}));
     if (rows.empty()) {
@@ -153,16 +163,7 @@ Task<Result<account::KeyRecord>> PostgresKeys::find(std::string id) {
 }
 
 Task<Result<std::vector<account::KeyRecord>>> PostgresKeys::list(std::string owner) {
-    co_return co_await database_.read([&](Connection& connection) -> Records {
-        FG_TRY(
-            rows,
-            connection.query(
-                "SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE $1 = '' OR owner = $1 ORDER BY created, id",
-                {owner}
-            )
-        );
-        return keys_of(rows);
-    });
+    co_return co_await database_.read([&](Connection& connection) { return list_in(connection, owner); });
 }
 
 Task<Result<account::KeyRecord>> PostgresKeys::revoke(std::string id, std::int64_t at_unix_ms) {
@@ -175,6 +176,25 @@ Task<Result<void>> PostgresKeys::rotate(std::string id, account::KeyRecord fresh
     co_return co_await database_.write([&](Connection& connection) -> Result<void> {
         FG_CHECK(revoke_in(connection, id, at_unix_ms));
         return insert_into(connection, fresh);
+    });
+}
+
+Task<Result<std::vector<account::KeyRecord>>> PostgresKeys::top_up(
+    std::string owner, account::Wei more, std::int64_t now_unix_ms
+) {
+    co_return co_await database_.write([&](Connection& connection) -> Records {
+        FG_CHECK(lock_changes(connection));
+        FG_TRY(records, list_in(connection, owner));
+        FG_TRY(raised, account::top_up(std::move(records), more, now_unix_ms));
+        for (auto& record : raised) {
+            FG_CHECK(connection.query(
+                "UPDATE api_keys SET limits = $2, change = " FG_NEXT_CHANGE " WHERE id = $1",
+                {record.id, account::limits_json(record.limits)}
+            ));
+            FG_TRY(stored, find_in(connection, record.id));
+            record = std::move(stored);
+        }
+        return raised;
     });
 }
 

@@ -16,6 +16,9 @@ class PostgresKeys final : public api::KeyStore {
     Task<Result<std::vector<account::KeyRecord>>> list(std::string owner) override;
     Task<Result<account::KeyRecord>> revoke(std::string id, std::int64_t at_unix_ms) override;
     Task<Result<void>> rotate(std::string id, account::KeyRecord fresh, std::int64_t at_unix_ms) override;
+    Task<Result<std::vector<account::KeyRecord>>> top_up(
+        std::string owner, account::Wei more, std::int64_t now_unix_ms
+    ) override;
     Task<Result<std::vector<account::KeyRecord>>> changed_after(std::uint64_t change, std::size_t limit)
         override;
     Task<Result<account::Spent>> spent(std::string owner) override;

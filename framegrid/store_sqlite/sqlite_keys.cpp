@@ -39,6 +39,13 @@ Result<std::vector<account::KeyRecord>> all_of_rows(SQLite::Statement& query) {
     return out;
 }
 
+Result<std::vector<account::KeyRecord>> list_in(Connection& connection, const std::string& owner) {
+    auto& query = connection.prepare("SELECT " FG_KEY_COLUMNS
+                                     " FROM api_keys WHERE ?1 = '' OR owner = ?1 ORDER BY created, id");
+    query.bindNoCopy(1, owner);
+    return all_of_rows(query);
+}
+
 Result<account::KeyRecord> find_in(Connection& connection, const std::string& id) {
     auto& query = connection.prepare("SELECT " FG_KEY_COLUMNS " FROM api_keys WHERE id = ?");
     query.bindNoCopy(1, id);
@@ -152,12 +159,7 @@ Task<Result<account::KeyRecord>> SqliteKeys::find(std::string id) {
 }
 
 Task<Result<std::vector<account::KeyRecord>>> SqliteKeys::list(std::string owner) {
-    co_return co_await database_.read([&](Connection& connection) {
-        auto& query = connection.prepare("SELECT " FG_KEY_COLUMNS
-                                         " FROM api_keys WHERE ?1 = '' OR owner = ?1 ORDER BY created, id");
-        query.bindNoCopy(1, owner);
-        return all_of_rows(query);
-    });
+    co_return co_await database_.read([&](Connection& connection) { return list_in(connection, owner); });
 }
 
 Task<Result<account::KeyRecord>> SqliteKeys::revoke(std::string id, std::int64_t at_unix_ms) {
@@ -170,6 +172,26 @@ Task<Result<void>> SqliteKeys::rotate(std::string id, account::KeyRecord fresh, 
     co_return co_await database_.write([&](Connection& connection) -> Result<void> {
         FG_CHECK(revoke_in(connection, id, at_unix_ms));
         return insert_into(connection, fresh);
+    });
+}
+
+Task<Result<std::vector<account::KeyRecord>>> SqliteKeys::top_up(
+    std::string owner, account::Wei more, std::int64_t now_unix_ms
+) {
+    using Raised = Result<std::vector<account::KeyRecord>>;
+    co_return co_await database_.write([&](Connection& connection) -> Raised {
+        FG_TRY(records, list_in(connection, owner));
+        FG_TRY(raised, account::top_up(std::move(records), more, now_unix_ms));
+        for (auto& record : raised) {
+            auto& update = connection.prepare("UPDATE api_keys SET limits = ?, change = " FG_NEXT_CHANGE
+                                              " WHERE id = ?");
+            update.bind(1, account::limits_json(record.limits));
+            update.bindNoCopy(2, record.id);
+            update.exec();
+            FG_TRY(stored, find_in(connection, record.id));
+            record = std::move(stored);
+        }
+        return raised;
     });
 }
 

@@ -1,6 +1,7 @@
 """Jobs that are paid: gateways and orchestrators with keys and a ledger file, and senders that pay badly."""
 
 import contextlib
+import functools
 import hashlib
 import http.client
 import json
@@ -164,6 +165,28 @@ class PaymentsTest(unittest.TestCase):
                 "object": "key_usage", "owner": "acme", "spent_today": str(5 * PRICE), "spent_total": str(5 * PRICE), "left_today": "0"}])
             self.assertRegex(framegrid("keys", "usage", "--owner", "acme", "--data", net.data.name).stdout,
                              rf"acme +{5 * PRICE} +0 +{5 * PRICE} +any\n")
+
+    def test_a_balance_is_topped_up_while_the_gateway_runs(self):
+        with self.network_with_keys() as net:
+            keys = functools.partial(framegrid, "--json", "keys")
+            at = ["--data", net.data.name]
+            made = keys("create", *at, "--owner", "acme", "--scopes", "jobs:write", "--wei-total", str(2 * PRICE))
+            shown = {"Authorization": "Bearer " + json.loads(made.stdout)["key"]}
+
+            def ask():
+                status, _, body = net.request("POST", "/echo", b"x", shown)
+                return status, b"wei_total" in body
+
+            self.assertTrue(wait(lambda: ask()[0] != 401, 5))
+            self.assertTrue(wait(lambda: ask() == (403, True), 5))
+            raised = json.loads(keys("topup", "acme", str(3 * PRICE), *at).stdout)
+            self.assertEqual(raised["data"], [{
+                "object": "key_usage", "owner": "acme", "spent_today": str(2 * PRICE), "spent_total": str(2 * PRICE), "left_total": str(3 * PRICE)}])
+            self.assertTrue(wait(lambda: ask()[0] == 200, 5), "the running gateway hears of it")
+            self.assertEqual([ask() for _ in range(3)], [(200, False)] * 2 + [(403, True)])
+            for arguments, field in (("nobody", "1"), "owner"), (("acme", "much"), "amount"), (("acme", str(2**256 - 1)), "amount"):
+                refused = framegrid("--json", "keys", "topup", *arguments, *at)
+                self.assertEqual((refused.returncode != 0, json.loads(refused.stdout or refused.stderr)["error"]["field"]), (True, field))
 
     def test_a_crash_forgets_nothing_of_a_job_that_was_paid_and_not_over(self):
         with self.network_with_keys() as net:
