@@ -256,13 +256,13 @@ Result<Closing> parse_closing(std::string_view line) {
     std::string_view hour;
     std::string_view amount;
     Scan scan(line);
-    constexpr std::size_t kHourBytes = 13;
-    scan.literal(kClosingStart).text(hour, kHourBytes).literal(R"(","party":"0x)").bytes(out.party);
+    constexpr std::size_t kHourBytesMax = 18;
+    scan.literal(kClosingStart).text(hour, kHourBytesMax).literal(R"(","party":"0x)").bytes(out.party);
     scan.literal(R"(","receipts":)").number(out.receipts);
     scan.literal(R"(,"amount":")").text(amount, kAmountBytesMax);
     scan.literal(R"(","previous":")").bytes(out.previous).literal(R"(","root":")").bytes(out.root);
     scan.literal(R"(","signature":"0x)").bytes(out.signature).literal(R"("})");
-    if (!scan.at_end() || hour.size() != kHourBytes || !std::ranges::all_of(hour, is_plain)) {
+    if (!scan.at_end() || !is_hour_name(hour)) {
         return malformed("closing line");
     }
     out.hour = hour;
@@ -286,6 +286,15 @@ std::string hour_of(std::int64_t unix_ms) {
     const auto two = [](std::int64_t number) { return (number < 10 ? "0" : "") + std::to_string(number); };
     return std::to_string(static_cast<int>(date.year())) + '-' + two(static_cast<unsigned>(date.month())) +
            '-' + two(static_cast<unsigned>(date.day())) + 'T' + two(duration_cast<hours>(time - day).count());
+}
+
+bool is_hour_name(std::string_view name) {
+    constexpr std::string_view kForm = "dddd-dd-ddTdd-dddd";
+    const bool has_part = name.size() == kForm.size() && name.substr(kHourNameBytes) != "-0000";
+    return (name.size() == kHourNameBytes || has_part) &&
+           std::ranges::equal(name, kForm.substr(0, name.size()), [](char c, char form) {
+               return form == 'd' ? c >= '0' && c <= '9' : c == form;
+           });
 }
 
 }  // namespace framegrid::pay

@@ -59,9 +59,9 @@ Result<Receipt> parse_receipt(std::string_view line);
 // JSON without spaces. Zero: there are none, or this is no object.
 crypto::Hash32 parameters_digest(std::string_view json);
 
-// What closes an hour.
+// What closes an hour, or a part of one that has many receipts.
 struct Closing {
-    std::string hour{};       // "2026-11-27T06", UTC: when its first receipt was written
+    std::string hour{};       // "2026-11-27T06", UTC: when its first receipt was written; see is_hour_name()
     crypto::Address party{};  // whose book it is, who signs
     std::uint64_t receipts = 0;
     Money amount{};             // of all of them
@@ -77,8 +77,11 @@ std::string to_line(const Closing& closing);
 Result<Closing> parse_closing(std::string_view line);
 bool is_closing(std::string_view line);
 
+inline constexpr std::size_t kHourNameBytes = 13;
 // "2026-11-27T06". unix_ms >= 0.
 std::string hour_of(std::int64_t unix_ms);
+// "2026-11-27T06", or a further part of that hour, "2026-11-27T06-0001" and up; by its form.
+bool is_hour_name(std::string_view name);
 
 // Port: where a party keeps its receipts.
 class Receipts {

@@ -69,7 +69,7 @@ bool HourSum::matches(const Closing& closing) const {
 
 Result<Hour> read_hour(std::string_view text, const std::function<void(const Receipt&)>& each) {
     Hour out;
-    HourSum sum;
+    HourSum& sum = out.sum;
     for (std::size_t number = 1; !text.empty(); ++number) {
         const auto end = text.find('\n');
         if (end == std::string_view::npos) {
@@ -103,8 +103,6 @@ Result<Hour> read_hour(std::string_view text, const std::function<void(const Rec
         out.digest = crypto::sha256(as_bytes(line));
         out.closing = std::move(*closing);
     }
-    out.receipts = sum.receipts();
-    out.amount = sum.amount();
     return out;
 }
 
@@ -126,9 +124,11 @@ Result<void> BookCheck::add(const Hour& hour, std::string_view name) {
     }
     party_ = closing.party;
     previous_ = hour.digest;
-    receipts_ += hour.receipts;
-    hours_ += 1;
-    amount_ += hour.amount;
+    receipts_ += hour.sum.receipts();
+    const auto begun = name.substr(0, kHourNameBytes);
+    hours_ += begun == last_hour_ ? 0 : 1;
+    last_hour_ = begun;
+    amount_ += closing.amount;
     return {};
 }
 

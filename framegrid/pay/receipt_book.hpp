@@ -51,8 +51,7 @@ class ClosingSigner {
 
 // The text of an hour: lines, each with its end. `closing` is absent while the hour is open.
 struct Hour {
-    std::uint64_t receipts = 0;
-    Money amount{};
+    HourSum sum{};
     std::optional<Closing> closing{};
     crypto::Hash32 digest{};  // of the closing line: what the next one names
     std::size_t torn = 0;     // bytes after the last line's end
@@ -77,6 +76,7 @@ class BookCheck {
     crypto::Hash32 previous_{};
     std::uint64_t receipts_ = 0;
     std::uint64_t hours_ = 0;
+    std::string last_hour_;  // without its part
     Money amount_;
 };
 

@@ -98,7 +98,7 @@ TEST(Receipt, OldOnesCanStillBeRead) {
     books.add_b(receipt(0));
     EXPECT_TRUE(books.differences().empty()) << "who is newer says more, and nothing else";
     const auto newer = to_line(receipt(1)) + "\n";
-    EXPECT_EQ(read_hour(line + "\n" + newer, [](const Receipt&) {}).value().receipts, 2U);
+    EXPECT_EQ(read_hour(line + "\n" + newer, [](const Receipt&) {}).value().sum.receipts(), 2U);
 }
 
 TEST(Receipt, ParametersHaveOneDigest) {
@@ -150,14 +150,22 @@ TEST(Receipt, HoursHaveNames) {
     EXPECT_EQ(hour_of(0), "1970-01-01T00");
     EXPECT_EQ(hour_of(1'764'223'199'999), "2025-11-27T05");
     EXPECT_EQ(hour_of(1'764'223'200'000), "2025-11-27T06");
+    for (const char* good : {"2025-11-27T06", "2025-11-27T06-0001", "2025-11-27T06-9999"}) {
+        EXPECT_TRUE(is_hour_name(good)) << good;
+    }
+    for (const char* bad :
+         {"", "2025-11-27", "2025-11-27T6", "2025-11-27T06-", "2025-11-27T06-001", "2025-11-27T06-0000",
+          "2025-11-27T06-00010", "2025-11-27T06.0001", "2025-11-27t06", "../../..-..T..", "2025-11-27T0x"}) {
+        EXPECT_FALSE(is_hour_name(bad)) << bad;
+    }
 }
 
 TEST(ReceiptBook, AnHourIsWhatWasSigned) {
     Book book;
     const auto hour = read(book.hour("2026-11-27T06", 0, 5));
     ASSERT_TRUE(hour) << hour.error().message;
-    EXPECT_EQ(hour->receipts, 5U);
-    EXPECT_EQ(hour->amount.text(), "75/2");
+    EXPECT_EQ(hour->sum.receipts(), 5U);
+    EXPECT_EQ(hour->sum.amount().text(), "75/2");
     EXPECT_EQ(hour->closing->party, book.key.address());
     EXPECT_EQ(hour->digest, book.previous);
 }
@@ -210,7 +218,7 @@ TEST(ReceiptBook, NoLineAndNoHourCanBeTakenOutPutInOrMoved) {
     // Torn off in the middle of a line, as a crash leaves it: an open hour.
     const auto torn = read(texts[0].substr(0, line_end + 5));
     ASSERT_TRUE(torn);
-    EXPECT_EQ(torn->receipts, 1U);
+    EXPECT_EQ(torn->sum.receipts(), 1U);
     EXPECT_EQ(torn->torn, 5U);
     EXPECT_FALSE(BookCheck().add(*torn, names[0]));
 }

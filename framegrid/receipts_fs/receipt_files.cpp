@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -15,49 +15,14 @@ namespace framegrid::receipts_fs {
 
 namespace {
 
-constexpr std::int64_t kHourMs = 3'600'000;
-constexpr const char* kSuffix = ".jsonl";
 constexpr const char* kJournal = "waiting";
 constexpr const char* kUnsignedField = "unsigned_hour";
 constexpr std::size_t kPieceBytes = 256 * 1024;
 constexpr std::size_t kLineBytesUsual = 768;
 constexpr std::size_t kLineBytesMax = 2'048;
-// Of a file that is read: longer than any that is written.
+// Of a file that is read: longer than any that is written, or was before hours had parts.
 constexpr std::size_t kFileBytesMax = std::size_t{2} << 30U;
-
-std::string name_of(std::int64_t hour) {
-    return pay::hour_of(hour * kHourMs);
-}
-
-// "2026-11-27T06" by its form: the book says the rest.
-bool is_hour_name(const std::string& name) {
-    constexpr std::string_view kForm = "dddd-dd-ddTdd";
-    return name.size() == kForm.size() && std::ranges::equal(name, kForm, [](char c, char form) {
-               return form == 'd' ? c >= '0' && c <= '9' : c == form;
-           });
-}
-
-// Names of hours, oldest first.
-Result<std::vector<std::string>> hours_in(const host::Path& directory) {
-    std::vector<std::string> out;
-    std::error_code error;
-    for (std::filesystem::directory_iterator at(directory, error), end; !error && at != end;
-         at.increment(error)) {
-        const host::Path& file = at->path();
-        if (file.extension() == kSuffix && is_hour_name(file.stem().string())) {
-            out.push_back(file.stem().string());
-        }
-    }
-    if (error) {
-        return fail(host::system_error("cannot read " + directory.string(), error.value()));
-    }
-    std::ranges::sort(out);
-    return out;
-}
-
-host::Path path_of(const host::Path& directory, const std::string& name) {
-    return directory / (name + kSuffix);
-}
+constexpr std::int32_t kPartsMax = 9'999;
 
 Result<pay::Hour> read(const host::Path& file, const std::function<void(const pay::Receipt&)>& each) {
     FG_TRY(text, host::read_file(file, kFileBytesMax));
@@ -66,22 +31,6 @@ Result<pay::Hour> read(const host::Path& file, const std::function<void(const pa
         return fail(std::move(hour.error()).with_context(file.string()));
     }
     return hour;
-}
-
-// The hour that a name stands for: names sort like hours, so a search finds it.
-std::int64_t hour_named(const std::string& name) {
-    std::int64_t low = 0;
-    std::int64_t high = std::int64_t{24} * 366 * 8'030;  // the year 9999 and some
-    while (low < high) {
-        const std::int64_t middle = low + (high - low) / 2;
-        const std::string there = name_of(middle);
-        if (there.size() < name.size() || (there.size() == name.size() && there < name)) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
 }
 
 Result<void> check(const pay::Receipt& receipt) {
@@ -135,7 +84,7 @@ Result<std::unique_ptr<ReceiptFiles>> ReceiptFiles::open(
     FG_CHECK(host::make_dirs(settings.directory, 0700));
     std::unique_ptr<ReceiptFiles> out(new ReceiptFiles(std::move(settings), &key, nullptr, clock, pool));
     FG_CHECK(out->recover());
-    FG_CHECK(out->close_before(clock.unix_ms() / kHourMs));
+    FG_CHECK(out->close_over(clock.unix_ms() / kHourMs));
     return out;
 }
 
@@ -162,10 +111,15 @@ Result<void> ReceiptFiles::recover() {
     journal_ = std::move(journal);
     // Those that were written as well: with all their digests then, maybe.
     std::unordered_map<std::string, std::size_t> written;
+    std::set<crypto::Hash32> noted;
     for (const auto& note : notes) {
         written.emplace(undigested(note), 0);
+        noted.insert(note.id);
     }
     FG_CHECK(recover_hour([&](const pay::Receipt& receipt) {
+        if (!noted.contains(receipt.id)) {
+            return;
+        }
         if (const auto found = written.find(undigested(receipt)); found != written.end()) {
             ++found->second;
         }
@@ -212,16 +166,12 @@ Result<void> ReceiptFiles::recover_hour(const std::function<void(const pay::Rece
         return {};
     }
     const auto keep_end = [this](const std::string& name, const pay::Hour& hour) {
-        last_hour_ = hour_named(name);
+        last_ = hour_named(name);
         previous_ = hour.digest;
     };
     Open last;
     FG_TRY(file, host::read_file(path_of(settings_.directory, names.back()), kFileBytesMax));
-    const auto sum = [&](const pay::Receipt& receipt) {
-        last.sum.add(receipt, pay::to_line(receipt));
-        each(receipt);
-    };
-    auto hour = pay::read_hour(as_text(file), sum);
+    auto hour = pay::read_hour(as_text(file), each);
     if (!hour) {
         return fail(
             Errc::kIo, path_of(where, names.back()).string() + " is damaged: " + hour.error().message
@@ -236,7 +186,8 @@ Result<void> ReceiptFiles::recover_hour(const std::function<void(const pay::Rece
         FG_TRY(closed, read(path_of(settings_.directory, before), [](const pay::Receipt&) {}));
         keep_end(before, closed);
     }
-    last.hour = hour_named(names.back());
+    last.sum = std::move(hour->sum);
+    last.at = hour_named(names.back());
     last.bytes = file.size() - hour->torn;
     last.file = host::UniqueFd(
         ::open(path_of(settings_.directory, names.back()).c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)
@@ -249,11 +200,16 @@ Result<void> ReceiptFiles::recover_hour(const std::function<void(const pay::Rece
 }
 
 Result<void> ReceiptFiles::begin(std::int64_t hour) {
-    // A clock that was set back does not open what is closed.
-    hour = std::max(hour, last_hour_ + 1);
-    const host::Path path = path_of(settings_.directory, name_of(hour));
+    HourPart at{.hour = hour};
+    if (at <= last_) {  // it has further parts, or the clock was set back: what is closed is not opened
+        at = {.hour = last_.hour, .part = last_.part + 1};
+    }
+    if (at.part > kPartsMax) {
+        return fail(Errc::kCapacity, "this hour's files of receipts are full");
+    }
+    const host::Path path = path_of(settings_.directory, name_of(at));
     Open next;
-    next.hour = hour;
+    next.at = at;
     next.file =
         host::UniqueFd(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!next.file) {
@@ -278,7 +234,7 @@ Result<void> ReceiptFiles::write(Open& open, const std::string& lines) {
 
 Result<void> ReceiptFiles::append(std::span<const pay::Receipt> receipts, std::int64_t hour) {
     const std::scoped_lock lock(mutex_);
-    FG_CHECK(close_before(hour));
+    FG_CHECK(close_over(hour));
     FG_CHECK(write_backlog(hour));
     if (!open_) {
         FG_CHECK(begin(hour));
@@ -295,9 +251,6 @@ Result<void> ReceiptFiles::write(Open& open, std::span<const pay::Receipt> recei
         ends_.push_back(text_.size());
         text_ += '\n';
     }
-    if (open.bytes + text_.size() > settings_.hour_bytes_max) {
-        return fail(Errc::kCapacity, "this hour's file of receipts is full");
-    }
     FG_CHECK(write(open, text_));
     std::size_t start = 0;
     for (std::size_t i = 0; i < receipts.size(); ++i) {
@@ -307,14 +260,18 @@ Result<void> ReceiptFiles::write(Open& open, std::span<const pay::Receipt> recei
     return {};
 }
 
-Result<void> ReceiptFiles::close_before(std::int64_t hour) {
-    if (!open_ || open_->hour >= hour) {
+bool ReceiptFiles::is_over(std::int64_t hour) const {
+    return open_ && (open_->at.hour < hour || open_->bytes >= settings_.part_bytes_max);
+}
+
+Result<void> ReceiptFiles::close_over(std::int64_t hour) {
+    if (!is_over(hour)) {
         return {};
     }
     if (key_ == nullptr) {
         return fail(Errc::kUnavailable, "the hour before is not signed yet", kUnsignedField);
     }
-    return end_hour(open_->sum.close(name_of(open_->hour), previous_, *key_));
+    return end_hour(open_->sum.close(name_of(open_->at), previous_, *key_));
 }
 
 Result<void> ReceiptFiles::end_hour(const pay::Closing& closing) {
@@ -323,23 +280,23 @@ Result<void> ReceiptFiles::end_hour(const pay::Closing& closing) {
     if (fsync(open_->file.get()) != 0) {
         return fail(host::system_error("cannot keep receipts", errno));
     }
-    last_hour_ = open_->hour;
+    last_ = open_->at;
     previous_ = crypto::sha256(as_bytes(line));
     open_.reset();
     return {};
 }
 
-std::optional<pay::Closing> ReceiptFiles::unsigned_before(std::int64_t hour) {
+std::optional<pay::Closing> ReceiptFiles::unsigned_end(std::int64_t hour) {
     const std::scoped_lock lock(mutex_);
-    if (!open_ || open_->hour >= hour) {
+    if (!is_over(hour)) {
         return std::nullopt;
     }
-    return open_->sum.describe(name_of(open_->hour), previous_, signer_->party());
+    return open_->sum.describe(name_of(open_->at), previous_, signer_->party());
 }
 
 Result<void> ReceiptFiles::end_signed(const pay::Closing& closing) {
     const std::scoped_lock lock(mutex_);
-    if (!open_ || name_of(open_->hour) != closing.hour) {
+    if (!open_ || name_of(open_->at) != closing.hour) {
         return {};  // somebody was faster
     }
     if (!open_->sum.matches(closing)) {
@@ -349,7 +306,7 @@ Result<void> ReceiptFiles::end_signed(const pay::Closing& closing) {
 }
 
 Task<Result<void>> ReceiptFiles::close_elsewhere(std::int64_t hour) {
-    auto closing = co_await offload(pool_, [&] { return unsigned_before(hour); });
+    auto closing = co_await offload(pool_, [&] { return unsigned_end(hour); });
     if (!closing) {
         co_return Result<void>{};
     }
@@ -396,7 +353,7 @@ Task<Result<void>> ReceiptFiles::close_past() {
     }
     co_return co_await offload(pool_, [&] {
         const std::scoped_lock lock(mutex_);
-        return close_before(hour);
+        return close_over(hour);
     });
 }
 
@@ -413,7 +370,7 @@ Result<BookReport> check_book(
         const host::Path file = path_of(directory, name);
         FG_TRY(hour, read(file, each));
         if (!hour.closing && name == names.back()) {
-            out.open_receipts = hour.receipts;
+            out.open_receipts = hour.sum.receipts();
             break;
         }
         if (auto added = check.add(hour, name); !added) {

@@ -14,6 +14,7 @@
 #include <framegrid/host/files.hpp>
 #include <framegrid/pay/receipt.hpp>
 #include <framegrid/pay/receipt_book.hpp>
+#include <framegrid/receipts_fs/hour_files.hpp>
 #include <framegrid/receipts_fs/receipt_journal.hpp>
 #include <framegrid/runtime/clock.hpp>
 #include <framegrid/runtime/offload.hpp>
@@ -22,8 +23,9 @@ namespace framegrid::receipts_fs {
 
 struct ReceiptFilesSettings {
     host::Path directory{};
-    std::uint64_t hour_bytes_max = std::uint64_t{1} << 30U;  // further receipts of the hour get kCapacity
-    std::uint32_t notes_max = 20'480;                        // of receipts that are not written yet
+    // A file with so many is closed and the hour's next part begun: a start reads the last file.
+    std::uint64_t part_bytes_max = std::uint64_t{32} << 20U;
+    std::uint32_t notes_max = 20'480;  // of receipts that are not written yet
 };
 
 // What opening a directory found of a process that was killed.
@@ -59,9 +61,9 @@ class ReceiptFiles final : public pay::Receipts {
     Task<Result<void>> close_past() override;
 
   private:
-    // The file of one hour.
+    // The file that is written to.
     struct Open {
-        std::int64_t hour = 0;  // since 1970
+        HourPart at;
         host::UniqueFd file;
         std::uint64_t bytes = 0;
         pay::HourSum sum;
@@ -81,8 +83,9 @@ class ReceiptFiles final : public pay::Receipts {
     // On any thread.
     Result<void> recover();
     Result<void> append(std::span<const pay::Receipt> receipts, std::int64_t hour);
-    Result<void> close_before(std::int64_t hour);
-    std::optional<pay::Closing> unsigned_before(std::int64_t hour);
+    bool is_over(std::int64_t hour) const;
+    Result<void> close_over(std::int64_t hour);
+    std::optional<pay::Closing> unsigned_end(std::int64_t hour);
     Result<void> end_hour(const pay::Closing& closing);
     Result<void> end_signed(const pay::Closing& closing);
     Result<void> write(Open& open, const std::string& lines);
@@ -101,7 +104,7 @@ class ReceiptFiles final : public pay::Receipts {
     bool has_old_notes_ = false;         // in the journal
     std::mutex mutex_;                   // guards the rest
     std::optional<Open> open_;
-    std::int64_t last_hour_ = -1;    // that was closed
+    HourPart last_{.hour = -1};      // that was closed
     std::string text_;               // of the last group, kept for the next
     std::vector<std::size_t> ends_;  // of its lines
     crypto::Hash32 previous_{};

@@ -46,7 +46,9 @@ class ReceiptFilesTest : public ::testing::Test {
     template <typename Closer>
     void reopen_with(Closer& closer) {
         files_.reset();
-        auto opened = ReceiptFiles::open({.directory = book()}, closer, clock_, pool_);
+        auto opened = ReceiptFiles::open(
+            {.directory = book(), .part_bytes_max = part_bytes_max_}, closer, clock_, pool_
+        );
         ASSERT_TRUE(opened) << opened.error().message;
         files_ = std::move(*opened);
     }
@@ -92,6 +94,7 @@ class ReceiptFilesTest : public ::testing::Test {
 
     Result<host::TempDir> directory_ = host::TempDir::make("framegrid-receipts-test");
     crypto::PrivateKey key_ = pay::key_of("party");
+    std::uint64_t part_bytes_max_ = ReceiptFilesSettings{}.part_bytes_max;
     TestClock clock_;
     AtOnce pool_;
     boost::asio::io_context loop_;
@@ -133,6 +136,32 @@ TEST_F(ReceiptFilesTest, ARestartGoesOnWhereItWas) {
     reopen();
     EXPECT_TRUE(add(4));
     EXPECT_EQ(check()->open_receipts, 1U);
+}
+
+TEST_F(ReceiptFilesTest, AFullFileIsClosedAndTheHourGoesOnInAnother) {
+    part_bytes_max_ = 1'000;  // two receipts
+    reopen();
+    for (int number = 1; number < 6; ++number) {
+        EXPECT_TRUE(add(number));
+    }
+    EXPECT_EQ(text("2025-11-27T06-0002"), pay::to_line(receipt(5)) + '\n');
+    reopen();
+    EXPECT_TRUE(add(6));
+    EXPECT_GT(files_->note(receipt(7)), 0U);
+    reopen();  // the third file is full
+    EXPECT_EQ(ids(), "1 2 3 4 5 6 7 ");
+    clock_.time += kHour;
+    EXPECT_TRUE(add(8));
+    EXPECT_TRUE(std::filesystem::exists(file("2025-11-27T07")));
+    clock_.time += kHour;
+    EXPECT_TRUE(run(files_->close_past()));
+    const auto report = check();
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_EQ(report->hours, 2U);
+    EXPECT_EQ(report->receipts, 8U);
+    EXPECT_EQ(report->open_receipts, 0U);
+    std::filesystem::remove(file("2025-11-27T06-0001"));
+    EXPECT_THAT(check().error().message, HasSubstr("2025-11-27T06-0002.jsonl"));
 }
 
 TEST_F(ReceiptFilesTest, ATornLineIsCutOff) {
@@ -352,10 +381,11 @@ TEST_F(ReceiptFilesTest, AClockThatIsSetBackOpensNothingThatIsClosed) {
     clock_.time += 3 * kHour;
     EXPECT_TRUE(run(files_->close_past()));
     clock_.time -= 3 * kHour;
-    EXPECT_TRUE(add(4));  // in the next one
+    EXPECT_TRUE(add(4));  // in a further part of the last one
     clock_.time += 4 * kHour;
     EXPECT_TRUE(run(files_->close_past()));
-    EXPECT_EQ(check()->hours, 3U);
+    EXPECT_TRUE(std::filesystem::exists(file("2025-11-27T07-0001")));
+    EXPECT_EQ(check()->hours, 2U);
     EXPECT_EQ(check()->receipts, 4U);
 }
 
@@ -413,6 +443,23 @@ TEST_F(FarReceiptFilesTest, HoursAreClosedByWhoHasTheKey) {
     EXPECT_EQ(report->hours, 2U);
     EXPECT_EQ(report->receipts, 3U);
     EXPECT_EQ(report->open_receipts, 0U);
+}
+
+TEST_F(FarReceiptFilesTest, AFullFileIsClosedByWhoHasTheKey) {
+    part_bytes_max_ = 1'000;  // two receipts
+    reopen_far();
+    EXPECT_TRUE(add(1));
+    EXPECT_TRUE(add(2));
+    const auto lines = text("2025-11-27T06");
+    signer_.away = true;
+    EXPECT_EQ(add(3).error().code, Errc::kUnavailable);
+    signer_.away = false;
+    EXPECT_TRUE(add(3));
+    EXPECT_EQ(signer_.read, lines);
+    EXPECT_TRUE(add(4));
+    EXPECT_TRUE(run(files_->close_past())) << "the hour is not over, but its second file is full";
+    EXPECT_EQ(check()->receipts, 4U);
+    EXPECT_EQ(check()->hours, 1U);
 }
 
 TEST_F(FarReceiptFilesTest, WithoutTheSignerNoOtherHourBegins) {

@@ -1,7 +1,5 @@
 #include <framegrid/signer/hour_to_sign.hpp>
 
-#include <algorithm>
-
 namespace framegrid::signer {
 
 namespace {
@@ -13,11 +11,7 @@ constexpr std::size_t kLineBytesMax = 8 * 1024;  // the amount alone may have ha
 Result<HourToSign> HourToSign::begin(
     const crypto::PrivateKey& key, std::string hour, const crypto::Hash32& previous
 ) {
-    constexpr std::string_view kForm = "dddd-dd-ddTdd";
-    const bool good = hour.size() == kForm.size() && std::ranges::equal(hour, kForm, [](char c, char form) {
-                          return form == 'd' ? c >= '0' && c <= '9' : c == form;
-                      });
-    if (!good) {
+    if (!pay::is_hour_name(hour)) {
         return fail(Errc::kInvalidArgument, "an hour is written as 2026-11-27T06", "hour");
     }
     return HourToSign(key, std::move(hour), previous);

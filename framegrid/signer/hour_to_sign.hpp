@@ -13,7 +13,7 @@ namespace framegrid::signer {
 // The key outlives it.
 class HourToSign {
   public:
-    // `hour`: "2026-11-27T06"; `previous`: see pay::Closing. kInvalidArgument.
+    // `hour`, `previous`: see pay::Closing. kInvalidArgument.
     static Result<HourToSign> begin(
         const crypto::PrivateKey& key, std::string hour, const crypto::Hash32& previous
     );

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     });
     (void)books.differences();
     if (hour) {
-        FG_ASSERT(hour->receipts == seen);
+        FG_ASSERT(hour->sum.receipts() == seen);
         FG_ASSERT(hour->torn <= size);
         pay::BookCheck check;
         FG_ASSERT(hour->closing || !check.add(*hour, "2026-11-27T06"));
