@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include <framegrid/pay/redemption.hpp>
 
@@ -256,45 +257,73 @@ Task<bool> Cashier::redeem_for(crypto::Address sender) {
     if (!waiting) {
         co_return false;
     }
-    std::size_t settled = 0;
-    for (std::size_t i = 0; i < waiting->size(); ++i) {
-        const auto chain = ports_.chain.state();
-        const auto funds = co_await ports_.ledger.funds(sender, ports_.self, ledger_deadline());
-        if (!chain || !funds) {
-            co_return false;
-        }
-        stats_.redemption_cost = till_.redemption_cost(*chain);
-        const auto& ticket = (*waiting)[i];
+    const auto chain = ports_.chain.state();
+    auto funds = co_await ports_.ledger.funds(sender, ports_.self, ledger_deadline());
+    if (!chain || !funds) {
+        co_return false;
+    }
+    stats_.redemption_cost = till_.redemption_cost(*chain);
+    std::vector<pay::WinningTicket> due;
+    std::vector<pay::WinningTicket> late;
+    for (const auto& ticket : *waiting) {
         const auto step = pay::redemption_step(ticket, *funds, *chain, stats_.redemption_cost);
         if (step == pay::RedemptionStep::kDrop) {
-            const bool go_on = co_await drop(ticket);
-            if (!go_on) {
-                co_return false;
-            }
-            ++settled;
+            late.push_back(ticket);
         } else if (step == pay::RedemptionStep::kRedeem) {
-            const bool go_on = co_await redeem(ticket);
-            if (!go_on) {
-                co_return false;
-            }
-            ++settled;
+            pay::take_out(*funds, pay::payout(ticket.params.face_value, *funds, *chain));
+            due.push_back(ticket);
         }
     }
-    co_return settled > 0 && waiting->size() == settings_.redeem_max;
+    const std::size_t settled = due.size() + late.size();
+    const bool go_on = co_await redeem_together(std::move(due)) && co_await drop(std::move(late));
+    co_return go_on&& settled > 0 && waiting->size() == settings_.redeem_max;
+}
+
+Task<bool> Cashier::redeem_together(std::vector<pay::WinningTicket> tickets) {
+    for (std::size_t next = 0; next < tickets.size();) {
+        const auto now =
+            std::span(tickets).subspan(next, std::min(tickets.size() - next, settings_.redeem_at_once));
+        next += now.size();
+        Failures failures;
+        TaskGroup group(co_await this_executor(), now.size(), ports_.log);
+        const auto done = co_await with_group<bool>(group, redeem_each(group, now, failures));
+        if (failures.count > 0) {
+            count(failures);
+        }
+        if (!done || failures.count > 0) {
+            co_return false;
+        }
+    }
+    co_return true;
+}
+
+Task<Result<bool>> Cashier::redeem_each(
+    TaskGroup& group, std::span<const pay::WinningTicket> tickets, Failures& failures
+) {
+    for (const auto& ticket : tickets) {
+        group.spawn(redeem(ticket, failures));
+    }
+    co_await group.join();
+    co_return true;
 }
 
 // The answer to an earlier redemption may have been lost: then the ledger has paid this one.
-Task<bool> Cashier::drop(pay::WinningTicket ticket) {
-    const auto used = co_await ports_.ledger.is_used(ticket.hash, ledger_deadline());
-    if (!used) {
-        ++stats_.redemptions_failed;
-        ports_.log.warn("orchestrator.redemption_failed", {{"error", used.error().message}});
-        co_return false;
+Task<bool> Cashier::drop(std::vector<pay::WinningTicket> tickets) {
+    for (auto& ticket : tickets) {
+        Result<void> settled;
+        const auto used = co_await ports_.ledger.is_used(ticket.hash, ledger_deadline());
+        if (!used) {
+            settled = fail(used.error());
+        } else if (*used) {
+            settled = co_await redeem(std::move(ticket));
+        } else {
+            co_await give_up(std::move(ticket), "its round is over");
+        }
+        if (!settled) {
+            count({1, settled.error().message});
+            co_return false;
+        }
     }
-    if (*used) {
-        co_return co_await redeem(std::move(ticket));
-    }
-    co_await give_up(std::move(ticket), "its round is over");
     co_return true;
 }
 
@@ -307,7 +336,7 @@ Task<void> Cashier::give_up(pay::WinningTicket ticket, std::string why) {
     (void)co_await ports_.winners.failed(ticket.hash, std::move(why));  // else it is found again
 }
 
-Task<bool> Cashier::redeem(pay::WinningTicket ticket) {
+Task<Result<void>> Cashier::redeem(pay::WinningTicket ticket) {
     auto paid = co_await ports_.ledger.redeem(ticket, ledger_deadline());
     if (paid) {
         ++stats_.redemptions;
@@ -317,16 +346,27 @@ Task<bool> Cashier::redeem(pay::WinningTicket ticket) {
                                              {"wei", paid->paid.str()},
                                              {"used_before", paid->used_before ? "yes" : "no"}}
         );
-        const auto done = co_await ports_.winners.done(ticket.hash, std::move(*paid));
-        co_return done.has_value();
+        co_return co_await ports_.winners.done(ticket.hash, std::move(*paid));
     }
-    if (paid.error().code == Errc::kForbidden) {
-        co_await give_up(std::move(ticket), paid.error().message);
-        co_return true;
+    if (paid.error().code != Errc::kForbidden) {
+        co_return fail(std::move(paid.error()));
     }
-    ++stats_.redemptions_failed;
-    ports_.log.warn("orchestrator.redemption_failed", {{"error", paid.error().message}});
-    co_return false;
+    co_await give_up(std::move(ticket), paid.error().message);
+    co_return Result<void>{};
+}
+
+Task<void> Cashier::redeem(pay::WinningTicket ticket, Failures& failures) {
+    if (auto done = co_await redeem(std::move(ticket)); !done) {
+        ++failures.count;
+        failures.last = std::move(done.error().message);
+    }
+}
+
+void Cashier::count(const Failures& failures) {
+    stats_.redemptions_failed += failures.count;
+    ports_.log.warn(
+        "orchestrator.redemption_failed", {{"tickets", failures.count}, {"error", failures.last}}
+    );
 }
 
 CashierStats Cashier::stats() const {

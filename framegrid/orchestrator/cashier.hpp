@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -12,6 +13,7 @@
 #include <framegrid/pay/ledger.hpp>
 #include <framegrid/pay/till.hpp>
 #include <framegrid/runtime/offload.hpp>
+#include <framegrid/runtime/task_group.hpp>
 
 namespace framegrid::orchestrator {
 
@@ -24,6 +26,7 @@ struct CashierSettings {
     Duration sender_idle_max = std::chrono::minutes(30);  // then its funds are no longer kept fresh
     std::size_t senders_max = 10'000;
     std::size_t redeem_max = 100;     // tickets of one sender that are held at once while they are redeemed
+    std::size_t redeem_at_once = 16;  // their changes share the ledger's syncs
     std::size_t unkept_max = 10'000;  // winning tickets that the queue did not take; then nothing is sold
 };
 
@@ -139,10 +142,21 @@ class Cashier {
     Task<void> refresh();
     Task<void> redeem_all();
     Task<bool> redeem_for(crypto::Address sender);
-    // False: the sender's others had better wait, too.
-    Task<bool> redeem(pay::WinningTicket ticket);
-    // Of a ticket whose round is over; as redeem().
-    Task<bool> drop(pay::WinningTicket ticket);
+    // Of tickets that are redeemed together.
+    struct Failures {
+        std::size_t count = 0;
+        std::string last;
+    };
+    // False: one failed, and the sender's others had better wait, too.
+    Task<bool> redeem_together(std::vector<pay::WinningTicket> tickets);
+    Task<Result<bool>> redeem_each(
+        TaskGroup& group, std::span<const pay::WinningTicket> tickets, Failures& failures
+    );
+    Task<void> redeem(pay::WinningTicket ticket, Failures& failures);
+    Task<Result<void>> redeem(pay::WinningTicket ticket);
+    // Of tickets whose round is over; as redeem_together().
+    Task<bool> drop(std::vector<pay::WinningTicket> tickets);
+    void count(const Failures& failures);
     Task<void> give_up(pay::WinningTicket ticket, std::string why);
 
     CashierPorts ports_;

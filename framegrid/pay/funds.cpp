@@ -60,4 +60,11 @@ Payout payout(const Wei& face_value, const SenderFunds& funds, const ChainState&
     return pay;
 }
 
+void take_out(SenderFunds& funds, const Payout& pay) {
+    funds.deposit -= pay.from_deposit;
+    funds.reserve -= pay.from_reserve;
+    funds.reserve_claimed += pay.from_reserve;
+    funds.claimed_by_us += pay.from_reserve;
+}
+
 }  // namespace framegrid::pay

@@ -51,5 +51,7 @@ struct Payout {
     Wei total() const { return from_deposit + from_reserve; }
 };
 Payout payout(const Wei& face_value, const SenderFunds& funds, const ChainState& chain);
+// What it leaves, where it is paid to us.
+void take_out(SenderFunds& funds, const Payout& pay);
 
 }  // namespace framegrid::pay

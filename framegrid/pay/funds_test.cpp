@@ -62,6 +62,16 @@ TEST(Funds, CreationRoundFallsBackWhereTheChainGivesNoHash) {
     EXPECT_EQ(creation_round({.round = 10}), (CreationRound{10, {}}));
 }
 
+TEST(Payout, WhatIsTakenOutIsNotThereForTheNextTicket) {
+    const ChainState chain{.round = 10, .pool_size = 2, .recipient_active = true};
+    SenderFunds funds{.deposit = 150, .reserve = 100};
+    take_out(funds, payout(100, funds, chain));
+    EXPECT_EQ(funds, (SenderFunds{.deposit = 50, .reserve = 100}));
+    take_out(funds, payout(100, funds, chain));
+    EXPECT_EQ(funds, (SenderFunds{.deposit = 0, .reserve = 50, .reserve_claimed = 50, .claimed_by_us = 50}));
+    EXPECT_EQ(payout(100, funds, chain).total(), 0) << "our half of the reserve is gone";
+}
+
 // Ports only: nothing of a ledger is decided here.
 static_assert(std::is_abstract_v<Chain> && std::is_abstract_v<Ledger> && std::is_abstract_v<WinningTickets>);
 

@@ -562,18 +562,18 @@ TEST_F(PaymentsTest, WinningTicketsAreRedeemedOnceTheirParamsHaveExpired) {
 
 TEST_F(PaymentsTest, ATicketThatWasPaidWithoutAnAnswerIsNotLostWithItsRound) {
     Node& one = node("one");
-    for (int i = 0; i < 100; ++i) {
+    const std::size_t together = orchestrator::CashierSettings{}.redeem_at_once;
+    while (won(one) < together + 3) {
         ASSERT_TRUE(run());
     }
     const std::size_t winners = won(one);
-    ASSERT_GT(winners, 1U);
     auto state = *chain_.state();
     state.l1_block += 50;
     chain_.set(state);
-    sellers_ledger_.mute = true;  // of one ticket: then the others wait
+    sellers_ledger_.mute = true;  // of those that are redeemed together: then the others wait
     advance(orchestrator::CashierSettings{}.period + 1s);
     EXPECT_EQ(won(one), winners);
-    EXPECT_EQ(ledger_.paid_to(one.key.address()), Wei(kTicketEv) * 2);
+    EXPECT_EQ(ledger_.paid_to(one.key.address()), Wei(kTicketEv) * 2 * together);
     sellers_ledger_.away = true;
     state.round += 10;
     chain_.set(state);
@@ -587,8 +587,8 @@ TEST_F(PaymentsTest, ATicketThatWasPaidWithoutAnAnswerIsNotLostWithItsRound) {
     ASSERT_TRUE(kept.front().redemption);
     EXPECT_TRUE(kept.front().redemption->used_before);
     EXPECT_EQ(kept.front().redemption->paid, Wei(kTicketEv) * 2);
-    EXPECT_EQ(one.role->stats().cashier->tickets_lost, winners - 1) << "whose round is over";
-    EXPECT_EQ(one.role->stats().cashier->redemptions, 1U);
+    EXPECT_EQ(one.role->stats().cashier->tickets_lost, winners - together) << "whose round is over";
+    EXPECT_EQ(one.role->stats().cashier->redemptions, together);
 }
 
 TEST_F(PaymentsTest, ABacklogOfTicketsIsRedeemedInOnePeriod) {
