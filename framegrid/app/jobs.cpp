@@ -9,6 +9,7 @@
 #include <framegrid/app/jobs_client.hpp>
 #include <framegrid/app/json_lookup.hpp>
 #include <framegrid/app/quote.hpp>
+#include <framegrid/app/verification_options.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/job/record.hpp>
 
@@ -28,8 +29,7 @@ struct JobsOptions {
     std::string pipeline;
     std::string before;
     int limit = 20;
-    std::string verification;
-    std::string on_mismatch;
+    VerificationOptions verification;
     bool wait = false;
     bool quote = false;
     std::int64_t timeout_s = 3'600;
@@ -74,19 +74,6 @@ void print_list(const json::object& answer) {
     if (const auto next = text_of(answer, "next_before"); !next.empty()) {
         std::printf("older ones: --before %s\n", next.c_str());
     }
-}
-
-// "agreed (bytes)", "disagreed (pictures): PSNR 12.5 dB, below 50"; empty: nothing was to be verified, or is
-// yet.
-std::string verification_line(const json::object& verification) {
-    auto out = text_of(verification, "outcome");
-    if (const auto compared = text_of(verification, "compared"); !compared.empty()) {
-        out += " (" + compared + ")";
-    }
-    if (const auto reason = text_of(verification, "reason"); !reason.empty()) {
-        out += ": " + reason;
-    }
-    return out;
 }
 
 void print_job(const json::object& job) {
@@ -254,24 +241,6 @@ Task<Result<bool>> add_inputs(JobsCall& call, json::object& document) {
     co_return true;
 }
 
-// What the command line says in the place of what the document does.
-Result<void> add_verification(const JobsOptions& options, json::object& document) {
-    if (options.verification.empty() && options.on_mismatch.empty()) {
-        return {};
-    }
-    auto& verification = document["verification"];
-    if (!verification.is_object()) {
-        verification = json::object{};
-    }
-    if (!options.verification.empty()) {
-        verification.get_object()["mode"] = options.verification;
-    }
-    if (!options.on_mismatch.empty()) {
-        verification.get_object()["on_mismatch"] = options.on_mismatch;
-    }
-    return {};
-}
-
 Task<Result<int>> show_quote(JobsCall& call, json::object document) {
     const auto pipeline = text_of(document, "pipeline");
     FG_CO_TRY(quote, co_await call.client.quote(std::move(document), call.deadline));
@@ -296,7 +265,7 @@ Task<Result<int>> submit(JobsCall& call) {
     }
     auto document = *std::move(read);
     FG_CO_CHECK(co_await add_inputs(call, document));
-    FG_CO_CHECK(add_verification(call.options, document));
+    put_verification(call.options.verification, document);
     if (call.options.quote) {
         co_return co_await show_quote(call, std::move(document));
     }
@@ -344,13 +313,7 @@ void add_submission(CLI::App* sub, const Options& options) {
     sub->add_option("FILE", options->file, "a job as JSON (docs/jobs.md), or - for standard input")
         ->required();
     sub->add_option("-i,--input", options->inputs, "name=value: a path, an URL or a stored file's id");
-    sub->add_option(
-           "--verification", options->verification,
-           "repeat: a second orchestrator does the same, and the results are compared"
-    )
-        ->check(CLI::IsMember({"none", "repeat"}));
-    sub->add_option("--on-mismatch", options->on_mismatch, "when the results differ")
-        ->check(CLI::IsMember({"fail", "report"}));
+    add_verification_options(*sub, options->verification);
     sub->add_flag("--quote", options->quote, "only say what it may cost at most");
     sub->add_flag("--wait", options->wait, "wait for its end and save the outputs");
     add_output(sub, options);

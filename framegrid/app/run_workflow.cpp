@@ -11,6 +11,7 @@
 #include <framegrid/app/jobs_client.hpp>
 #include <framegrid/app/json_lookup.hpp>
 #include <framegrid/app/quote.hpp>
+#include <framegrid/app/verification_options.hpp>
 #include <framegrid/host/terminal.hpp>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/workflow/document.hpp>
@@ -33,6 +34,7 @@ struct WorkflowRunOptions {
     std::int64_t max_price = -1;
     std::int64_t deadline_s = 3'600;
     bool quote = false;
+    VerificationOptions verification;
 };
 
 // Prints what is wrong with the document; warnings only when there is nothing else.
@@ -165,6 +167,7 @@ Task<Result<json::object>> WorkflowRunner::document() {
     if (options_.max_price >= 0) {
         out["max_price"] = std::to_string(options_.max_price);
     }
+    put_verification(options_.verification, out);
     if (!session_.common.json) {
         bar_.emplace((*workflow)->name);
     }
@@ -225,6 +228,9 @@ int WorkflowRunner::report(const json::object& job, const std::vector<std::strin
         json::object body{{"job", text_of(job, "id")}, {"files", json::value_from(files)}};
         body["wall_seconds"] = seconds;
         body["run"] = run == nullptr ? json::value() : *run;
+        if (const auto* verification = job.if_contains("verification")) {
+            body["verification"] = *verification;
+        }
         std::printf("%s\n", json::serialize(body).c_str());
         return kExitOk;
     }
@@ -233,6 +239,9 @@ int WorkflowRunner::report(const json::object& job, const std::vector<std::strin
     }
     const auto ran = run != nullptr && run->is_object() ? run->get_object() : json::object{};
     print_steps(ran);
+    if (const auto verified = verification_line(object_of(job, "verification")); !verified.empty()) {
+        std::printf("verified: %s\n", verified.c_str());
+    }
     std::printf(
         "done in %s for %s wei (quoted: %s), seed %lld, job %s\n", host::format_seconds(seconds).c_str(),
         text_of(ran, "wei").c_str(), text_of(ran, "quote_wei").c_str(),
@@ -321,6 +330,7 @@ void add_run_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option("--max-price", options->max_price, "wei; refuse to run if it may cost more");
     command->add_option("--seed", options->seed, "the same seed gives the same files")
         ->check(CLI::NonNegativeNumber);
+    add_verification_options(*command, options->verification);
     command->add_option("--priority", options->priority, "low, normal or high")
         ->check(CLI::IsMember({"low", "normal", "high"}))
         ->capture_default_str();

@@ -97,12 +97,23 @@ std::string with_verification(std::string_view result, std::string_view verifica
     return json::serialize(out);
 }
 
+namespace {
+
+std::string_view advice_for(const Error& error) {
+    if (error.code == Errc::kProtocol && error.field == "verification") {
+        return "submit it again, or with on_mismatch report to have the first result all the same";
+    }
+    return what_to_do(error.code);
+}
+
+}  // namespace
+
 std::string error_result(const Error& error) {
     json::object described{{"code", to_string(error.code)}, {"message", valid_utf8(error.message)}};
     if (!error.field.empty()) {
         described["field"] = valid_utf8(error.field);
     }
-    described["what_to_do"] = what_to_do(error.code);
+    described["what_to_do"] = advice_for(error);
     return json::serialize(json::object{{"error", std::move(described)}});
 }
 

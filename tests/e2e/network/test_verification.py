@@ -15,6 +15,7 @@ from test_jobs import EventStream, call, finished, submit
 
 BAD = pathlib.Path(os.environ.get("BAD_ORCHESTRATOR", harness.BINARY.parent / "tests/e2e/network/bad_orchestrator"))
 WAIT = {"Prefer": "wait=60"}
+WORKFLOWS = pathlib.Path(__file__).resolve().parents[3] / "examples/workflows"
 
 
 def picture(size="64x48", source="testsrc2"):
@@ -97,6 +98,16 @@ class TwoGoodOnes(unittest.TestCase):
             shown = subprocess.run([harness.BINARY, "jobs", "show", job_id, "--gateway", self.network.url],
                                    capture_output=True, text=True, check=True).stdout
             self.assertRegex(shown, r"verified +agreed \(bytes\)")
+
+    def test_a_workflow_is_verified_from_the_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            run = [harness.BINARY, "run", WORKFLOWS / "upscale-images.yaml", "-i", f"pictures={self.image}", "-o", folder,
+                   "--gateway", self.network.url, "--verification", "repeat"]
+            said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+            self.assertRegex(said, r"(?m)^verified: agreed$")
+            again = [*run[:1], "--json", *run[1:]]
+            verified_by = json.loads(subprocess.run(again, capture_output=True, text=True, check=True).stdout)["verification"]
+            self.assertEqual((verified_by["outcome"], verified_by["agreed"]), ("agreed", 1))
 
     def test_unknown_values_are_refused_with_the_field(self):
         for verification, field in (
@@ -184,6 +195,7 @@ class OneThatAnswersOtherBytes(unittest.TestCase):
         before = counted(self.network, "disagreed")
         job = verified(self.network, pipeline="upscale", inputs={"image": self.image})
         self.assertEqual((job["state"], job["error"]["field"]), ("failed", "verification"), job)
+        self.assertIn("on_mismatch", job["error"]["what_to_do"])
         self.assert_disagreed(job["verification"], "pictures")
         self.assertLess(job["verification"]["psnr_db"], 20)
         self.assertNotIn("outputs", job)
