@@ -123,11 +123,14 @@ Answer openai_refusal(const Call& call, Error error) {
     return problem_answer(openai_named(std::move(error)), call.trace_id, status);
 }
 
-Result<OpenAiPage> read_openai_page(const http::RequestHead& head, std::size_t limit) {
+Result<OpenAiPage> read_openai_page(const http::RequestHead& head, std::string_view kind, std::size_t limit) {
     OpenAiPage page;
     page.limit = limit;
     for (const auto& [name, value] : query_of(head.query())) {
         if (name == "after") {
+            if (!job::is_id(kind, value)) {
+                return fail(Errc::kInvalidArgument, "after is the last_id of the page before", name);
+            }
             page.after = value;
         } else if (name == "limit") {
             const auto number = parse_integer(value);

@@ -55,12 +55,13 @@ Error failure_of(const job::Record& record);
 // An error of these routes, in OpenAI's words and with the status that its clients expect.
 Answer openai_refusal(const Call& call, Error error);
 
-// The entries of `query` that a list of OpenAI's has. kInvalidArgument: another name, or a wrong value.
+// The entries of `query` that a list of OpenAI's has, whose ids are job::is_id() of `kind`. kInvalidArgument:
+// another name, or a wrong value.
 struct OpenAiPage {
     std::string after;  // an id; empty: from the newest
     std::size_t limit = 20;
 };
-Result<OpenAiPage> read_openai_page(const http::RequestHead& head, std::size_t limit);
+Result<OpenAiPage> read_openai_page(const http::RequestHead& head, std::string_view kind, std::size_t limit);
 // {"object":"list","data":[...],"first_id","last_id","has_more"}
 Answer openai_page(boost::json::array data, bool has_more);
 

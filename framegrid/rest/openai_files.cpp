@@ -97,7 +97,7 @@ Task<Answer> OpenAiFiles::upload(Call& call) {
 }
 
 Task<Answer> OpenAiFiles::list(Call& call) {
-    const auto page = read_openai_page(call.exchange.head, kFilesOfAPage);
+    const auto page = read_openai_page(call.exchange.head, "art", kFilesOfAPage);
     if (!page) {
         co_return openai_refusal(call, page.error());
     }

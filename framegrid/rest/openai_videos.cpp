@@ -242,7 +242,7 @@ Task<Result<std::vector<job::Record>>> OpenAiVideos::newest(Call& call, OpenAiPa
 }
 
 Task<Answer> OpenAiVideos::list(Call& call) {
-    const auto page = read_openai_page(call.exchange.head, 20);
+    const auto page = read_openai_page(call.exchange.head, "job", 20);
     if (!page) {
         co_return openai_refusal(call, page.error());
     }
