@@ -51,6 +51,19 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   set(FG_TEST_PCH fg_test_pch)
 endif()
 
+# framegrid_proto(<target> <file.proto>) compiles generated code apart from ours, whose warnings it does not pass; it is
+# included as <framegrid/FOLDER/FILE.pb.h>.
+function(framegrid_proto target file)
+  cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME folder)
+  set(generated ${CMAKE_CURRENT_BINARY_DIR}/gen)
+  file(MAKE_DIRECTORY ${generated}/framegrid/${folder})
+  add_library(${target} STATIC ${file})
+  protobuf_generate(TARGET ${target} LANGUAGE cpp
+    IMPORT_DIRS ${CMAKE_CURRENT_SOURCE_DIR} PROTOC_OUT_DIR ${generated}/framegrid/${folder})
+  target_include_directories(${target} SYSTEM PUBLIC ${generated})
+  target_link_libraries(${target} PUBLIC protobuf::libprotobuf)
+endfunction()
+
 # framegrid_library(<name> SOURCES <files> [DEPS <framegrid libraries>] [LIBS <third-party targets>] [TESTS <x_test.cpp>])
 # makes framegrid::<name>, and <name>_test run by CTest under the label `unit`.
 # SEPARATE: its files have helpers of the same name, so they are never compiled in batches.

@@ -260,27 +260,32 @@ Result<bool> ModelStore::store_graph(const Known& known, const std::string& path
     if (error) {
         return fail(Errc::kIo, "cannot write to " + known.directory.string() + ": " + error.message());
     }
-    const std::string what = "model " + known.manifest.id + ": " + path;
-    auto done = runtime_->store_graph(what, (known.directory / path).string(), growing);
-    if (done) {
-        done = simplify_stored_graph(growing);
-    }
-    if (done) {
-        auto readable = runtime_->load_stored_graph(what, growing);
-        if (!readable) {
-            settings_.onnx.log.warn(
-                "infer.simplified_refused", {{"network", what}, {"error", readable.error().message}}
-            );
-            FG_CHECK(undo_simplified_graph(growing));
-            readable = runtime_->load_stored_graph(what, growing);
-        }
-        done = readable ? keep_stored_graph(growing, place) : fail(Error(readable.error()));
-    }
+    const auto done = grow_graph(known, path, growing, place);
     fs::remove_all(growing, error);
     if (!done) {
-        return fail(std::move(done.error()));
+        return fail(Error(done.error()));
     }
     return true;
+}
+
+Result<void> ModelStore::grow_graph(
+    const Known& known, const std::string& path, const fs::path& growing, const fs::path& place
+) {
+    const std::string what = "model " + known.manifest.id + ": " + path;
+    FG_CHECK(runtime_->store_graph(what, (known.directory / path).string(), growing));
+    FG_CHECK(simplify_stored_graph(growing));
+    auto readable = runtime_->load_stored_graph(what, growing);
+    if (!readable) {
+        settings_.onnx.log.warn(
+            "infer.simplified_refused", {{"network", what}, {"error", readable.error().message}}
+        );
+        FG_CHECK(undo_simplified_graph(growing));
+        readable = runtime_->load_stored_graph(what, growing);
+    }
+    if (!readable) {
+        return fail(Error(readable.error()));
+    }
+    return keep_stored_graph(growing, place);
 }
 
 Result<int> ModelStore::store_graphs(const std::string& id) {

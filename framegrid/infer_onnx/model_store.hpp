@@ -105,6 +105,11 @@ class ModelStore : public engine::ModelSource {
     template <class Change>
     void note(const std::string& id, Change change);
     Result<bool> store_graph(const Known& known, const std::string& path);
+    // In the empty directory `growing`, which becomes `place`.
+    Result<void> grow_graph(
+        const Known& known, const std::string& path, const std::filesystem::path& growing,
+        const std::filesystem::path& place
+    );
     static Result<std::string> path_of(const Known& known, const std::string& name);
     Result<api::TensorModel*> network(const Known& known, Loaded& loaded, const std::string& name);
     void load_side_by_side(const Known& known, Loaded& loaded, const std::vector<std::string>& names);
