@@ -46,16 +46,18 @@ Result<int> verify(const CommonOptions& common, const BookOptions& options) {
         std::printf("%s\n", json::serialize(out).c_str());
         return kExitOk;
     }
-    std::printf(
-        "%llu receipts over %s wei in %llu hours are as %s signed them\n",
-        static_cast<unsigned long long>(report.receipts), report.amount.text().c_str(),
-        static_cast<unsigned long long>(report.hours),
-        report.party ? party_text(report.party).c_str() : "nobody"
-    );
+    if (report.party || report.open_receipts == 0) {
+        std::printf(
+            "%llu receipts over %s wei in %llu hours are as %s signed them\n",
+            static_cast<unsigned long long>(report.receipts), report.amount.text().c_str(),
+            static_cast<unsigned long long>(report.hours),
+            report.party ? party_text(report.party).c_str() : "nobody"
+        );
+    }
     if (report.open_receipts > 0) {
         std::printf(
-            "%llu more are of an hour that is not closed: nobody has signed them yet\n",
-            static_cast<unsigned long long>(report.open_receipts)
+            "%llu %s of an hour that is not closed: nobody has signed them yet\n",
+            static_cast<unsigned long long>(report.open_receipts), report.party ? "more are" : "receipts are"
         );
     }
     return kExitOk;
