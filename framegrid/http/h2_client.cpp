@@ -113,13 +113,9 @@ bool H2Client::has_room() {
 Task<Attempt> H2Client::exchange(const Request& request) {
     const auto self = shared_from_this();
     const bool reused = std::exchange(used_, true) && streams() == 0;
-    const bool has_body = !request.body.empty() || request.body_source != nullptr;
     auto stream = std::make_shared<H2ClientStream>();
     stream->received_before = received_bytes();
-    const auto sent = submit_request(
-        stream, request.method, request.url.scheme, request.url.authority(), request.url.target,
-        request.headers, has_body
-    );
+    const auto sent = submit_request(stream, request);
     if (!sent) {
         co_return Attempt{std::unexpected(sent.error()), true};
     }
@@ -133,7 +129,7 @@ Task<Attempt> H2Client::exchange(const Request& request) {
                 }
             }
         );
-    } else if (has_body) {
+    } else if (!request.body.empty()) {
         push(*stream, request.body);
         finish(*stream, {});
     }

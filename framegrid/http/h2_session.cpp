@@ -6,6 +6,7 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 
+#include <framegrid/http/client.hpp>
 #include <framegrid/http/h2_fields.hpp>
 
 namespace framegrid::http {
@@ -72,7 +73,7 @@ struct H2Session::Callbacks {
         return 0;
     }
 
-    static int on_header(
+    static int on_header(  // NOLINT(readability-function-size): the library's signature
         nghttp2_session*, const nghttp2_frame* frame, const std::uint8_t* name, std::size_t name_size,
         const std::uint8_t* value, std::size_t value_size, std::uint8_t, void* user
     ) {
@@ -220,7 +221,7 @@ struct H2Session::Callbacks {
         }
     }
 
-    static nghttp2_ssize read_body(
+    static nghttp2_ssize read_body(  // NOLINT(readability-function-size): the library's signature
         nghttp2_session* session, std::int32_t id, std::uint8_t* buffer, std::size_t length,
         std::uint32_t* flags, nghttp2_data_source* source, void* user
     ) {
@@ -582,7 +583,7 @@ Result<void> H2Session::submit_response(H2Stream& stream, int status, const Head
     FieldList fields;
     fields.add(":status", std::to_string(status));
     fields.add(headers);
-    nghttp2_data_provider2 body{{.ptr = &stream}, Callbacks::read_body};
+    const nghttp2_data_provider2 body{{.ptr = &stream}, Callbacks::read_body};
     const int rc = nghttp2_submit_response2(session_, stream.id, fields.data(), fields.size(), &body);
     if (rc != 0) {
         return fail(Errc::kInternal, std::string("cannot answer: ") + nghttp2_strerror(rc));
@@ -591,17 +592,15 @@ Result<void> H2Session::submit_response(H2Stream& stream, int status, const Head
     return {};
 }
 
-Result<void> H2Session::submit_request(
-    const std::shared_ptr<H2Stream>& stream, const std::string& method, const std::string& scheme,
-    const std::string& authority, const std::string& target, const Headers& headers, bool has_body
-) {
+Result<void> H2Session::submit_request(const std::shared_ptr<H2Stream>& stream, const Request& request) {
+    const bool has_body = !request.body.empty() || request.body_source != nullptr;
     FieldList fields;
-    fields.add(":method", method);
-    fields.add(":scheme", scheme);
-    fields.add(":authority", authority);
-    fields.add(":path", target);
-    fields.add(headers);
-    nghttp2_data_provider2 body{{.ptr = stream.get()}, Callbacks::read_body};
+    fields.add(":method", request.method);
+    fields.add(":scheme", request.url.scheme);
+    fields.add(":authority", request.url.authority());
+    fields.add(":path", request.url.target);
+    fields.add(request.headers);
+    const nghttp2_data_provider2 body{{.ptr = stream.get()}, Callbacks::read_body};
     const auto id = nghttp2_submit_request2(
         session_, nullptr, fields.data(), fields.size(), has_body ? &body : nullptr, stream.get()
     );

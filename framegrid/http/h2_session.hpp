@@ -18,6 +18,8 @@
 
 namespace framegrid::http {
 
+struct Request;
+
 class H2Session;
 
 // One request and its response. Shared by the session (while the stream is open) and the coroutines that use
@@ -95,10 +97,8 @@ class H2Session : public std::enable_shared_from_this<H2Session> {
 
     // All for open streams (stream.session == this).
     Result<void> submit_response(H2Stream& stream, int status, const Headers& headers);
-    Result<void> submit_request(
-        const std::shared_ptr<H2Stream>& stream, const std::string& method, const std::string& scheme,
-        const std::string& authority, const std::string& target, const Headers& headers, bool has_body
-    );
+    // Whose body, if it has one, is pushed afterwards.
+    Result<void> submit_request(const std::shared_ptr<H2Stream>& stream, const Request& request);
     void push(H2Stream& stream, Blob piece);
     void finish(H2Stream& stream, Headers trailers);
     void reset(H2Stream& stream, std::uint32_t code);

@@ -58,8 +58,8 @@ class OutputBuffer {
 
   private:
     struct Segment {
-        std::size_t offset;  // into linear_ when blob is empty
-        std::size_t size;
+        std::size_t offset = 0;  // into linear_ when blob is empty
+        std::size_t size = 0;
         Blob blob;
     };
     void consume(std::size_t count);
