@@ -309,7 +309,7 @@ Task<Result<api::JobOutput>> WireOrchestrator::run_transcode(api::Job job, Deadl
         co_return fail(as_peer_fault(result.error(), "/segment"));
     }
     if (!result->has_data()) {
-        co_return fail(error_from_text(result->error()));
+        co_return fail(with_detail(error_from_text(result->error()), result->error_detail()));
     }
     const auto& data = result->data();
     if (static_cast<std::size_t>(data.segments_size()) != work.profiles.size()) {

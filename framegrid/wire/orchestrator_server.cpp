@@ -151,6 +151,9 @@ Task<void> OrchestratorServer::Impl::refuse(http::Exchange& exchange, Refusal re
         {"x-content-type-options", "nosniff"},
         {std::string(kErrorCodeHeader), std::string(to_string(refusal.code))},
     };
+    if (!refusal.detail.empty()) {
+        head.headers.add(std::string(kErrorDetailHeader), clean_text(refusal.detail));
+    }
     Blob body(to_bytes(refusal.text + "\n"));
     // A peer that is gone by now needs no answer.
     [[maybe_unused]] const auto sent = co_await exchange.response.respond(std::move(head), std::move(body));

@@ -17,6 +17,13 @@ Refusal job_refusal(const Error& error) {
     return {internal ? 500 : http::status_of(error.code), error.message, error.code};
 }
 
+Refusal ai_refusal(std::string_view pipeline, const Error& error) {
+    auto refusal = job_refusal(error);
+    refusal.text = ai_text(pipeline, error);
+    refusal.detail = refusal.text == error.message ? std::string() : error.message;
+    return refusal;
+}
+
 // "<capability>_<model>": AI jobs name their model before the body says so.
 std::string model_of_manifest(const std::string& manifest_id) {
     const auto mark = manifest_id.find('_');
@@ -35,7 +42,7 @@ Task<void> OrchestratorServer::Impl::serve_ai(http::Exchange& exchange, std::str
     const std::string model = model_of_manifest(job.manifest_id);
     job.work.kind = api::AiWork{.pipeline = pipeline, .model_id = model, .parameters = {}};
     if (const auto admitted = ports_.service.admit(job); !admitted) {
-        co_await refuse(exchange, job_refusal(admitted.error()));
+        co_await refuse(exchange, ai_refusal(pipeline, admitted.error()));
         co_return;
     }
     if (!co_await take_payment(exchange, job)) {
@@ -50,15 +57,15 @@ Task<void> OrchestratorServer::Impl::serve_ai(http::Exchange& exchange, std::str
 Task<void> OrchestratorServer::Impl::run_ai(http::Exchange& exchange, api::Job job, bool inline_images) {
     const auto& expected = std::get<api::AiWork>(job.work.kind);
     const std::string model = expected.model_id;
-    std::string pipeline = expected.pipeline;
+    const std::string pipeline = expected.pipeline;
     auto body = co_await read_body(exchange);
     if (!body) {
         co_await refuse(exchange, std::move(body).error());
         co_return;
     }
-    auto request = read_ai_request(std::move(pipeline), content_type_of(exchange), *body);
+    auto request = read_ai_request(pipeline, content_type_of(exchange), *body);
     if (!request) {
-        co_await refuse(exchange, {400, request.error().message, Errc::kInvalidArgument});
+        co_await refuse(exchange, ai_refusal(pipeline, request.error()));
         co_return;
     }
     if (request->work.model_id.empty()) {
@@ -84,18 +91,20 @@ Task<void> OrchestratorServer::Impl::run_ai(http::Exchange& exchange, api::Job j
     auto work = ports_.service.run(std::move(job), deadline);
     const auto output = co_await http::while_telling(outlet, std::move(work));
     if (!output) {
-        co_await answer_ai(exchange, std::unexpected(output.error()));
+        co_await answer_ai(exchange, pipeline, std::unexpected(output.error()));
         co_return;
     }
     ++stats_.ai_jobs;
-    co_await answer_ai(exchange, ai_answer(*output, session_id, inline_images));
+    co_await answer_ai(exchange, pipeline, ai_answer(*output, session_id, inline_images));
 }
 
 // As the last event, when there were others; else as everybody expects it.
-Task<void> OrchestratorServer::Impl::answer_ai(http::Exchange& exchange, Result<std::string> answer) {
+Task<void> OrchestratorServer::Impl::answer_ai(
+    http::Exchange& exchange, std::string pipeline, Result<std::string> answer
+) {
     if (!exchange.response.started()) {
         if (!answer) {
-            co_await refuse(exchange, job_refusal(answer.error()));
+            co_await refuse(exchange, ai_refusal(pipeline, answer.error()));
             co_return;
         }
         http::ResponseHead head;

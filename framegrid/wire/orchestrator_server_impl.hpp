@@ -16,6 +16,7 @@ struct Refusal {
     int status = 500;
     std::string text;
     Errc code = Errc::kInternal;
+    std::string detail{};  // in our words, where `text` is the protocol's
 };
 template <class T>
 using Checked = std::expected<T, Refusal>;
@@ -46,7 +47,7 @@ class OrchestratorServer::Impl {
     Task<void> serve_segment(http::Exchange& exchange);
     Task<void> serve_ai(http::Exchange& exchange, std::string pipeline);
     Task<void> run_ai(http::Exchange& exchange, api::Job job, bool inline_images);
-    Task<void> answer_ai(http::Exchange& exchange, Result<std::string> answer);
+    Task<void> answer_ai(http::Exchange& exchange, std::string pipeline, Result<std::string> answer);
     Task<void> serve_apps(http::Exchange& exchange);
     Task<void> serve_discovery(http::Exchange& exchange);
     Task<void> serve_app(http::Exchange& exchange, std::string runner);

@@ -17,6 +17,13 @@ namespace {
 constexpr std::size_t kRenditionBytesMin = 25;  // below this peers call it empty
 constexpr std::string_view kUriType = "application/vnd+livepeer.uri";
 
+void set_error(net::TranscodeResult& result, const Error& error) {
+    result.set_error(transcode_text(error));
+    if (result.error() != error.message) {
+        result.set_error_detail(clean_text(error.message));
+    }
+}
+
 std::unexpected<Refusal> refusal(int status, std::string text, Errc code) {
     return std::unexpected(Refusal{status, std::move(text), code});
 }
@@ -233,10 +240,10 @@ Task<std::string> OrchestratorServer::Impl::transcode_answer(api::Job job) {
         if (data) {
             *result.mutable_data() = *std::move(data);
         } else {
-            result.set_error(text_from_error(data.error()));
+            set_error(result, data.error());
         }
     } else {
-        result.set_error(text_from_error(output.error()));
+        set_error(result, output.error());
     }
     if (!info) {
         api::InfoRequest request{.needs = head.needs, .ignore_capacity = true};

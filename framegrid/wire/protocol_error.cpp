@@ -7,18 +7,22 @@ namespace framegrid::wire {
 
 namespace {
 
+constexpr std::string_view kInvalidArgument = "Invalid argument";
+// Gateways look for these words to tell a client's mistake from a node's fault.
+constexpr std::string_view kBadRequest = "returned 400";
+
 struct Meaning {
     std::string_view text;
     Errc code;
     Disposition disposition;
 };
 
-// First match wins. The non-retryable texts travel from transcoder to gateway unchanged, so they are an
-// interface.
+// First match wins, in any case of letters. The non-retryable texts travel from transcoder to gateway
+// unchanged, and gateways compare the whole of them, so they are an interface.
 constexpr std::array kMeanings{
     Meaning{kOrchestratorCapped, Errc::kCapacity, Disposition::kRetry},
     Meaning{kOrchestratorBusy, Errc::kCapacity, Disposition::kRetry},
-    Meaning{"insufficient capacity", Errc::kCapacity, Disposition::kRetry},
+    Meaning{kInsufficientCapacity, Errc::kCapacity, Disposition::kRetry},
     Meaning{"no transcoders available", Errc::kCapacity, Disposition::kRetry},
     Meaning{"no transcoders can provide requested capabilities", Errc::kCapacity, Disposition::kRetry},
     Meaning{"no workers can process job requested", Errc::kCapacity, Disposition::kRetry},
@@ -30,9 +34,24 @@ constexpr std::array kMeanings{
     Meaning{"missing auth token", Errc::kForbidden, Disposition::kRetry},
     Meaning{"incompatible capabilities", Errc::kUnsupported, Disposition::kRetry},
     Meaning{"Insufficient balance", Errc::kForbidden, Disposition::kRetry},
+    // Fresh ticket params, of this node or another, are another chance.
+    Meaning{"TicketParams expired", Errc::kForbidden, Disposition::kRetry},
+    Meaning{"invalid ticket", Errc::kForbidden, Disposition::kRetry},
+    Meaning{"invalid recipientRand", Errc::kForbidden, Disposition::kRetry},
+    Meaning{"ticket is expired", Errc::kForbidden, Disposition::kRetry},
+    Meaning{"ticket faceValue", Errc::kForbidden, Disposition::kRetry},
+    Meaning{"set to unlock soon", Errc::kForbidden, Disposition::kRetry},
+    Meaning{"cannot process payments", Errc::kUnavailable, Disposition::kPenalizePeer},
+    // What a runner said of an AI job's request.
+    Meaning{kBadRequest, Errc::kInvalidArgument, Disposition::kReject},
+    Meaning{"returned 422", Errc::kInvalidArgument, Disposition::kReject},
+    Meaning{"returned 413", Errc::kTooLarge, Disposition::kReject},
+    Meaning{"returned 415", Errc::kUnsupported, Disposition::kReject},
     Meaning{"ErrSegSig", Errc::kForbidden, Disposition::kPenalizePeer},
     Meaning{"Unsupported input pixel format", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Error initializing filtergraph", Errc::kUnprocessable, Disposition::kReject},
+    Meaning{"Output duration larger than input duration", Errc::kUnprocessable, Disposition::kReject},
+    Meaning{"Output frame count larger than expected", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Too many outputs", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Unsupported input codec", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"No keyframes in input", Errc::kUnprocessable, Disposition::kReject},
@@ -43,7 +62,7 @@ constexpr std::array kMeanings{
     Meaning{"Encoder not found", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Muxer not found", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Option not found", Errc::kUnprocessable, Disposition::kReject},
-    Meaning{"Invalid argument", Errc::kUnprocessable, Disposition::kReject},
+    Meaning{kInvalidArgument, Errc::kUnprocessable, Disposition::kReject},
     Meaning{"TranscoderInvalidResolution", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"TranscoderInvalidVideo", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"TranscoderUnrecognizedFormat", Errc::kUnprocessable, Disposition::kReject},
@@ -59,9 +78,14 @@ constexpr std::array kCodes{
     Errc::kCancelled,       Errc::kProtocol,      Errc::kIo,        Errc::kInternal,
 };
 
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
 const Meaning* meaning_of(std::string_view text) {
-    const auto* found = std::ranges::find_if(kMeanings, [text](const Meaning& meaning) {
-        return text.find(meaning.text) != std::string_view::npos;
+    const auto same = [](char a, char b) { return lower(a) == lower(b); };
+    const auto* found = std::ranges::find_if(kMeanings, [&](const Meaning& meaning) {
+        return !std::ranges::search(text, meaning.text, same).empty();
     });
     return found == kMeanings.end() ? nullptr : &*found;
 }
@@ -113,11 +137,37 @@ std::string text_from_error(const Error& error) {
         const bool known = meaning_of(error.message) != nullptr;
         return known ? error.message : std::string(kOrchestratorBusy);
     }
+    return error.message;
+}
+
+std::string transcode_text(const Error& error) {
+    const auto* meaning = meaning_of(error.message);
+    if (error.disposition == Disposition::kReject && meaning == nullptr) {
+        return std::string(kInvalidArgument);
+    }
+    if (error.disposition == Disposition::kReject && meaning->disposition == Disposition::kReject) {
+        return std::string(meaning->text);
+    }
+    auto text = text_from_error(error);
+    std::ranges::replace(text, '%', '/');  // orchestrators take a worker's text as a format
+    return text;
+}
+
+std::string ai_text(std::string_view pipeline, const Error& error) {
+    if (error.code == Errc::kCapacity) {
+        return std::string(kInsufficientCapacity);
+    }
     if (error.disposition != Disposition::kReject) {
         return error.message;
     }
-    const bool understood = meaning_of(error.message) != nullptr;
-    return understood ? error.message : error.message + " (Invalid argument)";
+    return std::string(pipeline) + ' ' + std::string(kBadRequest) + ' ' + error.message;
+}
+
+Error with_detail(Error error, std::string_view detail) {
+    if (!detail.empty()) {
+        error.message = clean_text(detail);
+    }
+    return error;
 }
 
 std::optional<Error> error_from_code(std::string_view code_name, std::string_view text) {
@@ -130,14 +180,18 @@ std::optional<Error> error_from_code(std::string_view code_name, std::string_vie
 }
 
 Error error_from_answer(int status, const http::Headers& headers, std::string_view body) {
+    auto code = error_from_code(headers.get(kErrorCodeHeader).value_or(""), body);
+    const auto detail = headers.get(kErrorDetailHeader).value_or("");
     // The text first: it also tells what to do about the error.
     if (meaning_of(body) != nullptr) {
-        return error_from_text(body);
-    }
-    if (const auto name = headers.get(kErrorCodeHeader)) {
-        if (auto error = error_from_code(*name, body)) {
-            return *std::move(error);
+        auto error = error_from_text(body);
+        if (code && error.disposition == Disposition::kReject) {
+            error.code = code->code;  // finer than what peers have words for
         }
+        return with_detail(std::move(error), detail);
+    }
+    if (code) {
+        return with_detail(*std::move(code), detail);
     }
     std::string message = "the peer answered " + std::to_string(status);
     if (!body.empty()) {

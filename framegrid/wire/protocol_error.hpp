@@ -13,15 +13,25 @@ namespace framegrid::wire {
 
 inline constexpr std::string_view kOrchestratorCapped = "OrchestratorCapped";
 inline constexpr std::string_view kOrchestratorBusy = "OrchestratorBusy";
+inline constexpr std::string_view kInsufficientCapacity = "insufficient capacity";  // of AI jobs
 
 // Carries an Errc's name on HTTP answers and result uploads between our own nodes; other peers ignore it.
 inline constexpr std::string_view kErrorCodeHeader = "framegrid-error";
+// The same for what happened, in our words, where the text is one that peers compare.
+inline constexpr std::string_view kErrorDetailHeader = "framegrid-error-detail";
 
 // What a peer's text means. Texts that nobody relies on are kInternal with kPenalizePeer.
 Error error_from_text(std::string_view text);
-// The text that peers understand as `error` in a job's answer: a text of our own that must not be retried is
-// given a phrase that says so.
+// The text that peers understand as `error`.
 std::string text_from_error(const Error& error);
+// The same of a failed transcode. What must not be retried is one of the texts that gateways know, and
+// nothing more: they compare the whole of it.
+std::string transcode_text(const Error& error);
+// The same of a failed AI job: gateways look for "returned 400" to tell a client's mistake, and for
+// "insufficient capacity".
+std::string ai_text(std::string_view pipeline, const Error& error);
+// The error with its peer's own words in the place of those of the protocol, if there are any.
+Error with_detail(Error error, std::string_view detail);
 
 // What an HTTP answer other than 200 means, from its status, its text and kErrorCodeHeader.
 Error error_from_answer(int status, const http::Headers& headers, std::string_view body);

@@ -24,6 +24,15 @@ TEST(ProtocolError, TextsThatPeersRelyOn) {
         {"No keyframes in input", Errc::kUnprocessable, Disposition::kReject},
         {"transcode: Invalid argument", Errc::kUnprocessable, Disposition::kReject},
         {"TranscoderInvalidVideo", Errc::kUnprocessable, Disposition::kReject},
+        {"Output frame count larger than expected", Errc::kUnprocessable, Disposition::kReject},
+        {"TicketParams expired", Errc::kForbidden, Disposition::kRetry},
+        {"ticketparams expired\n", Errc::kForbidden, Disposition::kRetry},
+        {"invalid ticket senderNonce: already seen", Errc::kForbidden, Disposition::kRetry},
+        {"invalid recipientRand for recipientRandHash", Errc::kForbidden, Disposition::kRetry},
+        {"orchestrator 0x1 is inactive in round 7, cannot process payments", Errc::kUnavailable,
+         Disposition::kPenalizePeer},
+        {"text-to-image container returned 400: bad prompt", Errc::kInvalidArgument, Disposition::kReject},
+        {"container returned 422: seed", Errc::kInvalidArgument, Disposition::kReject},
         {"MediaStats Failure", Errc::kInternal, Disposition::kPenalizePeer},
         {"", Errc::kInternal, Disposition::kPenalizePeer},
     };
@@ -37,15 +46,44 @@ TEST(ProtocolError, TextsThatPeersRelyOn) {
 }
 
 TEST(ProtocolError, RejectionAndRetrySurviveTheWire) {
-    const auto there_and_back = [](const Error& error) { return error_from_text(text_from_error(error)); };
+    const auto there_and_back = [](const Error& error) { return error_from_text(transcode_text(error)); };
     EXPECT_EQ(there_and_back(make_error(Errc::kTooLarge, "100000x100000")).disposition, Disposition::kReject);
     EXPECT_EQ(there_and_back(make_error(Errc::kUnprocessable, "not media")).code, Errc::kUnprocessable);
     EXPECT_EQ(there_and_back(make_error(Errc::kCapacity, "queue is full")).code, Errc::kCapacity);
     EXPECT_EQ(there_and_back(make_error(Errc::kInternal, "oops")).disposition, Disposition::kPenalizePeer);
-    EXPECT_EQ(text_from_error(make_error(Errc::kForbidden, "Invalid auth token")), "Invalid auth token");
+    EXPECT_EQ(transcode_text(make_error(Errc::kForbidden, "Invalid auth token")), "Invalid auth token");
+    EXPECT_EQ(transcode_text(make_error(Errc::kInternal, "50% done")), "50/ done") << "it is no format";
+}
+
+// Gateways look the whole text up.
+TEST(ProtocolError, WhatMustNotBeRetriedIsSaidInTheProtocolsWordsAlone) {
+    const auto said = [](const char* text) { return transcode_text(make_error(Errc::kUnprocessable, text)); };
+    EXPECT_EQ(said("No keyframes in input"), "No keyframes in input");
+    EXPECT_EQ(said("TranscoderInvalidVideo: no picture could be decoded"), "TranscoderInvalidVideo");
+    EXPECT_EQ(said("Unsupported input codec mpeg2video"), "Unsupported input codec");
+    EXPECT_EQ(said("it is too large"), "Invalid argument");
     EXPECT_EQ(
-        text_from_error(make_error(Errc::kUnprocessable, "No keyframes in input")), "No keyframes in input"
+        with_detail(error_from_text("TranscoderInvalidVideo"), "TranscoderInvalidVideo: no picture\n")
+            .message,
+        "TranscoderInvalidVideo: no picture"
     );
+}
+
+TEST(ProtocolError, AiJobsSayWhoseFaultItIs) {
+    EXPECT_EQ(
+        ai_text("upscale", make_error(Errc::kInvalidArgument, "scale is 2 or 4")),
+        "upscale returned 400 scale is 2 or 4"
+    );
+    EXPECT_EQ(ai_text("upscale", make_error(Errc::kCapacity, "OrchestratorBusy")), "insufficient capacity");
+    EXPECT_EQ(ai_text("upscale", make_error(Errc::kInternal, "oops")), "oops");
+    const http::Headers ours{
+        {std::string(kErrorCodeHeader), "too_large"}, {std::string(kErrorDetailHeader), "40 megapixels"}
+    };
+    const auto error = error_from_answer(413, ours, "upscale returned 400 40 megapixels\n");
+    EXPECT_EQ(error.code, Errc::kTooLarge);
+    EXPECT_EQ(error.disposition, Disposition::kReject);
+    EXPECT_EQ(error.message, "40 megapixels");
+    EXPECT_EQ(error_from_answer(500, {}, "container returned 400: no").code, Errc::kInvalidArgument);
 }
 
 TEST(ProtocolError, Answers) {

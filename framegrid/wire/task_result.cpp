@@ -191,7 +191,8 @@ ResultUpload write_result(const api::TaskReport& report, std::string_view bounda
         const Error& error = report.outcome.error();
         upload.headers.add("content-type", std::string(error_type_of(report.kind)));
         upload.headers.add(std::string(kErrorCodeHeader), std::string(to_string(error.code)));
-        upload.pieces = {Blob(to_bytes(text_from_error(error)))};
+        upload.headers.add(std::string(kErrorDetailHeader), clean_text(error.message));
+        upload.pieces = {Blob(to_bytes(ai ? ai_text(report.pipeline, error) : transcode_text(error)))};
         return upload;
     }
     upload.headers.add("content-type", "multipart/mixed; boundary=" + std::string(boundary));
@@ -237,9 +238,11 @@ std::expected<void, UploadRefusal> read_result_body(
 ) {
     const auto type = headers.get("content-type").value_or("");
     if (type == error_type_of(report.kind)) {
-        const auto name = headers.get(kErrorCodeHeader).value_or("");
-        auto error = error_from_code(name, body.text());
-        report.outcome = std::unexpected(error ? *std::move(error) : error_from_text(body.text()));
+        auto error = error_from_code(headers.get(kErrorCodeHeader).value_or(""), body.text());
+        report.outcome = std::unexpected(with_detail(
+            error ? *std::move(error) : error_from_text(body.text()),
+            headers.get(kErrorDetailHeader).value_or("")
+        ));
         return {};
     }
     const auto boundary = http::boundary_of(type);
