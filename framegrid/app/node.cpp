@@ -34,6 +34,12 @@ void add_operation_options(CLI::App& command, OperationOptions& options) {
     command.add_option(
         "--admin-listen", options.admin_listen, "host:port that serves /metrics and /healthz; default: none"
     );
+    command
+        .add_option(
+            "--protocol-version", options.protocol_version,
+            "version that peers are told; nodes of the original refuse older than their own minimum"
+        )
+        ->capture_default_str();
 }
 
 Result<void> MetricsListener::listen(const std::string& address) {

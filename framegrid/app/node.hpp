@@ -10,6 +10,7 @@
 #include <framegrid/app/session.hpp>
 #include <framegrid/host/files.hpp>
 #include <framegrid/http/server.hpp>
+#include <framegrid/job/capabilities.hpp>
 
 namespace framegrid::app {
 
@@ -26,7 +27,8 @@ void add_listen_options(CLI::App& command, ListenOptions& options, bool with_tls
 struct OperationOptions {
     int drain_seconds = 25;
     std::string otlp_endpoint;
-    std::string admin_listen;  // host:port; empty: no metrics are served
+    std::string admin_listen;                              // host:port; empty: no metrics are served
+    std::string protocol_version = job::kProtocolVersion;  // that peers are told
 };
 void add_operation_options(CLI::App& command, OperationOptions& options);
 

@@ -141,6 +141,10 @@ Task<Result<int>> serve(Session& session, OrchestratorOptions options) {
     orchestrator::Settings settings;
     settings.service_uri =
         options.service_uri.empty() ? local_uri(*listen, server.port()) : options.service_uri;
+    while (settings.service_uri.ends_with('/')) {  // gateways put their path behind it
+        settings.service_uri.pop_back();
+    }
+    settings.version = options.operation.protocol_version;
     settings.secret = *secret;
     settings.price = {options.sell.price_wei, options.sell.price_units};
     auto money = open_earnings(session, options, key, settings.service_uri);

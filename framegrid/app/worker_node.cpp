@@ -47,9 +47,9 @@ struct WorkerOptions {
 };
 
 // What this worker's codecs can do, in the network's numbers.
-job::Capabilities transcode_capabilities(int capacity) {
+job::Capabilities transcode_capabilities(int capacity, bool beside_ai) {
     using job::Capability;
-    auto capabilities = job::default_capabilities();
+    auto capabilities = beside_ai ? job::default_capabilities() : job::transcode_capabilities();
     for (const auto extra :
          {Capability::kHevcDecode, Capability::kHevcEncode, Capability::kVp8Decode, Capability::kVp9Decode,
           Capability::kVp9Encode, Capability::kH264Decode444, Capability::kH264Decode422,
@@ -216,9 +216,11 @@ worker::Settings role_settings(
     settings.orchestrators = split_list(options.orchestrators);
     settings.secret = std::move(secret);
     settings.transcode_capacity = options.capacity;
-    settings.transcode_capabilities = transcode_capabilities(options.capacity);
     settings.ai_capacity = models.empty() ? 0 : options.ai_capacity;
     settings.ai_capabilities = ai_capabilities(models, options.ai_capacity);
+    settings.transcode_capabilities = transcode_capabilities(options.capacity, settings.ai_capacity > 0);
+    settings.ai_capabilities.version = options.operation.protocol_version;
+    settings.transcode_capabilities.version = options.operation.protocol_version;
     return settings;
 }
 

@@ -93,7 +93,7 @@ Task<Result<bool>> VideoTranscode::one(std::size_t index) {
     JobRequest request;
     request.manifest_id = manifest_id_;
     request.seq = static_cast<std::int64_t>(index);
-    request.needs = job::transcode_needs(profiles_, *codec, clip.has_value());
+    request.needs = job::transcode_needs(profiles_, *codec, clip.has_value(), source->pixel_format);
     request.price_max = price_max_;
     request.owner = owner_.owner;
     request.constraints = owner_.constraints;

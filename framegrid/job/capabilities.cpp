@@ -286,13 +286,18 @@ void merge(Capabilities& into, const Capabilities& worker, int sign) {
     }
 }
 
-Capabilities default_capabilities() {
+Capabilities transcode_capabilities() {
     Capabilities result;
     for (std::int32_t number = 0; number <= 12; ++number) {
         result.add(static_cast<Capability>(number));
     }
-    result.add(Capability::kMpeg7Signature);
     result.add(Capability::kSegmentSlicing);
+    return result;
+}
+
+Capabilities default_capabilities() {
+    auto result = transcode_capabilities();
+    result.add(Capability::kMpeg7Signature);
     return result;
 }
 
@@ -323,8 +328,29 @@ std::optional<SourceCodec> source_codec(std::string_view name) {
     return std::ranges::contains(kOthers, name) ? std::optional(SourceCodec::kOther) : std::nullopt;
 }
 
+namespace {
+
+// Of H.264 that is not the usual 8 bit 4:2:0.
+std::optional<Capability> decode_of(std::string_view pixel_format) {
+    constexpr std::pair<std::string_view, Capability> kKnown[]{
+        {"yuv444p", Capability::kH264Decode444},
+        {"yuvj444p", Capability::kH264Decode444},
+        {"yuv422p", Capability::kH264Decode422},
+        {"yuvj422p", Capability::kH264Decode422},
+        {"yuv444p10le", Capability::kH264Decode444Depth10},
+        {"yuv422p10le", Capability::kH264Decode422Depth10},
+        {"yuv420p10le", Capability::kH264Decode420Depth10},
+    };
+    const auto* found =
+        std::ranges::find(kKnown, pixel_format, &std::pair<std::string_view, Capability>::first);
+    return found == std::end(kKnown) ? std::nullopt : std::optional(found->second);
+}
+
+}  // namespace
+
 Capabilities transcode_needs(
-    const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced
+    const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced,
+    std::string_view pixel_format
 ) {
     Capabilities needs;
     needs.add(Capability::kAuthToken);
@@ -335,6 +361,9 @@ Capabilities transcode_needs(
     switch (source) {
         case SourceCodec::kH264:
             needs.add(Capability::kH264);
+            if (const auto decode = decode_of(pixel_format)) {
+                needs.add(*decode);
+            }
             break;
         case SourceCodec::kHevc:
             needs.add(Capability::kHevcDecode);

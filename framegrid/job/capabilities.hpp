@@ -68,6 +68,10 @@ std::optional<Capability> capability_of_pipeline(std::string_view pipeline);
 std::string pipeline_of(Capability capability);
 std::string_view name_of(Capability capability);
 
+// Of the protocol that is spoken, in the numbers of the original's releases: its nodes refuse peers below
+// their own minimum, and AI workers that name none.
+inline constexpr const char* kProtocolVersion = "0.9.1";
+
 struct ModelConstraint {
     bool warm = false;
     std::uint32_t capacity = 0;
@@ -110,7 +114,11 @@ std::string missing(const Capabilities& needs, const std::optional<Capabilities>
 // cleared.
 void merge(Capabilities& into, const Capabilities& worker, int sign);
 
-Capabilities default_capabilities();  // 0-12, 14, 26 with capacity 1 each
+// 0-12, 14, 26 with capacity 1 each: what every node of the original offers, and gateways ask of nodes for
+// AI.
+Capabilities default_capabilities();
+// The same without 14, perceptual hashes: gateways that verify segments by them fail those that have none.
+Capabilities transcode_capabilities();
 
 // The video codec of a source as far as capabilities care.
 enum class SourceCodec : std::uint8_t { kUnknown, kH264, kHevc, kVp8, kVp9, kOther };
@@ -118,7 +126,8 @@ enum class SourceCodec : std::uint8_t { kUnknown, kH264, kHevc, kVp8, kVp9, kOth
 std::optional<SourceCodec> source_codec(std::string_view name);
 // What a transcode job needs (section 4.3, last paragraph).
 Capabilities transcode_needs(
-    const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced
+    const std::vector<media::VideoProfile>& profiles, SourceCodec source, bool sliced,
+    std::string_view pixel_format = {}
 );
 // What an AI job needs: the default set, the capability and the model (cold is good enough).
 Capabilities ai_needs(Capability capability, const std::string& model_id);

@@ -18,6 +18,7 @@ TEST(Bitstring, Vector22) {
 
 TEST(Bitstring, Vector23) {
     EXPECT_EQ(default_capabilities().bits, (Words{67133439}));
+    EXPECT_EQ(transcode_capabilities().bits, (Words{67133439 - (1U << 14U)}));
     auto live = default_capabilities();
     live.add(Capability::kLiveVideoToVideo);
     EXPECT_EQ(live.bits, (Words{34426871807}));
@@ -114,6 +115,17 @@ TEST(Needs, PlainH264) {
     const media::VideoProfile profile{.name = "p", .width = 640, .height = 360, .fps_num = 30};
     EXPECT_EQ(transcode_needs({profile}, SourceCodec::kH264, false).bits, bitstring({12, 0, 1, 4}));
     EXPECT_EQ(transcode_needs({profile}, SourceCodec::kH264, true).bits, bitstring({12, 0, 1, 4, 26}));
+}
+
+TEST(Needs, H264ThatIsNotTheUsualWantsItsDecoder) {
+    const auto needs = [](std::string_view format, SourceCodec codec = SourceCodec::kH264) {
+        return transcode_needs({}, codec, false, format);
+    };
+    EXPECT_TRUE(needs("yuv422p10le").has(Capability::kH264Decode422Depth10));
+    EXPECT_TRUE(needs("yuv420p10le").has(Capability::kH264Decode420Depth10));
+    EXPECT_TRUE(needs("yuvj444p").has(Capability::kH264Decode444));
+    EXPECT_EQ(needs("yuv420p"), needs(""));
+    EXPECT_EQ(needs("yuv420p10le", SourceCodec::kHevc), needs("", SourceCodec::kHevc));
 }
 
 TEST(Needs, EveryFeatureOfAProfileIsListed) {

@@ -8,6 +8,7 @@
 #include <framegrid/api/orchestrator_service.hpp>
 #include <framegrid/base/log.hpp>
 #include <framegrid/crypto/keys.hpp>
+#include <framegrid/job/capabilities.hpp>
 #include <framegrid/orchestrator/cashier.hpp>
 #include <framegrid/orchestrator/loss_book.hpp>
 #include <framegrid/orchestrator/sessions.hpp>
@@ -37,7 +38,7 @@ struct Settings {
     std::string secret;       // shared with workers; never empty
     Price price{0, 1};        // off-chain: only said
     CashierSettings cashier{};
-    std::string version = "0.9.1";  // protocol version that is spoken
+    std::string version = job::kProtocolVersion;
     SessionSettings sessions;
     std::size_t workers_max = 1'000;
     std::size_t waiting_max = 1'000;  // jobs waiting for a worker with room

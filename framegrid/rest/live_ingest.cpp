@@ -218,7 +218,7 @@ gateway::JobRequest LiveIngest::job_of(
     job.seq = target.seq;
     job.needs = job::transcode_needs(
         work.profiles, job::source_codec(source.video_codec).value_or(job::SourceCodec::kUnknown),
-        work.clip.has_value()
+        work.clip.has_value(), source.pixel_format
     );
     job.work.kind = std::move(work);
     job.work.input_content_type = media::content_type_of(target.container);

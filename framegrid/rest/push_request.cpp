@@ -138,6 +138,12 @@ Result<std::optional<api::Clip>> read_clip(const http::Headers& headers, std::in
     return clip;
 }
 
+// "17" and "out17" are 17; what has no number is 0, as for existing gateways.
+std::int64_t sequence_of(std::string_view name) {
+    const auto last = name.find_last_not_of("0123456789");
+    return parse_integer(last == std::string_view::npos ? name : name.substr(last + 1)).value_or(0);
+}
+
 }  // namespace
 
 Result<PushTarget> parse_push_path(std::string_view path) {
@@ -151,8 +157,9 @@ Result<PushTarget> parse_push_path(std::string_view path) {
     } else if (extension != ".ts") {
         return invalid("only .ts and .mp4 segments can be pushed", "extension");
     }
+    // Of a deeper path the first part is the stream.
     const auto name =
-        percent_decode(slash == std::string_view::npos ? std::string_view{} : path.substr(0, slash));
+        percent_decode(slash == std::string_view::npos ? std::string_view{} : path.substr(0, path.find('/')));
     const auto is_bad = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '/'; };
     if (!name || name->empty() || std::ranges::any_of(*name, is_bad) || *name == "." || *name == "..") {
         return invalid("the path must be /live/{stream}/{number}.ts", "stream");
@@ -160,15 +167,8 @@ Result<PushTarget> parse_push_path(std::string_view path) {
     if (name->size() > kStreamNameBytesMax) {
         return invalid("the stream's name is longer than 255 bytes", "stream");
     }
-    const std::string_view number = file.substr(0, dot);
-    const bool is_number =
-        !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
-    const auto seq = is_number ? parse_integer(number) : std::nullopt;
-    if (!seq) {
-        return invalid("the segment's name must be its sequence number: " + printable(number), "sequence");
-    }
     target.stream = *name;
-    target.seq = *seq;
+    target.seq = sequence_of(file.substr(0, dot));
     return target;
 }
 

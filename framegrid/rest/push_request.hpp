@@ -19,8 +19,7 @@ struct PushTarget {
     media::Container container = media::Container::kMpegTs;
 };
 
-// `path`: what follows "/live/", still percent-encoded. kInvalidArgument with the field extension, sequence
-// or stream.
+// `path`: what follows "/live/", still percent-encoded. kInvalidArgument with the field extension or stream.
 Result<PushTarget> parse_push_path(std::string_view path);
 
 // The header Livepeer-Transcode-Configuration, or the webhook's answer.

@@ -131,15 +131,21 @@ TEST(PushPath, Refused) {
     EXPECT_EQ(field_of(parse_push_path("s/1")), "invalid_argument:extension");
     EXPECT_EQ(field_of(parse_push_path("")), "invalid_argument:extension");
     EXPECT_EQ(field_of(parse_push_path("1.ts")), "invalid_argument:stream");
-    EXPECT_EQ(field_of(parse_push_path("a/b/1.ts")), "invalid_argument:stream");
+    EXPECT_EQ(field_of(parse_push_path("/b/1.ts")), "invalid_argument:stream");
     EXPECT_EQ(field_of(parse_push_path("a%2Fb/1.ts")), "invalid_argument:stream");
     EXPECT_EQ(field_of(parse_push_path("../1.ts")), "invalid_argument:stream");
     EXPECT_EQ(field_of(parse_push_path("a%0Ab/1.ts")), "invalid_argument:stream");
     EXPECT_EQ(field_of(parse_push_path(std::string(300, 'a') + "/1.ts")), "invalid_argument:stream");
-    EXPECT_EQ(field_of(parse_push_path("s/x.ts")), "invalid_argument:sequence");
-    EXPECT_EQ(field_of(parse_push_path("s/-1.ts")), "invalid_argument:sequence");
-    EXPECT_EQ(field_of(parse_push_path("s/.ts")), "invalid_argument:sequence");
-    EXPECT_EQ(field_of(parse_push_path("s/99999999999999999999.ts")), "invalid_argument:sequence");
+}
+
+TEST(PushPath, NamesThatArePlayersOwn) {
+    const auto seq = [](std::string_view path) { return parse_push_path(path).value().seq; };
+    EXPECT_EQ(seq("s/segment.ts"), 0);
+    EXPECT_EQ(seq("s/.ts"), 0);
+    EXPECT_EQ(seq("s/out0017.ts"), 17);
+    EXPECT_EQ(seq("s/99999999999999999999.ts"), 0);
+    EXPECT_EQ(parse_push_path("a/b/1.ts").value().stream, "a");
+    EXPECT_EQ(seq("a/b/1.ts"), 1);
 }
 
 TEST(PushConfig, PresetsComeBeforeProfiles) {

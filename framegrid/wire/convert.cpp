@@ -209,7 +209,8 @@ Result<media::VideoProfile> from_proto(const net::VideoProfile& message, const s
     profile.h264_profile = static_cast<media::H264Profile>(message.profile());
     profile.gop_ms = message.gop() < 0 ? media::kGopIntra : message.gop();
     profile.encoder = static_cast<media::Encoder>(message.encoder());
-    profile.color_depth = message.colordepth();
+    // Bits above 8. Old gateways said bits; the original encodes 8 whatever is said.
+    profile.color_depth = message.colordepth() > 2 ? 0 : message.colordepth();
     profile.chroma = static_cast<media::Chroma>(message.chromaformat());
     profile.quality = message.quality();
     return profile;

@@ -30,8 +30,10 @@ Result<void> read_prices(const net::OrchestratorInfo& message, api::Orchestrator
     ));
     for (const auto& entry : message.capabilities_prices()) {
         FG_CHECK(check_text(entry.constraint(), Limits::kTextBytes, "capabilities_prices.constraint"));
-        FG_TRY(price, price_from_proto(entry, "capabilities_prices"));
-        info.model_prices.push_back({price, entry.capability(), entry.constraint()});
+        // One that is none costs its peer the jobs of that model, not all.
+        if (const auto price = price_from_proto(entry, "capabilities_prices")) {
+            info.model_prices.push_back({*price, entry.capability(), entry.constraint()});
+        }
     }
     return {};
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/wire/peer_url.hpp>
 #include <framegrid/wire/task_messages.hpp>
 
 namespace framegrid::wire {
@@ -53,6 +54,33 @@ TEST(Convert, CapabilitiesAreBounded) {
         (*message.mutable_capacities())[i] = 1;
     }
     EXPECT_EQ(from_proto(message).error().field, "capabilities.capacities");
+}
+
+TEST(Convert, OnePriceThatIsNoneCostsThatModelOnly) {
+    api::OrchestratorInfo info;
+    info.service_uri = "https://127.0.0.1:8935";
+    info.price = Price{.wei = 7, .units = 3};
+    info.model_prices = {{{5, 1}, 30, "one"}, {{6, 1}, 30, "two"}};
+    auto message = to_proto(info);
+    message.mutable_capabilities_prices(0)->set_pixelsperunit(0);
+    const auto back = from_proto(message);
+    ASSERT_TRUE(back) << back.error().message;
+    ASSERT_EQ(back->model_prices.size(), 1U);
+    EXPECT_EQ(back->model_prices[0].model_id, "two");
+}
+
+TEST(Profiles, BitsOfOldGatewaysAreTheUsualDepth) {
+    auto message = to_proto(plain("old"));
+    message.set_colordepth(8);
+    net::SegData segment;
+    *segment.add_fullprofiles() = message;
+    EXPECT_EQ(read_profiles(segment)->at(0).color_depth, 0);
+}
+
+TEST(PeerUrls, NamesOfProfilesAreEscaped) {
+    const auto base = http::parse_url("https://node:8935").value();
+    EXPECT_EQ(resolve(base, "/stream/x/720p 30/1.ts").value().target, "/stream/x/720p%2030/1.ts");
+    EXPECT_EQ(resolve(base, "https://other/a%20b\xc3\xa9.ts").value().target, "/a%20b%C3%A9.ts");
 }
 
 TEST(Convert, OrchestratorInfoRoundTrip) {

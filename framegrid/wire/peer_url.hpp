@@ -1,6 +1,7 @@
 // URLs of one peer.
 #pragma once
 
+#include <format>
 #include <string>
 #include <string_view>
 
@@ -18,14 +19,19 @@ inline http::Url url_below(const http::Url& base, std::string_view path) {
     return url;
 }
 
+// Peers put names of profiles into URLs as they are, and escape what must be when they fetch them.
+inline std::string escaped(std::string_view url) {
+    std::string out;
+    for (const char c : url) {
+        const bool plain = c > ' ' && c < 0x7f;
+        out += plain ? std::string(1, c) : std::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+    return out;
+}
+
 // What a peer gave as the place of a file: absolute, or a path on the peer itself.
 inline Result<http::Url> resolve(const http::Url& base, std::string_view url) {
-    if (url.starts_with('/')) {
-        http::Url result = base;
-        result.target = std::string(url);
-        return http::parse_url(result.origin() + result.target);
-    }
-    return http::parse_url(url);
+    return http::parse_url(url.starts_with('/') ? base.origin() + escaped(url) : escaped(url));
 }
 
 }  // namespace framegrid::wire
