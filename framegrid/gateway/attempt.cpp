@@ -29,10 +29,10 @@ void Attempt::take_early(std::size_t index, const api::Artifact& artifact) {
 Task<Result<Attempted>> Attempt::run(Deadline deadline) {
     Span span = state_.ports.tracer.start("gateway.attempt", SpanKind::kClient, request_.work.trace);
     span.set("framegrid.orchestrator", state_.pool.uri(slot_));
-    auto token = co_await this->token(deadline);
-    if (!token) {
-        span.fail(token.error());
-        co_return fail(std::move(token.error()));
+    auto place = co_await this->place(deadline);
+    if (!place) {
+        span.fail(place.error());
+        co_return fail(std::move(place.error()));
     }
     api::Job job;
     job.manifest_id = request_.manifest_id;
@@ -40,7 +40,7 @@ Task<Result<Attempted>> Attempt::run(Deadline deadline) {
     job.needs = request_.needs;
     job.work = request_.work;
     job.work.trace = span.context();
-    job.token = std::move(*token);
+    job.token = std::move(place->token);
     JobPayment payment;
     Purpose purpose = purpose_of(job.token);
     if (state_.payments) {
@@ -66,7 +66,9 @@ Task<Result<Attempted>> Attempt::run(Deadline deadline) {
     }
     job.progress = request_.progress;
     state_.sessions.touch(request_.manifest_id, state_.ports.clock.now());
-    auto output = co_await run_paid(std::move(job), std::move(payment), std::move(purpose), deadline);
+    auto output = co_await run_paid(
+        std::move(place->orchestrator), std::move(job), std::move(payment), std::move(purpose), deadline
+    );
     if (!output) {
         span.fail(output.error());
     }
@@ -101,12 +103,9 @@ Task<Result<JobPayment>> Attempt::payment_for(
 }
 
 Task<Result<Attempted>> Attempt::run_paid(
-    api::Job job, JobPayment payment, Purpose purpose, Deadline deadline
+    std::shared_ptr<api::Orchestrator> orchestrator, api::Job job, JobPayment payment, Purpose purpose,
+    Deadline deadline
 ) {
-    const auto* info = state_.pool.info(slot_);
-    const auto orchestrator = state_.ports.orchestrators.at(
-        info != nullptr && !info->service_uri.empty() ? info->service_uri : state_.pool.uri(slot_)
-    );
     payment.sent();
     const auto receipt = job.receipt;
     auto output = co_await with_deadline<api::JobOutput>(
@@ -155,16 +154,22 @@ Purpose Attempt::purpose_of(const api::AuthToken& token) const {
     return out;
 }
 
-Task<Result<api::AuthToken>> Attempt::token(Deadline deadline) {
+Attempt::Place Attempt::place_of(const api::AuthToken& token, const std::string& service_uri) const {
+    const std::string& uri = service_uri.empty() ? state_.pool.uri(slot_) : service_uri;
+    return {token, state_.ports.orchestrators.at(uri)};
+}
+
+Task<Result<Attempt::Place>> Attempt::place(Deadline deadline) {
     const std::int64_t unix_ms = state_.ports.clock.unix_ms();
     const bool stream = std::holds_alternative<api::TranscodeWork>(request_.work.kind);
     if (stream) {
-        if (auto token = state_.sessions.token(request_.manifest_id, slot_, unix_ms, kTokenLifeMinSeconds)) {
-            co_return std::move(*token);
+        const auto* known = state_.sessions.find(request_.manifest_id, slot_, unix_ms, kTokenLifeMinSeconds);
+        if (known != nullptr) {
+            co_return place_of(known->token, known->uri);
         }
     } else if (const auto* info = state_.pool.info(slot_);
                info != nullptr && info->auth_token.expires_unix_s - unix_ms / 1000 >= kTokenLifeMinSeconds) {
-        co_return info->auth_token;
+        co_return place_of(info->auth_token, info->service_uri);
     }
     const std::string uri = state_.pool.uri(slot_);
     const Deadline soon = deadline.at_most(state_.ports.clock, state_.settings.discovery.info_time_max);
@@ -185,17 +190,19 @@ Task<Result<api::AuthToken>> Attempt::token(Deadline deadline) {
     // Another segment of the stream may have opened a session while this one was asking: use one and the
     // same.
     if (stream) {
-        if (auto token = state_.sessions.token(request_.manifest_id, slot_, unix_ms, kTokenLifeMinSeconds)) {
-            co_return std::move(*token);
+        const auto* known = state_.sessions.find(request_.manifest_id, slot_, unix_ms, kTokenLifeMinSeconds);
+        if (known != nullptr) {
+            co_return place_of(known->token, known->uri);
         }
-        state_.sessions.put(request_.manifest_id, {slot_, uri, info->auth_token}, state_.ports.clock.now());
+        const std::string& there = info->service_uri.empty() ? uri : info->service_uri;
+        state_.sessions.put(request_.manifest_id, {slot_, there, info->auth_token}, state_.ports.clock.now());
         if (state_.payments) {
             state_.payments->learn(terms_key(), *info);
         }
     } else {
         state_.pool.on_info(slot_, *info, state_.ports.clock.now());
     }
-    co_return info->auth_token;
+    co_return place_of(info->auth_token, info->service_uri);
 }
 
 }  // namespace framegrid::gateway

@@ -28,11 +28,20 @@ class Attempt {
     bool unpaid() const { return unpaid_; }
 
   private:
-    Task<Result<api::AuthToken>> token(Deadline deadline);
+    // A token, and the orchestrator that knows it.
+    struct Place {
+        api::AuthToken token;
+        std::shared_ptr<api::Orchestrator> orchestrator;
+    };
+    Task<Result<Place>> place(Deadline deadline);
+    Place place_of(const api::AuthToken& token, const std::string& service_uri) const;
     Task<Result<JobPayment>> payment_for(
         const api::Job& job, const Purpose& purpose, std::optional<JobPayment> credit, Deadline deadline
     );
-    Task<Result<Attempted>> run_paid(api::Job job, JobPayment payment, Purpose purpose, Deadline deadline);
+    Task<Result<Attempted>> run_paid(
+        std::shared_ptr<api::Orchestrator> orchestrator, api::Job job, JobPayment payment, Purpose purpose,
+        Deadline deadline
+    );
     Purpose purpose_of(const api::AuthToken& token) const;
     std::string terms_key() const { return state_.pool.uri(slot_) + "\n" + request_.manifest_id; }
     void take_early(std::size_t index, const api::Artifact& artifact);

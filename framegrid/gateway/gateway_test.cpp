@@ -42,6 +42,10 @@ class FakeOrchestrator final : public api::Orchestrator {
 
     Task<Result<api::OrchestratorInfo>> get_info(api::InfoRequest request, Deadline deadline) override {
         ++infos;
+        if (!behind.empty()) {
+            std::ranges::rotate(behind, behind.begin() + 1);
+            co_return co_await behind.back()->get_info(std::move(request), deadline);
+        }
         if (down) {
             co_return fail(Errc::kUnavailable, "connection refused");
         }
@@ -108,6 +112,7 @@ class FakeOrchestrator final : public api::Orchestrator {
     std::optional<Error> always;
     std::vector<std::pair<std::size_t, Blob>> tells;  // of renditions, half way through each job
     bool early_wanted = false;                        // by the last job
+    std::vector<FakeOrchestrator*> behind;            // who answers in its place, in turn
     std::string secret = "s";
     bool down = false;
     bool silent = false;
@@ -516,6 +521,30 @@ TEST_F(GatewayTest, ARestartedOrchestratorGetsANewToken) {
     ASSERT_TRUE(result) << result.error().message;
     EXPECT_EQ(node("a").jobs, 3);
     EXPECT_FALSE(view("a").suspended) << "a restart is no crime";
+}
+
+TEST_F(GatewayTest, ATokenIsUsedWhereItCameFrom) {
+    FakeOrchestrator& one = node("one");
+    FakeOrchestrator& two = node("two");
+    one.secret = "1";
+    two.secret = "2";
+    for (auto* one_of_them : {&one, &two}) {
+        one_of_them->offer.add_model(job::Capability::kUpscale, "model", {.capacity = 1});
+    }
+    source_.uris.clear();
+    node("front").behind = {&one, &two};
+    for (int i = 0; i < 6; ++i) {
+        ASSERT_TRUE(finish(transcode("m" + std::to_string(i))));
+        ASSERT_TRUE(finish(transcode("m" + std::to_string(i)))) << "the same session";
+        ASSERT_TRUE(finish(upscale()));
+    }
+    EXPECT_EQ(node("front").jobs, 0);
+    EXPECT_GT(one.jobs, 0);
+    EXPECT_GT(two.jobs, 0);
+    advance(10min);
+    EXPECT_EQ(one.ended.size() + two.ended.size(), 6U);
+    EXPECT_GT(one.ended.size(), 0U);
+    EXPECT_GT(two.ended.size(), 0U);
 }
 
 TEST_F(GatewayTest, ARefusalOfTokensDoesNotLookLikeTheClientsFault) {

@@ -14,19 +14,19 @@ std::vector<market::Slot> StreamSessions::holders(const std::string& manifest_id
     return out;
 }
 
-std::optional<api::AuthToken> StreamSessions::token(
+const SessionAt* StreamSessions::find(
     const std::string& manifest_id, market::Slot slot, std::int64_t unix_ms, std::int64_t life_min_s
 ) const {
     const auto stream = streams_.find(manifest_id);
     if (stream == streams_.end()) {
-        return std::nullopt;
+        return nullptr;
     }
     for (const auto& session : stream->second.sessions) {
         if (session.slot == slot && session.token.expires_unix_s - unix_ms / 1000 >= life_min_s) {
-            return session.token;
+            return &session;
         }
     }
-    return std::nullopt;
+    return nullptr;
 }
 
 void StreamSessions::put(const std::string& manifest_id, SessionAt session, TimePoint now) {

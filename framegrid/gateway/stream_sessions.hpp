@@ -16,7 +16,7 @@ namespace framegrid::gateway {
 
 struct SessionAt {
     market::Slot slot;
-    std::string uri;
+    std::string uri;  // where its work goes: of the answer that brought the token, which is good nowhere else
     api::AuthToken token;
 };
 
@@ -27,8 +27,9 @@ class StreamSessions {
 
     // The orchestrators that hold a session of this stream.
     std::vector<market::Slot> holders(const std::string& manifest_id) const;
-    // The token for one of them, unless it has less than `life_min_s` seconds to live.
-    std::optional<api::AuthToken> token(
+    // The session with one of them, unless its token has less than `life_min_s` seconds to live. Until the
+    // next change.
+    const SessionAt* find(
         const std::string& manifest_id, market::Slot slot, std::int64_t unix_ms, std::int64_t life_min_s
     ) const;
     // Remembers a session, unless `streams_max` other streams are known.
