@@ -65,7 +65,10 @@ class WireTaskStream final : public api::TaskStream {
         }
         FG_CO_TRY(message, co_await stream_->next());
         if (!message) {
-            co_return fail(Errc::kUnavailable, "the orchestrator ended the registration");
+            co_return fail(
+                Errc::kUnavailable,
+                "the orchestrator ended the registration: it stops, or wants a later --protocol-version"
+            );
         }
         auto task = kind_ == api::WorkerKind::kAi ? parse_task<net::NotifyAIJob>(*message)
                                                   : parse_task<net::NotifySegment>(*message);
