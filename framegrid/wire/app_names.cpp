@@ -1,5 +1,7 @@
 #include <framegrid/wire/app_names.hpp>
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include <framegrid/job/capabilities.hpp>
@@ -37,6 +39,18 @@ std::optional<AppName> parse_runner_id(std::string_view id) {
     return known && !organisation.empty() && !app.model_id.ends_with('/') ? std::optional(app) : std::nullopt;
 }
 
+namespace {
+
+// Calls of runners bring no payment here.
+bool is_free(const api::OrchestratorInfo& info, std::uint32_t capability, const std::string& model_id) {
+    const auto own = std::ranges::find_if(info.model_prices, [&](const api::ModelPrice& one) {
+        return one.capability == capability && one.model_id == model_id;
+    });
+    return own != info.model_prices.end() ? own->price.wei == 0 : !info.price || info.price->wei == 0;
+}
+
+}  // namespace
+
 std::string discovery_json(const api::OrchestratorInfo& info, std::string_view service_uri) {
     namespace json = boost::json;
     json::array runners;
@@ -45,6 +59,9 @@ std::string discovery_json(const api::OrchestratorInfo& info, std::string_view s
     for (const auto& [number, models] : capabilities.constraints) {
         const std::string pipeline = job::pipeline_of(static_cast<job::Capability>(number));
         for (const auto& [model_id, model] : models) {
+            if (!is_free(info, number, model_id)) {
+                continue;
+            }
             const std::uint32_t used = std::min(model.capacity_in_use, model.capacity);
             runners.push_back(json::object{
                 {"url", std::string(service_uri) + "/apps/" + runner_id({pipeline, model_id}) + "/app"},

@@ -22,7 +22,7 @@ std::string runner_id(const AppName& app);
 std::optional<AppName> parse_runner_id(std::string_view id);
 
 // The answer to GET /discovery: a JSON array with one orchestrator and an application
-// "framegrid/<pipeline>/<model>" for every model that it offers. `info`: a full poll.
+// "framegrid/<pipeline>/<model>" for every model that it offers for nothing. `info`: a full poll.
 std::string discovery_json(const api::OrchestratorInfo& info, std::string_view service_uri);
 
 }  // namespace framegrid::wire

@@ -19,7 +19,7 @@ TEST(AppNames, OddOnesAreNothing) {
     }
 }
 
-TEST(AppNames, DiscoveryListsEveryModel) {
+TEST(AppNames, DiscoveryListsEveryModelThatIsFree) {
     api::OrchestratorInfo info;
     info.capabilities.emplace();
     job::ModelConstraint model;
@@ -33,6 +33,11 @@ TEST(AppNames, DiscoveryListsEveryModel) {
     ) << json;
     EXPECT_NE(json.find(R"("app":"framegrid/text-to-video/framegrid/motion")"), std::string::npos);
     EXPECT_NE(json.find(R"("capacity":3,"capacity_used":1,"capacity_available":2)"), std::string::npos);
+    const auto number = static_cast<std::uint32_t>(job::Capability::kTextToVideo);
+    info.price = Price{5, 1};
+    EXPECT_EQ(discovery_json(info, "https://o:1").find("motion"), std::string::npos);
+    info.model_prices = {{Price{0, 1}, number, "framegrid/motion"}};
+    EXPECT_EQ(discovery_json(info, "https://o:1"), json);
     EXPECT_EQ(discovery_json({}, "https://o:1"), R"([{"address":"https://o:1","runners":[]}])");
 }
 
