@@ -65,7 +65,8 @@ Task<void> OrchestratorServer::Impl::run_ai(http::Exchange& exchange, api::Job j
     }
     auto request = read_ai_request(pipeline, content_type_of(exchange), *body);
     if (!request) {
-        co_await refuse(exchange, ai_refusal(pipeline, request.error()));
+        const auto& why = request.error().message;
+        co_await refuse(exchange, ai_refusal(pipeline, make_error(Errc::kInvalidArgument, why)));
         co_return;
     }
     if (request->work.model_id.empty()) {

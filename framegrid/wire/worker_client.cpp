@@ -1,5 +1,6 @@
 #include <framegrid/wire/worker_client.hpp>
 
+#include <framegrid/runtime/task_group.hpp>
 #include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/grpc.hpp>
 #include <framegrid/wire/peer_url.hpp>
@@ -41,29 +42,54 @@ Result<api::WorkerTask> parse_task(std::string_view bytes) {
     return read_task(message);
 }
 
+// A registration under way: orchestrators of the original send their head with the first task, maybe hours
+// later. Outlives a stream that is given up.
+struct Opening {
+    GrpcClient grpc;
+    std::string method;
+    std::string request;
+    std::optional<Result<std::unique_ptr<GrpcStream>>> result{};
+    Notifier done{};
+};
+
+Task<void> open(std::shared_ptr<Opening> opening, Clock& clock) {
+    opening->result = co_await opening->grpc.server_stream(
+        opening->method, opening->request, Deadline::after(clock, kForever)
+    );
+    opening->done.notify_all();
+}
+
 class WireTaskStream final : public api::TaskStream {
   public:
     WireTaskStream(
-        ClientPorts ports, http::Url base, api::WorkerKind kind, std::string method, std::string request
+        Executor executor, const ClientPorts& ports, http::Url base, api::WorkerKind kind, std::string method,
+        std::string request
     )
         : clock_(ports.clock),
-          grpc_(ports.client, ports.clock, std::move(base)),
           kind_(kind),
-          method_(std::move(method)),
-          request_(std::move(request)) {}
+          opening_(std::make_shared<Opening>(
+              GrpcClient(ports.client, ports.clock, std::move(base)), std::move(method), std::move(request)
+          )),
+          group_(std::move(executor), 1) {
+        group_.spawn(open(opening_, clock_));
+    }
 
-    // Waits for the orchestrator's head until the deadline.
-    Task<Result<void>> open(Deadline deadline) {
-        FG_CO_TRY(stream, co_await grpc_.server_stream(method_, request_, deadline));
-        stream_ = std::move(stream);
+    // Until the orchestrator has answered, or that time has come: kDeadline.
+    Task<Result<void>> answered(Deadline deadline) {
+        while (!opening_->result) {
+            if (!co_await opening_->done.wait_until(clock_, deadline.at)) {
+                co_return fail(Errc::kDeadline, "the orchestrator has not answered the registration yet");
+            }
+        }
+        if (!*opening_->result) {
+            co_return fail(opening_->result->error());
+        }
         co_return Result<void>{};
     }
 
     Task<Result<api::WorkerTask>> next() override {
-        if (!stream_) {
-            FG_CO_CHECK(co_await open(Deadline::after(clock_, kForever)));
-        }
-        FG_CO_TRY(message, co_await stream_->next());
+        FG_CO_CHECK(co_await answered(Deadline::after(clock_, kForever)));
+        FG_CO_TRY(message, co_await (**opening_->result)->next());
         if (!message) {
             co_return fail(
                 Errc::kUnavailable,
@@ -80,11 +106,9 @@ class WireTaskStream final : public api::TaskStream {
 
   private:
     Clock& clock_;
-    GrpcClient grpc_;
     api::WorkerKind kind_;
-    std::string method_;
-    std::string request_;
-    std::unique_ptr<GrpcStream> stream_;
+    std::shared_ptr<Opening> opening_;
+    TaskGroup group_;
 };
 
 }  // namespace
@@ -100,12 +124,12 @@ Task<Result<std::unique_ptr<api::TaskStream>>> WireWorkerHost::register_worker(
     }
     const bool ai = registration.kind == api::WorkerKind::kAi;
     auto stream = std::make_unique<WireTaskStream>(
-        ports_, *base_, registration.kind,
+        co_await this_executor(), ports_, *base_, registration.kind,
         ai ? "net.AIWorker/RegisterAIWorker" : "net.Transcoder/RegisterTranscoder",
         ai ? write_ai_registration(registration).SerializeAsString()
            : write_transcoder_registration(registration).SerializeAsString()
     );
-    const auto opened = co_await stream->open(deadline.at_most(ports_.clock, kHeadTimeMax));
+    const auto opened = co_await stream->answered(deadline.at_most(ports_.clock, kHeadTimeMax));
     if (!opened && opened.error().code != Errc::kDeadline) {
         co_return fail(opened.error());
     }

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <framegrid/runtime/task_group.hpp>
+#include <framegrid/wire/grpc.hpp>
+#include <framegrid/wire/livepeer.pb.h>
 
 #include "wire_rig.hpp"
 
@@ -40,6 +42,51 @@ Task<void> eventually(Rig& rig, std::function<bool()> done) {
         co_await sleep_for(rig.clock, std::chrono::milliseconds(10));
     }
     EXPECT_TRUE(done());
+}
+
+// An orchestrator that sends its head with the first task.
+Task<Result<int>> wait_for_a_late_head(Rig& rig) {
+    int registrations = 0;
+    OneShot waited_for_it;
+    http::Server late(
+        rig.loop.executor(), rig.clock, wire_server_settings(true),
+        [&](http::Exchange& exchange) -> Task<void> {
+            ++registrations;
+            co_await waited_for_it.wait();
+            http::ResponseHead head;
+            head.headers = {{"content-type", "application/grpc"}};
+            net::NotifySegment task;
+            task.set_taskid(7);
+            task.mutable_segdata()->mutable_auth_token()->set_session_id("over");
+            (void)co_await exchange.response.start(std::move(head));
+            (void)co_await exchange.response.write(wire::grpc_frame(task.SerializeAsString()));
+            (void)co_await exchange.response.finish();
+        },
+        {}
+    );
+    FG_CO_CHECK(late.listen());
+    wire::WireWorkerHost host(rig.ports, "https://127.0.0.1:" + std::to_string(late.port()));
+    FG_CO_TRY(
+        stream, co_await host.register_worker(
+                    registration(api::WorkerKind::kTranscoder),
+                    Deadline::after(rig.clock, std::chrono::milliseconds(100))
+                )
+    );
+    waited_for_it.fire();
+    FG_CO_TRY(task, co_await stream->next());
+    EXPECT_EQ(task.session_ended, "over");
+    EXPECT_EQ(registrations, 1);
+    stream.reset();
+    co_await late.stop(std::chrono::seconds(1));
+    co_return 1;
+}
+
+TEST(WireRegistration, IsOneWhereTheHeadComesWithTheFirstTask) {
+    Rig rig(true);
+    rig.run([](Rig& in) -> Task<void> {
+        const auto done = co_await wait_for_a_late_head(in);
+        EXPECT_TRUE(done) << (done ? "" : done.error().message);
+    });
 }
 
 // One worker that serves one task: every rendition is the input, reversed.
