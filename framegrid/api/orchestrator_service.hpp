@@ -16,8 +16,8 @@ class OrchestratorService : public Orchestrator, public WorkerHost {
   public:
     // The checks of protocol section 3.3 that come before the media: token, capabilities, capacity. `head`
     // has no input yet. kForbidden with the protocol's texts ("invalid auth token", "incompatible
-    // capabilities") or kCapacity
-    // ("OrchestratorCapped").
+    // capabilities") or kCapacity ("OrchestratorCapped"; "insufficient capacity" for AI work whose model has
+    // no worker).
     virtual Result<void> admit(const Job& head) = 0;
 
     // Takes the payment of an admitted job out of its head, before the media is read: what wins is durable

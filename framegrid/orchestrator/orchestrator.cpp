@@ -93,6 +93,7 @@ class Role final : public Orchestrator {
     Result<void> take_on_credit(const pay::Order& order, const pay::Payment* payment);
     void note_refusal(const pay::Order& order, const Error& error);
     Task<Result<api::WorkOutput>> work(const api::Job& job, Deadline deadline);
+    Result<void> admit_ai(const api::Job& head);
     void drop_session(const std::string& session_id);
     void expire_sessions();
     Deadline work_deadline(const api::Work& work, Deadline deadline) const;
@@ -185,6 +186,18 @@ Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Dea
     co_return out;
 }
 
+// A model that is gone comes before what else is missing: for peers a model without a worker is a busy one.
+Result<void> Role::admit_ai(const api::Job& head) {
+    FG_CHECK(sessions_.check(head.token, ports_.clock.unix_ms()));
+    if (!dispatcher_.could_serve(head)) {
+        return fail(Errc::kCapacity, kTextNoCapacity);
+    }
+    if (!job::compatible(head.needs, dispatcher_.offer())) {
+        return fail(Errc::kForbidden, kTextIncompatible);
+    }
+    return {};
+}
+
 Result<void> Role::admit(const api::Job& head) {
     const auto check = [&]() -> Result<void> {
         if (dispatcher_.is_ending()) {
@@ -192,15 +205,15 @@ Result<void> Role::admit(const api::Job& head) {
         }
         const auto* ai = std::get_if<api::AiWork>(&head.work.kind);
         const bool echo = ai != nullptr && ai->pipeline == kEcho;
+        if (ai != nullptr && !echo) {
+            return admit_ai(head);
+        }
         if (!echo && !job::compatible(head.needs, dispatcher_.offer())) {
             return fail(Errc::kForbidden, kTextIncompatible);
         }
         FG_CHECK(sessions_.check(head.token, ports_.clock.unix_ms()));
         if (ai == nullptr && !sessions_.alive(head.token.session_id) && sessions_.full(ports_.clock.now())) {
             return fail(Errc::kCapacity, kTextCapped);
-        }
-        if (ai != nullptr && !echo && !dispatcher_.could_serve(head)) {
-            return fail(Errc::kCapacity, kTextNoCapacity);
         }
         return {};
     };

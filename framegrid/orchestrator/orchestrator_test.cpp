@@ -562,7 +562,25 @@ TEST_F(OrchestratorTest, ModelsHaveTheirOwnCapacity) {
         return job;
     }());
     ASSERT_TRUE(wrong);
-    EXPECT_EQ(wrong->error().message, "incompatible capabilities");
+    EXPECT_EQ(wrong->error().message, "insufficient capacity");
+}
+
+TEST_F(OrchestratorTest, AModelWhoseLastWorkerHasGoneIsFull) {
+    FakeWorker& w = worker(registration(api::WorkerKind::kAi));
+    const auto auth = token();
+    EXPECT_TRUE(role().admit(upscale(auth)));
+    w.stream.reset();
+    const auto gone = role().admit(upscale(auth));
+    ASSERT_FALSE(gone);
+    EXPECT_EQ(gone.error().code, Errc::kCapacity);
+    EXPECT_EQ(gone.error().message, "insufficient capacity");
+    auto forged = auth;
+    forged.session_id = "other";
+    EXPECT_EQ(role().admit(upscale(forged)).error().code, Errc::kForbidden) << "credentials come first";
+    worker(registration(api::WorkerKind::kAi));
+    auto picky = upscale(auth);
+    picky.needs.add(job::Capability::kVp9Encode);
+    EXPECT_EQ(role().admit(picky).error().message, "incompatible capabilities");
 }
 
 TEST_F(OrchestratorTest, SessionsStickToTheirWorker) {

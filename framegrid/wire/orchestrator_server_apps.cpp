@@ -64,6 +64,10 @@ Task<void> OrchestratorServer::Impl::serve_app(http::Exchange& exchange, std::st
     job.work.kind = api::AiWork{.pipeline = app->pipeline, .model_id = app->model_id, .parameters = {}};
     const api::InfoRequest wanted{job.needs, false};
     auto info = co_await ports_.service.get_info(wanted, Deadline::after(ports_.clock, kInfoTimeMax));
+    if (info && !job::compatible(job.needs, info->capabilities)) {
+        co_await refuse(exchange, {404, "no such application; GET /discovery lists all", Errc::kNotFound});
+        co_return;
+    }
     if (info) {
         job.token = info->auth_token;
     }

@@ -13,7 +13,8 @@ namespace framegrid::wire {
 
 inline constexpr std::string_view kOrchestratorCapped = "OrchestratorCapped";
 inline constexpr std::string_view kOrchestratorBusy = "OrchestratorBusy";
-inline constexpr std::string_view kInsufficientCapacity = "insufficient capacity";  // of AI jobs
+// The only text that peers retry an AI job elsewhere by, without suspending who said it.
+inline constexpr std::string_view kInsufficientCapacity = "insufficient capacity";
 
 // Carries an Errc's name on HTTP answers and result uploads between our own nodes; other peers ignore it.
 inline constexpr std::string_view kErrorCodeHeader = "framegrid-error";

@@ -148,6 +148,15 @@ TEST(TaskResult, ErrorsKeepTheirCode) {
     }
 }
 
+TEST(TaskResult, AFullWorkerSaysSoInTheWordsOfItsKind) {
+    const auto said = [](WorkerKind kind) {
+        const auto upload = write_result(report(kind, fail(Errc::kCapacity, "the worker is full")), "b");
+        return std::string(http::join(upload.pieces).text());
+    };
+    EXPECT_EQ(said(WorkerKind::kAi), "insufficient capacity");
+    EXPECT_EQ(said(WorkerKind::kTranscoder), "OrchestratorBusy");
+}
+
 TEST(TaskResult, ErrorsOfOtherPeersAreReadByTheirText) {
     const http::Headers headers{
         {"authorization", "Livepeer-Transcoder-1.0"},

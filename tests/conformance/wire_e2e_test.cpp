@@ -253,6 +253,23 @@ TEST_P(Wire, ProtocolStatuses) {
     });
 }
 
+TEST_P(Wire, AFullNodeSaysSoInTheWordsOfTheWork) {
+    rig_.run([](Rig& rig) -> Task<void> {
+        auto headers = segment_headers(ai_job("upscale", "busy", {}), {});
+        headers.add("content-type", "application/json");
+        auto answer = co_await raw(rig, "/upscale", headers, Blob::copy_of("{}"));
+        EXPECT_EQ(answer.status, 503);
+        EXPECT_EQ(answer.body.text(), "insufficient capacity\n") << "its service is busy";
+        rig.service.capped = true;
+        answer = co_await raw(rig, "/upscale", headers, Blob::copy_of("{}"));
+        EXPECT_EQ(answer.status, 503);
+        EXPECT_EQ(answer.body.text(), "insufficient capacity\n") << "its service stops";
+        headers = segment_headers(transcode_job("m", {}, 1), kSegment.view());
+        answer = co_await raw(rig, "/segment", headers, kSegment);
+        EXPECT_THAT(std::string(answer.body.text()), HasSubstr("OrchestratorCapped"));
+    });
+}
+
 TEST_P(Wire, MissingTokenIsNamed) {
     rig_.run([](Rig& rig) -> Task<void> {
         // A SegData that has a hash and nothing else.
