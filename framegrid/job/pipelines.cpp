@@ -1,6 +1,7 @@
 #include <framegrid/job/pipelines.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -46,19 +47,23 @@ constexpr ParameterSpec kNegative{"negative_prompt", kText, 0, kPromptBytesMax, 
 constexpr ParameterSpec kSafety{
     "safety_check", kBoolean, 0, 0, 1, false, {}, "accepted; nothing is checked yet"
 };
-constexpr ParameterSpec kSeed{"seed", kInteger, 0,  kSeedMax,
-                              1,      false,    {}, "the same seed gives the same result; absent: drawn"};
-constexpr ParameterSpec kSteps{
-    "num_inference_steps", kInteger, 1, kStepsMax, 1, false, {}, "denoising steps; absent: the model's"
+constexpr ParameterSpec kSeed{
+    "seed",         kInteger, 0, kSeedMax, 1, false, {}, "the same seed gives the same result; absent: drawn",
+    Below::kWrapped
 };
-constexpr ParameterSpec kImages{"num_images_per_prompt",  kInteger, 1, kImagesMax, 1, false, {},
-                                "picture i gets seed + i"};
+constexpr ParameterSpec kSteps{
+    "num_inference_steps", kInteger, 1, kStepsMax, 1, false, {}, "denoising steps; absent: the model's",
+    Below::kAbsent
+};
+constexpr ParameterSpec kImages{"num_images_per_prompt",   kInteger,     1, kImagesMax, 1, false, {},
+                                "picture i gets seed + i", Below::kLeast};
 constexpr ParameterSpec kStrength{"strength", kNumber, 0,  1,
                                   1,          false,   {}, "how much of the picture may change, 0 to 1"};
 constexpr ParameterSpec kFps{"fps", kInteger, 1, kFpsMax, 1, false, {}, "frames per second of the result"};
 constexpr ParameterSpec kFrames{"num_frames", kInteger, 1, kFramesMax, 1, false, {}, "frames to make"};
 constexpr ParameterSpec kMotion{
-    "motion_bucket_id", kInteger, 1, 255, 1, false, {}, "how much motion, for models that know it"
+    "motion_bucket_id", kInteger, 0, 255, 1, false, {}, "how much motion, for models that know it",
+    Below::kLeast
 };
 constexpr ParameterSpec kNoiseAugmentation{
     "noise_aug_strength", kNumber, 0, 10, 1, false, {}, "noise on the input, for models that know it"
@@ -165,7 +170,9 @@ bool is_text(std::string_view text) {
     return text.find('\0') == std::string_view::npos && valid_utf8(text) == text;
 }
 
-Result<ParameterValue> read_text(const ParameterSpec& spec, std::string_view text) {
+using ReadValue = Result<std::optional<ParameterValue>>;  // nullopt: as if it were not there
+
+ReadValue read_text(const ParameterSpec& spec, std::string_view text) {
     if (static_cast<double>(text.size()) > spec.max) {
         return wrong(spec, "is longer than " + number_text(spec.max) + " bytes");
     }
@@ -185,8 +192,18 @@ Result<ParameterValue> read_text(const ParameterSpec& spec, std::string_view tex
     return std::string(text);
 }
 
-Result<ParameterValue> check_integer(const ParameterSpec& spec, std::int64_t value) {
-    if (value < static_cast<std::int64_t>(spec.min) || value > static_cast<std::int64_t>(spec.max)) {
+ReadValue check_integer(const ParameterSpec& spec, std::int64_t value) {
+    const auto least = static_cast<std::int64_t>(spec.min);
+    if (value < least && spec.below == Below::kAbsent) {
+        return std::nullopt;
+    }
+    if (value < least && spec.below == Below::kLeast) {
+        return least;
+    }
+    if (value < least && spec.below == Below::kWrapped) {
+        return (value % kSeedModulus + kSeedModulus) % kSeedModulus;
+    }
+    if (value < least || value > static_cast<std::int64_t>(spec.max)) {
         return outside(spec);
     }
     if (value % spec.multiple != 0) {
@@ -195,15 +212,28 @@ Result<ParameterValue> check_integer(const ParameterSpec& spec, std::int64_t val
     return value;
 }
 
-Result<ParameterValue> check_number(const ParameterSpec& spec, double value) {
+ReadValue check_number(const ParameterSpec& spec, double value) {
     if (!(value >= spec.min && value <= spec.max)) {  // also what is not a number
         return outside(spec);
     }
     return value;
 }
 
+// A truth value as Go's readers and Python's writers spell it.
+ReadValue read_boolean(const ParameterSpec& spec, std::string_view text) {
+    constexpr std::array<std::string_view, 6> kTrue{"1", "t", "T", "true", "TRUE", "True"};
+    constexpr std::array<std::string_view, 6> kFalse{"0", "f", "F", "false", "FALSE", "False"};
+    if (std::ranges::contains(kTrue, text)) {
+        return true;
+    }
+    if (std::ranges::contains(kFalse, text)) {
+        return false;
+    }
+    return wrong(spec, "must be true or false");
+}
+
 // A value as a form has it.
-Result<ParameterValue> read_form(const ParameterSpec& spec, std::string_view text) {
+ReadValue read_form(const ParameterSpec& spec, std::string_view text) {
     switch (spec.type) {
         case kText:
             return read_text(spec, text);
@@ -230,23 +260,20 @@ Result<ParameterValue> read_form(const ParameterSpec& spec, std::string_view tex
             return check_number(spec, value);
         }
         case kBoolean:
-            if (text == "true" || text == "True" || text == "1") {
-                return true;
-            }
-            if (text == "false" || text == "False" || text == "0") {
-                return false;
-            }
-            return wrong(spec, "must be true or false");
+            return read_boolean(spec, text);
     }
     return wrong(spec, "has an unknown type");
 }
 
-Result<ParameterValue> read_value(const ParameterSpec& spec, const json::value& value) {
+ReadValue read_value(const ParameterSpec& spec, const json::value& value) {
     if (value.is_string()) {
         return read_form(spec, std::string_view(value.get_string()));
     }
     if (spec.type == kBoolean && value.is_bool()) {
         return value.get_bool();
+    }
+    if (spec.type == kBoolean && value.is_int64()) {  // a form's "1" that a peer took for a number
+        return read_boolean(spec, std::to_string(value.get_int64()));
     }
     if (spec.type == kInteger && value.is_int64()) {
         return check_integer(spec, value.get_int64());
@@ -343,7 +370,9 @@ Result<Parameters> Parameters::from_json(const PipelineSpec& spec, std::string_v
             continue;
         }
         FG_TRY(checked, read_value(parameter, *value));
-        out.set(std::string(parameter.name), std::move(checked));
+        if (checked) {
+            out.set(std::string(parameter.name), *std::move(checked));
+        }
     }
     FG_CHECK(check_required(spec, out));
     return out;
@@ -359,7 +388,9 @@ Result<Parameters> Parameters::from_fields(
             continue;
         }
         FG_TRY(checked, read_form(*parameter, text));
-        out.set(name, std::move(checked));
+        if (checked) {
+            out.set(name, *std::move(checked));
+        }
     }
     FG_CHECK(check_required(spec, out));
     return out;

@@ -21,6 +21,15 @@ namespace framegrid::job {
 
 enum class ParameterType : std::uint8_t { kText, kInteger, kNumber, kBoolean };
 
+// What an integer below its smallest value means. Peers take some such values, so clients send them.
+enum class Below : std::uint8_t {
+    kRefused,
+    kAbsent,   // as if it were not there
+    kLeast,    // the smallest value
+    kWrapped,  // the value modulo kSeedModulus, never negative: the same value always means the same
+};
+inline constexpr std::int64_t kSeedModulus = std::int64_t{1} << 52;
+
 // One parameter of a request (AI API section 2).
 struct ParameterSpec {
     std::string_view name;
@@ -31,6 +40,7 @@ struct ParameterSpec {
     bool required = false;           // a text that may not be empty
     std::string_view choices{};      // a text must be one of these, separated by '|'
     std::string_view description{};  // for --help: what it is and its unit
+    Below below = Below::kRefused;   // of an integer
 };
 
 enum class FileKind : std::uint8_t { kPicture, kVideo };

@@ -122,12 +122,20 @@ class GenerateTest(unittest.TestCase):
         stream = harness.video_stream(video)
         self.assertEqual((stream["width"], stream["height"], stream["avg_frame_rate"]), (192, 128, "10/1"))
 
+    def test_what_peers_take_below_the_ranges_is_taken(self):
+        fields = {"prompt": "a ring", "num_inference_steps": 0, "num_images_per_prompt": 0, "seed": -1}
+        status, _, body = self.post("text-to-image", fields)
+        self.assertEqual(status, 200, body)
+        answer = json.loads(body)
+        self.assertEqual([i["seed"] for i in answer["images"]], [2 ** 52 - 1])
+        _, _, body = self.post("text-to-image", {"prompt": "a ring", "seed": 2 ** 52 - 1})
+        self.assertEqual(answer["framegrid"]["steps"], json.loads(body)["framegrid"]["steps"], "the model's")
+
     def test_bad_requests_name_the_field(self):
         for pipeline, fields, field in (
                 ("text-to-image", {}, "prompt"),
                 ("text-to-image", {"prompt": ""}, "prompt"),
                 ("text-to-image", {"prompt": "x", "width": 100}, "width"),
-                ("text-to-image", {"prompt": "x", "num_inference_steps": 0}, "num_inference_steps"),
                 ("text-to-image", {"prompt": "x", "num_inference_steps": 10 ** 9}, "num_inference_steps"),
                 ("text-to-image", {"prompt": "x", "guidance_scale": "NaN"}, "guidance_scale"),
                 ("text-to-image", {"prompt": "x", "loras": "{\"a/b\": 1}"}, "loras"),
