@@ -105,6 +105,7 @@ std::vector<PipelineSpec> make_pipelines() {
     const std::vector<FileSpec> either = {{"image", FileKind::kPicture}, {"video", FileKind::kVideo}};
     ParameterSpec any_prompt = kPromptIfAny;
     any_prompt.description = "accepted for compatibility";
+    any_prompt.stand_in = " ";
     return {
         {"text-to-image",
          Capability::kTextToImage,
@@ -173,6 +174,9 @@ bool is_text(std::string_view text) {
 using ReadValue = Result<std::optional<ParameterValue>>;  // nullopt: as if it were not there
 
 ReadValue read_text(const ParameterSpec& spec, std::string_view text) {
+    if (!spec.stand_in.empty() && text == spec.stand_in) {
+        return std::nullopt;
+    }
     if (static_cast<double>(text.size()) > spec.max) {
         return wrong(spec, "is longer than " + number_text(spec.max) + " bytes");
     }

@@ -41,6 +41,8 @@ struct ParameterSpec {
     std::string_view choices{};      // a text must be one of these, separated by '|'
     std::string_view description{};  // for --help: what it is and its unit
     Below below = Below::kRefused;   // of an integer
+    // What goes to peers that insist on a text when there is none; such a text means that there is none.
+    std::string_view stand_in{};
 };
 
 enum class FileKind : std::uint8_t { kPicture, kVideo };

@@ -163,6 +163,7 @@ TEST(Pipelines, Prompts) {
     ASSERT_FALSE(broken);
     EXPECT_EQ(broken.error().field, "prompt");
     EXPECT_TRUE(Parameters::from_json(spec("upscale"), "")) << "no prompt is needed where it has no use";
+    EXPECT_EQ(Parameters::from_json(spec("upscale"), R"({"prompt":" "})")->to_json(), "{}");
     EXPECT_EQ(error_of("inpaint", R"({"prompt":"x"})").field, "mask_image");
 }
 

@@ -7,6 +7,7 @@
 
 #include <framegrid/crypto/hash.hpp>
 #include <framegrid/http/multipart.hpp>
+#include <framegrid/job/pipelines.hpp>
 #include <framegrid/media/sniff.hpp>
 #include <framegrid/pay/field_text.hpp>
 #include <framegrid/wire/convert.hpp>
@@ -39,11 +40,43 @@ Result<json::object> parse_object(std::string_view text, std::string_view field)
     return std::move(value.get_object());
 }
 
-Result<json::object> parameters_of(const api::AiWork& work) {
-    if (work.parameters.empty()) {
-        return json::object{};
+bool is_empty_text(const json::value* value) {
+    return value == nullptr || value->is_null() || (value->is_string() && value->get_string().empty());
+}
+
+template <class Act>
+void for_each_stand_in(std::string_view pipeline, Act act) {
+    if (const auto* spec = job::find_pipeline(pipeline)) {
+        for (const auto& parameter : spec->parameters) {
+            if (!parameter.stand_in.empty()) {
+                act(parameter);
+            }
+        }
     }
-    return parse_object(work.parameters, "parameters");
+}
+
+Result<json::object> parameters_of(const api::AiWork& work) {
+    json::object object;
+    if (!work.parameters.empty()) {
+        FG_TRY(parsed, parse_object(work.parameters, "parameters"));
+        object = std::move(parsed);
+    }
+    for_each_stand_in(work.pipeline, [&](const job::ParameterSpec& parameter) {
+        if (is_empty_text(object.if_contains(parameter.name))) {
+            object[parameter.name] = parameter.stand_in;
+        }
+    });
+    return object;
+}
+
+// Not what the client said: both sides of a receipt must have the same parameters.
+void drop_stand_ins(std::string_view pipeline, json::object& object) {
+    for_each_stand_in(pipeline, [&](const job::ParameterSpec& parameter) {
+        const auto* value = object.if_contains(parameter.name);
+        if (value != nullptr && value->is_string() && value->get_string() == parameter.stand_in) {
+            object.stable_erase(parameter.name);
+        }
+    });
 }
 
 json::value field_value(std::string_view name, std::string_view text) {
@@ -115,6 +148,7 @@ Result<AiRequest> read_json_request(std::string pipeline, const Blob& body) {
     FG_TRY(object, parse_object(body.text(), "body"));
     FG_TRY(model, take_model_id(object));
     request.work.model_id = std::move(model);
+    drop_stand_ins(request.work.pipeline, object);
     request.work.parameters = json::serialize(object);
     return request;
 }
@@ -147,6 +181,7 @@ Result<AiRequest> read_form_request(std::string pipeline, std::string_view conte
     }
     FG_TRY(model, take_model_id(object));
     request.work.model_id = std::move(model);
+    drop_stand_ins(request.work.pipeline, object);
     request.work.parameters = json::serialize(object);
     return request;
 }
@@ -307,6 +342,7 @@ Result<AiJob> read_ai_job(std::string pipeline, std::string_view text) {
     }
     FG_TRY(model, take_model_id(request->get_object()));
     job.work.model_id = std::move(model);
+    drop_stand_ins(job.work.pipeline, request->get_object());
     job.work.parameters = json::serialize(*request);
     if (const auto* ours = object.if_contains("framegrid"); ours != nullptr && ours->is_object()) {
         read_extras(ours->get_object(), job);

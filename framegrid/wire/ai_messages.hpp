@@ -24,7 +24,9 @@ struct AiRequestBody {
     Blob body;
 };
 // Multipart with the parameters as fields and the input as a file part named `image` or `video` (by its
-// content); JSON when there is no input. kInvalidArgument: the parameters are not a JSON object.
+// content); JSON when there is no input. Absent texts that peers insist on are sent as
+// job::ParameterSpec::stand_in, and taken out again by who reads them. kInvalidArgument: the parameters are
+// not a JSON object.
 Result<AiRequestBody> write_ai_request(
     const api::AiWork& work, const Blob& input, std::string_view input_content_type, std::string_view boundary
 );

@@ -43,6 +43,30 @@ TEST(AiRequest, BothSidesHaveTheSameDigestOfTheParameters) {
     }
 }
 
+TEST(AiRequest, UpscalingAlwaysHasAPromptOnTheWire) {
+    // Runners of the other make answer 422 to a form without one, or with an empty one.
+    for (const auto* parameters : {"", "{}", R"({"seed":5})", R"({"prompt":""})", R"({"prompt":null})"}) {
+        const api::AiWork work{"upscale", "m", parameters};
+        const auto body = write_ai_request(work, kPicture, "image/png", "b");
+        ASSERT_TRUE(body);
+        EXPECT_NE(body->body.text().find("name=\"prompt\"\r\n\r\n \r\n"), std::string_view::npos)
+            << parameters;
+        const auto request = read_ai_request("upscale", body->content_type, body->body);
+        ASSERT_TRUE(request);
+        EXPECT_EQ(request->work.parameters.find("prompt"), std::string::npos) << "nobody said it";
+        const auto task = write_ai_job(work, api::Priority::kNormal, {}, "https://o/in");
+        ASSERT_TRUE(task);
+        EXPECT_NE(task->find(R"("prompt":" ")"), std::string::npos) << *task;
+        EXPECT_EQ(read_ai_job("upscale", *task)->work.parameters.find("prompt"), std::string::npos);
+    }
+    const auto said = write_ai_request({"upscale", "m", R"({"prompt":"a cat"})"}, kPicture, "image/png", "b");
+    EXPECT_EQ(
+        read_ai_request("upscale", said->content_type, said->body)->work.parameters, R"({"prompt":"a cat"})"
+    );
+    const auto other = write_ai_request({"image-to-video", "m", "{}"}, kPicture, "image/png", "b");
+    EXPECT_EQ(other->body.text().find("prompt"), std::string_view::npos) << "theirs has no such field";
+}
+
 TEST(AiRequest, VideosAreNamedByTheirContent) {
     Bytes ts(188 * 3, 0xff);
     ts[0] = ts[188] = ts[376] = 0x47;
