@@ -79,6 +79,7 @@ struct Artifact {
     Pixels pixels;  // encoded pixels (billing unit of transcoding)
     std::optional<std::int64_t> seed;
     std::optional<FileFacts> file{};  // of a transfer's result, instead of `bytes`
+    std::optional<bool> nsfw{};       // what a safety checker said; absent: nobody has looked
     friend bool operator==(const Artifact& a, const Artifact& b) {
         return a.name == b.name && a.content_type == b.content_type && a.pixels == b.pixels;
     }

@@ -57,7 +57,8 @@ struct WorkPorts {
 // Chooses what a document leaves open, so that a job that is run again does the same: model and seed.
 void settle_document(job::Document& document, const WorkSettings& settings, Random& random);
 
-// Runs single jobs. Results: {"outputs":[{"artifact","content_type","bytes","sha256","seed"}],"run":{"model",
+// Runs single jobs. Results:
+// {"outputs":[{"artifact","content_type","bytes","sha256","seed","nsfw"}],"run":{"model",
 // "model_digest","steps","runtime_ms","units","price","wei","lost_wei","orchestrator","attempts"}}. `wei` is
 // the bill: what was paid for attempts that a crash cut off (`lost_wei`), and for both runs of a job that is
 // verified, included. What came of a verification is told as the event "verification".

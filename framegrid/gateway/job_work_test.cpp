@@ -45,6 +45,14 @@ class JobWorkTest : public WorkTest {
     std::unique_ptr<JobWork> work_ = make_job_work(ports(), settings_);
 };
 
+TEST_F(JobWorkTest, WhatASafetyCheckerSaidStandsBesideTheFile) {
+    begin(picture_job(), "job_1");
+    EXPECT_FALSE(result().at("outputs").at(0).as_object().contains("nsfw")) << "nobody has looked";
+    network_.nsfw = true;
+    begin(picture_job(), "job_2");
+    EXPECT_EQ(result().at("outputs").at(0).at("nsfw").as_bool(), true);
+}
+
 TEST_F(JobWorkTest, TwoOrchestratorsThatAgree) {
     network_.orchestrators = {"https://one", "https://two"};
     begin(verified_job(), "job_1");

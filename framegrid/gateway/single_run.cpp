@@ -264,6 +264,9 @@ Task<Result<json::object>> SingleRun::keep_one(
     if (artifact.seed) {
         out["seed"] = *artifact.seed;
     }
+    if (artifact.nsfw) {
+        out["nsfw"] = *artifact.nsfw;
+    }
     co_return out;
 }
 

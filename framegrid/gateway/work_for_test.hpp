@@ -100,6 +100,7 @@ class FakeNetwork final : public Gateway {
         const std::string text = ai.pipeline + ai.parameters + std::string(request.work.input.text()) + twist;
         const bool film = ai.pipeline == "text-to-video";
         out.output.artifacts.push_back({"out", "", film ? video(text) : picture(32, text), {}, {}});
+        out.output.artifacts.back().nsfw = nsfw;
         out.output.ai = api::AiRun{ai.model_id, digest, 4, 10};
         co_return out;
     }
@@ -125,7 +126,8 @@ class FakeNetwork final : public Gateway {
     Duration time = 1s;
     Price price{2, 1};
     std::string digest = "d1";
-    bool paid = false;  // with tickets, `fee` before each attempt
+    std::optional<bool> nsfw;  // what a safety checker said of every picture
+    bool paid = false;         // with tickets, `fee` before each attempt
     int fee = 0;
     std::deque<Error> failures;
     std::vector<std::string> prompts;

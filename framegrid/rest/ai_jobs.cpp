@@ -255,12 +255,14 @@ Answer AiJobs::answer(
         }
         call.memory.hold(artifact.bytes.size());
         const std::int64_t used_seed = artifact.seed.value_or(seed + static_cast<std::int64_t>(i));
+        const bool nsfw = artifact.nsfw.value_or(false);
         const bool wants_bytes = asks_for(accepted, *type) || asks_for(accepted, "application/octet-stream");
         if (artifacts.size() == 1 && wants_bytes && !asks_for(accepted, "application/json")) {
             Answer direct;
             direct.headers.add("content-type", std::string(*type));
             direct.headers.add("x-content-type-options", "nosniff");
             direct.headers.add("x-seed", std::to_string(used_seed));
+            direct.headers.add("x-nsfw", nsfw ? "true" : "false");
             direct.headers.add("x-framegrid-run", std::move(described));
             direct.body.push_back(std::move(artifact.bytes));
             return direct;
@@ -269,7 +271,7 @@ Answer AiJobs::answer(
         if (!url) {
             return error_answer(url.error());
         }
-        images.push_back(json::object{{"url", *url}, {"seed", used_seed}, {"nsfw", false}});
+        images.push_back(json::object{{"url", *url}, {"seed", used_seed}, {"nsfw", nsfw}});
     }
     return json_answer(R"({"images":)" + json::serialize(images) + R"(,"framegrid":)" + described + "}");
 }

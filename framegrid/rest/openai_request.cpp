@@ -14,6 +14,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr int kPartialImagesMax = 3;
+constexpr int kPicturesMax = 16;
 constexpr std::int64_t kVideoFps = 8;
 constexpr std::string_view kReferenceId = "input_reference[file_id]";
 constexpr std::string_view kReferenceUrl = "input_reference[image_url]";
@@ -142,6 +143,9 @@ Result<bool> take_image_option(
     } else if (name == "partial_images") {
         FG_TRY(count, read_count(name, value, 0, kPartialImagesMax));
         out.partial_images = static_cast<int>(count);
+    } else if (name == "n" && !value.is_null()) {  // stricter than the pipelines' own routes
+        FG_TRY(count, read_count(name, value, 1, kPicturesMax));
+        job.set("num_images_per_prompt", count);
     } else if (name == "response_format") {
         const bool url = value.is_string() && value.get_string() == "url";
         if (!url && (!value.is_string() || value.get_string() != "b64_json")) {

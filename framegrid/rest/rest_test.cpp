@@ -99,6 +99,7 @@ TEST_F(RestApiTest, UpscaleReturnsTheBytesWhenAsked) {
     EXPECT_EQ(direct->status(), 200);
     EXPECT_EQ(direct->header("content-type"), "image/png");
     EXPECT_EQ(direct->text(), png(4, 3));
+    EXPECT_EQ(direct->header("x-nsfw"), "false");
     EXPECT_EQ(last_work().model_id, "a/b");
     EXPECT_EQ(rest().stats().results, 0u);
     const auto stored = upscale({{"image", png(4, 3)}}, {{"accept", "*/*"}});
@@ -116,7 +117,6 @@ TEST_F(RestApiTest, UpscaleNamesTheFieldAtFault) {
     EXPECT_TRUE(json(*missing).at("detail").as_object().contains("msg")) << "the SDK reads detail.msg";
     const std::vector<std::pair<std::string, std::string>> bad{
         {"seed", "many"},
-        {"seed", "-1"},
         {"seed", "99999999999999999999"},
         {"num_inference_steps", "1.5"},
         {"safety_check", "maybe"},
@@ -180,6 +180,7 @@ TEST_F(RestApiTest, PicturesFromADescription) {
         out->output.artifacts[0].bytes = Blob::copy_of(png(8, 8));
         out->output.artifacts[1].bytes = Blob::copy_of(png(9, 9));
         out->output.artifacts[1].seed = 70;
+        out->output.artifacts[1].nsfw = true;
         out->output.ai = api::AiRun{"framegrid/scenes", "00ff", 12, 345};
         return out;
     };
@@ -195,6 +196,8 @@ TEST_F(RestApiTest, PicturesFromADescription) {
     ASSERT_EQ(body.at("images").as_array().size(), 2U);
     EXPECT_EQ(body.at("images").as_array()[0].as_object().at("seed").as_int64(), 7);
     EXPECT_EQ(body.at("images").as_array()[1].as_object().at("seed").as_int64(), 70);
+    EXPECT_EQ(body.at("images").as_array()[0].as_object().at("nsfw").as_bool(), false);
+    EXPECT_EQ(body.at("images").as_array()[1].as_object().at("nsfw").as_bool(), true);
     const auto& run = body.at("framegrid").as_object();
     EXPECT_EQ(run.at("model_digest").as_string(), "00ff");
     EXPECT_EQ(run.at("steps").as_int64(), 12);

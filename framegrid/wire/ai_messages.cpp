@@ -233,7 +233,9 @@ Result<AiRequest> read_ai_request(std::string pipeline, std::string_view content
 std::string write_ai_response(const AiResponse& response) {
     json::array images;
     for (const auto& entry : response.media) {
-        images.push_back({{"url", entry.url}, {"seed", entry.seed.value_or(0)}, {"nsfw", false}});
+        images.push_back(
+            {{"url", entry.url}, {"seed", entry.seed.value_or(0)}, {"nsfw", entry.nsfw.value_or(false)}}
+        );
     }
     json::object out{{"images", std::move(images)}};
     if (response.run) {
@@ -261,6 +263,10 @@ Result<AiResponse> read_ai_response(std::string_view text) {
             return refuse("images.url", "is missing");
         }
         AiMedia item{.url = std::string(url->get_string()), .seed = std::nullopt};
+        const auto* nsfw = entry.get_object().if_contains("nsfw");
+        if (nsfw != nullptr && nsfw->is_bool()) {
+            item.nsfw = nsfw->get_bool();
+        }
         const auto* seed = entry.get_object().if_contains("seed");
         if (seed != nullptr && seed->is_int64()) {
             item.seed = seed->get_int64();

@@ -43,6 +43,7 @@ Result<AiRequest> read_ai_request(std::string pipeline, std::string_view content
 struct AiMedia {
     std::string url;  // http(s), relative, or data:
     std::optional<std::int64_t> seed;
+    std::optional<bool> nsfw{};  // absent: false on the wire
 };
 struct AiResponse {
     std::vector<AiMedia> media;

@@ -108,6 +108,13 @@ TEST(AiResponse, RoundTrip) {
     EXPECT_EQ(read->media[0].seed, 5);
     EXPECT_EQ(read->media[1].url, "data:image/png;base64,AAAA");
     EXPECT_FALSE(read->run);
+    EXPECT_EQ(read->media[0].nsfw, false) << "peers want the member";
+    const auto flagged = read_ai_response(write_ai_response({{{"a.png", 5, true}, {"b.png", 6, false}}, {}}));
+    EXPECT_EQ(flagged->media[0].nsfw, true);
+    EXPECT_EQ(flagged->media[1].nsfw, false);
+    const auto odd = read_ai_response(R"({"images":[{"url":"a","nsfw":[true]},{"url":"b"}]})");
+    EXPECT_EQ(odd->media[0].nsfw, std::nullopt);
+    EXPECT_EQ(odd->media[1].nsfw, std::nullopt);
     const AiResponse told{plain.media, api::AiRun{"a/b", "00ff", 20, 1234}};
     EXPECT_EQ(read_ai_response(write_ai_response(told))->run, told.run);
 }

@@ -33,6 +33,7 @@ Result<std::vector<std::size_t>> take_inlined(const std::vector<AiMedia>& files,
     for (std::size_t i = 0; i < files.size(); ++i) {
         api::Artifact artifact;
         artifact.seed = files[i].seed;
+        artifact.nsfw = files[i].nsfw;
         if (is_data_url(files[i].url)) {
             FG_TRY(data, parse_data_url(files[i].url));
             artifact.name = std::to_string(i);

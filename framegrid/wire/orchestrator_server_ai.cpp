@@ -133,12 +133,14 @@ std::string OrchestratorServer::Impl::ai_answer(
     std::vector<AiMedia> files;
     for (const auto& artifact : output.output.artifacts) {
         if (inline_images && artifact.content_type.starts_with("image/")) {
-            files.push_back({data_url(artifact.content_type, artifact.bytes.view()), artifact.seed});
+            files.push_back(
+                {data_url(artifact.content_type, artifact.bytes.view()), artifact.seed, artifact.nsfw}
+            );
             continue;
         }
         const std::string name =
             "ai/" + std::to_string(next_file_++) + std::string(media::extension_of(artifact.content_type));
-        files.push_back({stored_url(session_id, name, artifact.bytes), artifact.seed});
+        files.push_back({stored_url(session_id, name, artifact.bytes), artifact.seed, artifact.nsfw});
     }
     return write_ai_response({std::move(files), output.output.ai});
 }

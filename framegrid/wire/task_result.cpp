@@ -94,7 +94,7 @@ std::vector<http::Part> ai_parts(const api::WorkOutput& output) {
         };
         part.body = artifact.bytes;
         parts.push_back(std::move(part));
-        media.push_back({name, artifact.seed});
+        media.push_back({name, artifact.seed, artifact.nsfw});
     }
     http::Part description;
     description.headers = {{"content-type", "application/json"}};
@@ -162,6 +162,7 @@ Result<api::WorkOutput> read_ai_parts(const std::vector<http::Part>& parts) {
             file->second->headers.get("content-type").value_or("application/octet-stream");
         artifact.bytes = file->second->body;
         artifact.seed = entry.seed;
+        artifact.nsfw = entry.nsfw;
         output.artifacts.push_back(std::move(artifact));
     }
     return output;

@@ -119,6 +119,7 @@ TEST(TaskResult, AiRoundTripKeepsNamesApart) {
     api::WorkOutput output;
     output.artifacts = {artifact("out.png", "image/png", "one"), artifact("out.png", "image/png", "two")};
     output.artifacts[1].seed = 9;
+    output.artifacts[1].nsfw = true;
     const auto upload = write_result(report(WorkerKind::kAi, output), "bnd");
     EXPECT_EQ(upload.path, "/aiResults");
     EXPECT_EQ(upload.headers.get("pipeline"), "upscale");
@@ -129,6 +130,8 @@ TEST(TaskResult, AiRoundTripKeepsNamesApart) {
     EXPECT_EQ(back.output().artifacts[0].bytes.text(), "one");
     EXPECT_EQ(back.output().artifacts[1].bytes.text(), "two");
     EXPECT_EQ(back.output().artifacts[1].seed, 9);
+    EXPECT_EQ(back.output().artifacts[0].nsfw, false);
+    EXPECT_EQ(back.output().artifacts[1].nsfw, true);
 }
 
 TEST(TaskResult, ErrorsKeepTheirCode) {
