@@ -12,6 +12,7 @@ namespace framegrid::signer {
 namespace {
 
 constexpr std::size_t kStateIdBytes = 16;
+constexpr std::size_t kManifestIdBytes = 8;
 
 std::unexpected<Error> over(std::string message, std::string field) {
     return fail(Errc::kForbidden, std::move(message), std::move(field));
@@ -91,7 +92,7 @@ Task<Result<pay::Payment>> Signer::sign_tickets(Caller caller, pay::TicketBatch 
 Result<LiveState> Signer::state_of(const Caller& caller, const LiveRequest& request) const {
     const auto session = pay::Sender::session_id(request.params);
     const auto orchestrator = crypto::checksum_address(request.params.recipient);
-    if (request.state.empty()) {
+    if (request.state.empty() && request.state_signature.empty()) {
         LiveState first;
         first.id = ports_.random.hex(kStateIdBytes);
         first.session = session;
@@ -121,6 +122,15 @@ Result<LiveState> Signer::state_of(const Caller& caller, const LiveRequest& requ
 
 Task<Result<LivePayment>> Signer::pay_live(Caller caller, LiveRequest request) {
     FG_CO_TRY(state, state_of(caller, request));
+    if (request.manifest_id.empty() && state.sequence > 0) {
+        co_return fail(
+            Errc::kInvalidArgument, "missing manifestID: a session keeps the one that it began with",
+            "ManifestID"
+        );
+    }
+    if (request.manifest_id.empty()) {
+        request.manifest_id = ports_.random.hex(kManifestIdBytes);
+    }
     FG_CO_CHECK(check_ceilings(caller, request.price_max, request.price));
     if (!pay::check_price(request.price, std::nullopt, state.price_at_start)) {
         co_return over("the price has more than doubled since the session began", kPriceField);
@@ -143,7 +153,7 @@ Task<Result<LivePayment>> Signer::pay_live(Caller caller, LiveRequest request) {
     state.balance -= fee;
     state.updated_unix_ms = now;
     ++state.sequence;
-    LivePayment out{std::move(payment), write_live_state(state), {}};
+    LivePayment out{std::move(payment), std::move(request.manifest_id), write_live_state(state), {}};
     out.state_signature = ports_.key.sign_message(as_bytes(out.state));
     co_return out;
 }

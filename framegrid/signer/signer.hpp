@@ -38,7 +38,7 @@ struct LiveRequest {
     pay::TicketParams params;  // of the orchestrator's info
     Price price;               // of the same
     std::optional<Price> price_max{};
-    std::string manifest_id;
+    std::string manifest_id;  // empty, and no state: one is drawn
     std::string app;
     std::int64_t units = 0;  // 0: by type and time
     LiveType type = LiveType::kLive;
@@ -52,6 +52,7 @@ struct SegmentRequest {
 };
 struct LivePayment {
     pay::Payment payment;
+    std::string manifest_id;  // what the session is called
     std::string state;
     crypto::Signature state_signature{};
 };

@@ -242,10 +242,16 @@ TEST_F(SignerTest, LiveSessionsArePaidByTime) {
     EXPECT_LE(tickets, 3U);
     request.state = first->state;
     request.state_signature = Bytes(first->state_signature.begin(), first->state_signature.end());
+    EXPECT_EQ(first->manifest_id.size(), 16U) << "drawn";
+    const auto nameless = run(signer_->pay_live(caller_, request));
+    EXPECT_EQ(nameless.error().code, Errc::kInvalidArgument);
+    EXPECT_EQ(nameless.error().field, "ManifestID");
+    request.manifest_id = first->manifest_id;
     clock_.advance(30s);
     const auto second = run(signer_->pay_live(caller_, request));
     ASSERT_TRUE(second) << second.error().message;
     EXPECT_EQ(second->payment.tickets.front().nonce, tickets + 1);
+    EXPECT_EQ(second->manifest_id, first->manifest_id);
     const auto state = *read_live_state(second->state);
     EXPECT_EQ(state.sequence, 2U);
     EXPECT_EQ(state.orchestrator, crypto::checksum_address(params().recipient));
@@ -270,6 +276,7 @@ TEST_F(SignerTest, NothingIsDueWhileTheCreditLasts) {
     request.params = params();
     request.price = {1, 1};
     request.units = 1;  // one wei; a ticket is worth ten
+    request.manifest_id = "m";
     clock_.advance(1s);
     const auto first = run(signer_->pay_live(caller_, request));
     ASSERT_TRUE(first) << first.error().message;

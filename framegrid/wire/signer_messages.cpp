@@ -7,7 +7,9 @@
 #include <framegrid/wire/livepeer.pb.h>
 
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/payment_header.hpp>
+#include <framegrid/wire/segment_header.hpp>
 
 namespace framegrid::wire {
 
@@ -88,7 +90,8 @@ Result<std::optional<Price>> price_max_of(const json::object& object, signer::Li
     return std::optional(Price{wei, 1});
 }
 
-Result<void> read_info(const Bytes& bytes, signer::LiveRequest& out) {
+Result<void> read_info(const Bytes& bytes, LiveCall& call) {
+    auto& out = call.request;
     net::OrchestratorInfo info;
     if (bytes.empty() || !info.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
         return bad_field("orchestrator is not an OrchestratorInfo", "orchestrator");
@@ -102,7 +105,21 @@ Result<void> read_info(const Bytes& bytes, signer::LiveRequest& out) {
     if (out.price.wei < 0 || out.price.units <= 0) {
         return bad_field("the orchestrator's price is none", "orchestrator");
     }
+    if (!info.has_auth_token()) {
+        return bad_field("missing auth token: the orchestrator's info names none", "orchestrator");
+    }
+    FG_TRY(token, from_proto(info.auth_token()));
+    call.token = std::move(token);
     return {};
+}
+
+Result<job::Capabilities> needs_in(const json::object& object) {
+    FG_TRY(bytes, bytes_in(object, "capabilities"));
+    net::Capabilities message;
+    if (!message.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+        return bad_field("capabilities are no Capabilities", "capabilities");
+    }
+    return from_proto(message);
 }
 
 Result<void> read_state(const json::object& object, signer::LiveRequest& out) {
@@ -122,9 +139,10 @@ Result<void> read_state(const json::object& object, signer::LiveRequest& out) {
 
 }  // namespace
 
-Result<signer::LiveRequest> parse_live_request(std::string_view text) {
+Result<LiveCall> parse_live_request(std::string_view text) {
     FG_TRY(object, object_of(text));
-    signer::LiveRequest out;
+    LiveCall call;
+    auto& out = call.request;
     FG_TRY(type, text_in(object, "type", kNameBytesMax));
     const auto known = signer::parse_live_type(type.empty() ? "lv2v" : type);
     if (!known) {
@@ -132,17 +150,30 @@ Result<signer::LiveRequest> parse_live_request(std::string_view text) {
     }
     out.type = *known;
     FG_TRY(info, bytes_in(object, "orchestrator"));
-    FG_CHECK(read_info(info, out));
+    FG_CHECK(read_info(info, call));
     FG_CHECK(read_state(object, out));
     FG_TRY(manifest, text_in(object, "ManifestID", kNameBytesMax));
     FG_TRY(app, text_in(object, "app", kNameBytesMax));
     FG_TRY(units, number_in(object, "inPixels"));
     FG_TRY(most, price_max_of(object, out.type));
+    FG_TRY(needs, needs_in(object));
+    call.needs = std::move(needs);
     out.manifest_id = std::move(manifest);
     out.app = std::move(app);
     out.units = units;
     out.price_max = most;
-    return out;
+    return call;
+}
+
+std::string live_credentials(
+    const LiveCall& call, const std::string& manifest_id, const crypto::PrivateKey& key
+) {
+    api::Job job;
+    job.manifest_id = manifest_id;
+    job.token = call.token;
+    job.needs = call.needs;
+    job.work.kind = api::TranscodeWork{};
+    return encode_segment_header(job, crypto::keccak256({}), &key);
 }
 
 std::string write_live_payment(const signer::LivePayment& payment, const std::string& segment_header) {

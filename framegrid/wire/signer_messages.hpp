@@ -4,14 +4,27 @@
 #include <string>
 #include <string_view>
 
+#include <framegrid/api/orchestrator.hpp>
 #include <framegrid/base/result.hpp>
+#include <framegrid/job/capabilities.hpp>
 #include <framegrid/signer/signer.hpp>
 
 namespace framegrid::wire {
 
+// What is asked for, and what the orchestrator wants to see in the credentials that come with the payment.
+struct LiveCall {
+    signer::LiveRequest request;
+    api::AuthToken token;     // of the orchestrator's info
+    job::Capabilities needs;  // none when the caller names none
+};
 // {"orchestrator": base64 of an OrchestratorInfo, "state": {"State","Sig"}, "ManifestID", "app", "inPixels",
-// "type", "maxPrice": {"price","currency","unit"}}. kInvalidArgument names the field.
-Result<signer::LiveRequest> parse_live_request(std::string_view json);
+// "type", "maxPrice": {"price","currency","unit"}, "capabilities": base64 of Capabilities}. kInvalidArgument
+// names the field.
+Result<LiveCall> parse_live_request(std::string_view json);
+// The segment header of a session's payments: of no media, but of this payer, token and manifest id.
+std::string live_credentials(
+    const LiveCall& call, const std::string& manifest_id, const crypto::PrivateKey& key
+);
 // {"payment": header, "segCreds": header, "state": {"State","Sig"}}.
 std::string write_live_payment(const signer::LivePayment& payment, const std::string& segment_header);
 

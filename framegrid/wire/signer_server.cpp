@@ -7,7 +7,6 @@
 #include <framegrid/http/text.hpp>
 #include <framegrid/signer/hour_to_sign.hpp>
 #include <framegrid/wire/payment_header.hpp>
-#include <framegrid/wire/segment_header.hpp>
 #include <framegrid/wire/signer_messages.hpp>
 
 namespace framegrid::wire {
@@ -40,14 +39,6 @@ std::string_view bearer_of(const http::Headers& headers) {
         return {};
     }
     return http::trim(value.substr(kScheme.size()));
-}
-
-// The credentials of a live session's segments: of nothing yet, but of this payer.
-std::string live_credentials(const std::string& manifest_id, const crypto::PrivateKey& key) {
-    api::Job job;
-    job.manifest_id = manifest_id;
-    job.work.kind = api::TranscodeWork{};
-    return encode_segment_header(job, crypto::keccak256({}), &key);
 }
 
 }  // namespace
@@ -148,16 +139,16 @@ Task<SignerServer::Reply> SignerServer::sign_receipts(http::Exchange& exchange) 
 }
 
 Task<SignerServer::Reply> SignerServer::pay_live(signer::Caller caller, Blob body) {
-    auto request = parse_live_request(body.text());
-    if (!request) {
-        co_return refusal(request.error());
+    const auto call = parse_live_request(body.text());
+    if (!call) {
+        co_return refusal(call.error());
     }
-    const auto manifest_id = request->manifest_id;
-    const auto payment = co_await signer_.pay_live(std::move(caller), *std::move(request));
+    const auto payment = co_await signer_.pay_live(std::move(caller), call->request);
     if (!payment) {
         co_return refusal(payment.error());
     }
-    co_return Reply{200, write_live_payment(*payment, live_credentials(manifest_id, signer_.key()))};
+    auto credentials = live_credentials(*call, payment->manifest_id, signer_.key());
+    co_return Reply{200, write_live_payment(*payment, credentials)};
 }
 
 Task<SignerServer::Reply> SignerServer::answer(http::Exchange& exchange) {

@@ -29,7 +29,8 @@ void close_hour(std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     if (const auto live = wire::parse_live_request(text)) {
-        FG_ASSERT(live->price.units > 0 && live->price.wei >= 0 && live->units >= 0);
+        const auto& request = live->request;
+        FG_ASSERT(request.price.units > 0 && request.price.wei >= 0 && request.units >= 0);
     }
     if (const auto tickets = wire::parse_tickets_request(text)) {
         const auto again = wire::parse_tickets_request(wire::write_tickets_request(*tickets));

@@ -45,8 +45,10 @@ def ticket_params(face_value=10**12, share=100):
             + field(6, (1000).to_bytes(2, "big")) + field(7, field(1, 5) + field(2, b"\x03" * 32)))
 
 
-def orchestrator_info(wei=1, units=1):
-    return field(1, b"https://127.0.0.1:1") + field(2, ticket_params()) + field(3, field(1, wei) + field(2, units))
+def orchestrator_info(wei=1, units=1, token_seconds=1800):
+    token = field(1, b"\x04" * 32) + field(2, b"session") + field(3, int(time.time()) + token_seconds)
+    return (field(1, b"https://127.0.0.1:1") + field(2, ticket_params()) + field(3, field(1, wei) + field(2, units))
+            + field(6, token))
 
 
 class SignerTest(unittest.TestCase):
