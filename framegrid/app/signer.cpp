@@ -16,6 +16,7 @@
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/loopback.hpp>
 #include <framegrid/app/node.hpp>
+#include <framegrid/app/payments.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/crypto/hash.hpp>
 #include <framegrid/crypto/wipe.hpp>
@@ -43,6 +44,7 @@ struct SignerOptions {
     std::string price_max;
     std::string wei_per_day_max;
     std::string face_value_max = "0";
+    LedgerOptions ledger;
 };
 
 struct KnownCaller {
@@ -258,7 +260,14 @@ Task<Result<int>> serve_signer(Session& session, SignerOptions options) {
     if (!spending) {
         co_return fail(std::move(spending.error()).with_context(made->journal.string()));
     }
-    signer::Signer role({made->key, session.pool, session.clock, session.random, *spending}, made->settings);
+    const auto ledger = open_ledger(options.ledger, {}, session.clock, session.random);
+    if (!ledger) {
+        co_return fail(Error(ledger.error()));
+    }
+    const auto* const chain = *ledger == nullptr ? nullptr : &(*ledger)->chain();
+    signer::Signer role(
+        {made->key, session.pool, session.clock, session.random, *spending, chain}, made->settings
+    );
     wire::SignerServer routes(
         role,
         [&made](std::string_view key) {
@@ -290,6 +299,7 @@ void add_signer_command(CLI::App& app, const CommonOptions& common, Run& run) {
     auto options = std::make_shared<SignerOptions>();
     auto* command = app.add_subcommand("signer", "Hold a key and sign payments for gateways");
     add_listen_options(*command, options->listen, true);
+    add_ledger_options(*command, options->ledger);
     command->add_option("--key", options->key_file, "key file (see 'framegrid key')")->required();
     command->add_option(
         "--key-password-file", options->password_file,

@@ -50,6 +50,7 @@ std::string write_live_state(const LiveState& state) {
         {"StateID", state.id},
         {"PMSessionID", state.session},
         {"LastUpdate", state.updated_unix_ms},
+        {"ParamsSince", state.params_since_unix_ms},
         {"OrchestratorAddress", state.orchestrator},
         {"App", state.app},
         {"SenderNonce", state.nonce},
@@ -76,6 +77,9 @@ Result<LiveState> read_live_state(std::string_view text) {
     out.app = text_of(object, "App");
     out.caller = text_of(object, "AuthID");
     out.updated_unix_ms = number_of(object, "LastUpdate");
+    // A state from before there was one has had its params since its last payment, for all we know.
+    const auto since = number_of(object, "ParamsSince");
+    out.params_since_unix_ms = since < 0 ? out.updated_unix_ms : since;
     const auto nonce = number_of(object, "SenderNonce");
     const auto sequence = number_of(object, "SequenceNumber");
     out.price_at_start = {

@@ -23,7 +23,8 @@ struct LiveState {
     std::string app;
     std::string caller;
     std::int64_t updated_unix_ms = 0;
-    std::uint32_t nonce = 0;  // the last one used
+    std::int64_t params_since_unix_ms = 0;  // since when the session has these params
+    std::uint32_t nonce = 0;                // the last one used
     std::uint64_t sequence = 0;
     pay::Money balance;
     Price price_at_start{};

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::size_t kStateIdBytes = 16;
 constexpr std::size_t kManifestIdBytes = 8;
+// Params that end this soon would be refused by the time they arrive.
+constexpr std::uint64_t kExpiryMarginBlocks = 1;
 
 std::unexpected<Error> over(std::string message, std::string field) {
     return fail(Errc::kForbidden, std::move(message), std::move(field));
@@ -99,6 +101,7 @@ Result<LiveState> Signer::state_of(const Caller& caller, const LiveRequest& requ
         first.orchestrator = orchestrator;
         first.app = request.app;
         first.caller = caller.id;
+        first.params_since_unix_ms = ports_.clock.unix_ms();
         first.price_at_start = request.price;
         first.type = request.type;
         return first;
@@ -116,8 +119,33 @@ Result<LiveState> Signer::state_of(const Caller& caller, const LiveRequest& requ
     if (state.session != session) {  // new params: their nonces begin again
         state.session = session;
         state.nonce = 0;
+        state.params_since_unix_ms = ports_.clock.unix_ms();
     }
     return state;
+}
+
+Result<void> Signer::check_fresh(const LiveRequest& request, const LiveState& state) const {
+    const auto now = ports_.clock.unix_ms();
+    if (now / 1000 > request.token_expires_unix_s - settings_.token_margin_s) {
+        return fail(
+            Errc::kUnavailable, "the auth token ends soon: ask the orchestrator for a new one", kStaleParams
+        );
+    }
+    bool stale = false;
+    const auto chain = ports_.chain == nullptr ? Result<pay::ChainState>(fail(Errc::kUnavailable, "no chain"))
+                                               : ports_.chain->state();
+    if (chain) {
+        stale = request.params.expiration_block <= chain->l1_block + kExpiryMarginBlocks;
+    } else {
+        stale = std::chrono::milliseconds(now - state.params_since_unix_ms) > settings_.params_time_max;
+    }
+    if (stale) {
+        return fail(
+            Errc::kUnavailable, "the ticket params have expired: ask the orchestrator for new ones",
+            kStaleParams
+        );
+    }
+    return {};
 }
 
 Task<Result<LivePayment>> Signer::pay_live(Caller caller, LiveRequest request) {
@@ -131,6 +159,7 @@ Task<Result<LivePayment>> Signer::pay_live(Caller caller, LiveRequest request) {
     if (request.manifest_id.empty()) {
         request.manifest_id = ports_.random.hex(kManifestIdBytes);
     }
+    FG_CO_CHECK(check_fresh(request, state));
     FG_CO_CHECK(check_ceilings(caller, request.price_max, request.price));
     if (!pay::check_price(request.price, std::nullopt, state.price_at_start)) {
         co_return over("the price has more than doubled since the session began", kPriceField);

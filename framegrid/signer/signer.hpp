@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <framegrid/crypto/keys.hpp>
+#include <framegrid/pay/ledger.hpp>
 #include <framegrid/pay/sender.hpp>
 #include <framegrid/runtime/offload.hpp>
 #include <framegrid/signer/live_state.hpp>
@@ -29,14 +30,19 @@ struct Settings {
     std::uint32_t nonces_max = 600;   // of one recipientRand
     std::size_t profiles_max = 64;    // of one segment
     std::size_t text_bytes_max = 1'024;
+    // A live session asks for new ones before they end: a tenth of a token's life, and, for a signer that
+    // sees no blocks, a little less than the 40 blocks of 12 s that params are good for.
+    std::int64_t token_margin_s = 180;
+    Duration params_time_max = std::chrono::minutes(6);
 };
 
 // What a call of the network's contract asks for (protocol section 5.12).
 struct LiveRequest {
     std::string state;  // of the call before; empty: the first
     Bytes state_signature;
-    pay::TicketParams params;  // of the orchestrator's info
-    Price price;               // of the same
+    pay::TicketParams params;               // of the orchestrator's info
+    Price price;                            // of the same
+    std::int64_t token_expires_unix_s = 0;  // of the same
     std::optional<Price> price_max{};
     std::string manifest_id;  // empty, and no state: one is drawn
     std::string app;
@@ -75,6 +81,7 @@ class Signer {
         Clock& clock;
         Random& random;
         SpendBook& spending;
+        const pay::Chain* chain = nullptr;  // whose blocks end params; null: they end by time
     };
     Signer(Ports ports, Settings settings);
 
@@ -94,6 +101,8 @@ class Signer {
   private:
     Result<void> check_batch(const pay::TicketBatch& batch) const;
     Result<LiveState> state_of(const Caller& caller, const LiveRequest& request) const;
+    // Whether the token and the params of a live session are good for one more payment: kStaleParams.
+    Result<void> check_fresh(const LiveRequest& request, const LiveState& state) const;
 
     Ports ports_;
     const Settings settings_;

@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include <framegrid/crypto/segment_signature.hpp>
+#include <framegrid/pay/memory_ledger.hpp>
 #include <framegrid/runtime/manual_clock.hpp>
 #include <framegrid/runtime/seeded_random.hpp>
 #include <framegrid/signer/hour_to_sign.hpp>
@@ -41,7 +42,7 @@ class SignerTest : public testing::Test {
     void restart() {
         signer_.reset();
         book_.emplace(*SpendBook::make(clock_, journal_, journal_.text));
-        signer_.emplace(Signer::Ports{key_, pool_, clock_, random_, *book_}, settings_);
+        signer_.emplace(Signer::Ports{key_, pool_, clock_, random_, *book_, chain_}, settings_);
     }
     template <class T>
     Result<T> run(Task<Result<T>> task) {
@@ -70,10 +71,22 @@ class SignerTest : public testing::Test {
         return run(signer_->sign_tickets(caller_, batch(first, count), price));
     }
 
+    // A wei for a second.
+    LiveRequest live() {
+        LiveRequest out;
+        out.params = params();
+        out.price = {1, 1};
+        out.type = LiveType::kLive;
+        out.manifest_id = "m";
+        out.token_expires_unix_s = clock_.unix_ms() / 1000 + 1'800;
+        return out;
+    }
+
     boost::asio::io_context loop_;
     ManualClock clock_;
     SeededRandom random_{1};
     SignAtOnce pool_;
+    const pay::Chain* chain_ = nullptr;
     KeptText journal_;
     crypto::PrivateKey key_ = crypto::PrivateKey::generate(random_);
     Settings settings_;
@@ -231,10 +244,9 @@ TEST_F(SignerTest, DamagedBooksAreNotGuessed) {
 TEST_F(SignerTest, LiveSessionsArePaidByTime) {
     caller_.wei_per_day_max = std::nullopt;
     clock_.advance(1s);
-    LiveRequest request;
-    request.params = params();
+    auto request = live();
     request.price = {2, 1};
-    request.type = LiveType::kLive;
+    request.manifest_id.clear();
     const auto first = run(signer_->pay_live(caller_, request));
     ASSERT_TRUE(first) << first.error().message;
     const auto tickets = static_cast<std::uint32_t>(first->payment.tickets.size());
@@ -243,6 +255,7 @@ TEST_F(SignerTest, LiveSessionsArePaidByTime) {
     request.state = first->state;
     request.state_signature = Bytes(first->state_signature.begin(), first->state_signature.end());
     EXPECT_EQ(first->manifest_id.size(), 16U) << "drawn";
+    request.manifest_id.clear();
     const auto nameless = run(signer_->pay_live(caller_, request));
     EXPECT_EQ(nameless.error().code, Errc::kInvalidArgument);
     EXPECT_EQ(nameless.error().field, "ManifestID");
@@ -271,12 +284,53 @@ TEST_F(SignerTest, LiveSessionsArePaidByTime) {
     EXPECT_EQ(renewed->payment.tickets.front().nonce, 1U) << "new params, new nonces";
 }
 
+TEST_F(SignerTest, AnInfoThatEndsSoonIsToBeAskedForAnew) {
+    caller_.wei_per_day_max = std::nullopt;
+    clock_.advance(1s);
+    auto request = live();
+    request.token_expires_unix_s = clock_.unix_ms() / 1000 + 180;
+    const auto first = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(first) << first.error().message;
+    request.state = first->state;
+    request.state_signature = Bytes(first->state_signature.begin(), first->state_signature.end());
+    clock_.advance(1s);
+    EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kStaleParams)
+        << "the token's last tenth";
+    request.token_expires_unix_s += 3'600;
+    clock_.advance(359s);
+    const auto second = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(second) << second.error().message;
+    clock_.advance(1s);
+    EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kStaleParams)
+        << "six minutes of params";
+    request.params = params(2);
+    EXPECT_TRUE(run(signer_->pay_live(caller_, request)));
+}
+
+TEST_F(SignerTest, ASignerThatSeesBlocksGoesByThem) {
+    caller_.wei_per_day_max = std::nullopt;
+    clock_.advance(1s);
+    pay::MemoryChain chain;
+    chain_ = &chain;
+    restart();
+    pay::ChainState state;
+    state.l1_block = 98;  // of 100
+    chain.set(state);
+    auto request = live();
+    const auto first = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(first) << first.error().message;
+    request.state = first->state;
+    request.state_signature = Bytes(first->state_signature.begin(), first->state_signature.end());
+    clock_.advance(10min);
+    EXPECT_TRUE(run(signer_->pay_live(caller_, request))) << "however long that block lasts";
+    state.l1_block = 99;
+    chain.set(state);
+    EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kStaleParams);
+}
+
 TEST_F(SignerTest, NothingIsDueWhileTheCreditLasts) {
-    LiveRequest request;
-    request.params = params();
-    request.price = {1, 1};
+    auto request = live();
     request.units = 1;  // one wei; a ticket is worth ten
-    request.manifest_id = "m";
     clock_.advance(1s);
     const auto first = run(signer_->pay_live(caller_, request));
     ASSERT_TRUE(first) << first.error().message;

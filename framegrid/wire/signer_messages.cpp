@@ -110,6 +110,9 @@ Result<void> read_info(const Bytes& bytes, LiveCall& call) {
     }
     FG_TRY(token, from_proto(info.auth_token()));
     call.token = std::move(token);
+    out.token_expires_unix_s = call.token.expires_unix_s;
+    FG_CHECK(check_text(info.transcoder(), Limits::kUrlBytes, "orchestrator.transcoder"));
+    call.orchestrator_url = info.transcoder();
     return {};
 }
 

@@ -16,6 +16,7 @@ struct LiveCall {
     signer::LiveRequest request;
     api::AuthToken token;     // of the orchestrator's info
     job::Capabilities needs;  // none when the caller names none
+    std::string orchestrator_url;
 };
 // {"orchestrator": base64 of an OrchestratorInfo, "state": {"State","Sig"}, "ManifestID", "app", "inPixels",
 // "type", "maxPrice": {"price","currency","unit"}, "capabilities": base64 of Capabilities}. kInvalidArgument

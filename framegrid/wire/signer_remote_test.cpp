@@ -6,10 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/json.hpp>
 
 #include <framegrid/http/server.hpp>
 #include <framegrid/http/test_loop.hpp>
 #include <framegrid/runtime/seeded_random.hpp>
+#include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/segment_header.hpp>
 #include <framegrid/wire/signer_messages.hpp>
 #include <framegrid/wire/signer_server.hpp>
@@ -312,6 +314,36 @@ TEST_F(RemoteSignerTest, AnHourOfReceiptsIsReadAndSigned) {
     EXPECT_FALSE(run((*remote)->sign_closing(closing, []() -> Task<Result<Blob>> {
         co_return fail(Errc::kIo, "the disk is broken");
     })));
+}
+
+TEST_F(RemoteSignerTest, WhoMustAskAnewLearnsWhom) {
+    ASSERT_TRUE(server_.listen());
+    api::OrchestratorInfo info;
+    info.service_uri = "https://node.example:8935";
+    info.price = Price{1, 1};
+    info.ticket_params = std::make_shared<const pay::TicketParams>(batch(1, 1).params);
+    info.auth_token = {.token = Bytes(32, 7), .session_id = "s", .expires_unix_s = 0};
+    const auto asks = [&](std::int64_t token_seconds) {
+        info.auth_token.expires_unix_s = clock_.unix_ms() / 1000 + token_seconds;
+        const auto bytes = to_proto(info).SerializeAsString();
+        http::Request request;
+        request.method = "POST";
+        request.url =
+            *http::parse_url("http://127.0.0.1:" + std::to_string(server_.port()) + "/generate-live-payment");
+        request.headers = http::Headers{{"authorization", "Bearer right"}};
+        request.body = Blob::copy_of(boost::json::serialize(
+            boost::json::object{{"orchestrator", crypto::base64(as_bytes(bytes))}, {"type", "live"}}
+        ));
+        return run(client_.fetch(std::move(request), 100'000, soon())).value();
+    };
+    const auto stale = asks(170);
+    EXPECT_EQ(stale.status, 480);
+    EXPECT_EQ(stale.headers.get("livepeer-orchestrator-url"), "https://node.example:8935");
+    const auto fresh = asks(1'800);
+    EXPECT_EQ(fresh.status, 200) << fresh.body.text();
+    EXPECT_FALSE(fresh.headers.get("livepeer-orchestrator-url"));
+    info.service_uri = "https://a\r\nx-more: 1";
+    EXPECT_FALSE(asks(170).headers.get("livepeer-orchestrator-url")) << "no line of the caller's own";
 }
 
 TEST(SignerMessages, AReceiptsQueryIsExact) {

@@ -1,5 +1,7 @@
 #include <framegrid/wire/signer_server.hpp>
 
+#include <algorithm>
+
 #include <boost/json.hpp>
 
 #include <framegrid/base/utf8.hpp>
@@ -17,6 +19,7 @@ namespace {
 constexpr int kRefreshInfo = 480;
 constexpr int kPriceTooHigh = 481;
 constexpr int kNothingDue = 482;
+constexpr std::string_view kOrchestratorUrlHeader = "livepeer-orchestrator-url";
 
 int signer_status(const Error& error) {
     if (error.field == signer::kStaleParams && error.code == Errc::kUnavailable) {
@@ -29,6 +32,11 @@ int signer_status(const Error& error) {
         return kNothingDue;
     }
     return error.code == Errc::kUnavailable ? 503 : http::status_of(error.code);
+}
+
+// A caller writes it into the info: nothing may end the header's line.
+bool is_header_text(std::string_view text) {
+    return std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~'; });
 }
 
 std::string_view bearer_of(const http::Headers& headers) {
@@ -145,7 +153,11 @@ Task<SignerServer::Reply> SignerServer::pay_live(signer::Caller caller, Blob bod
     }
     const auto payment = co_await signer_.pay_live(std::move(caller), call->request);
     if (!payment) {
-        co_return refusal(payment.error());
+        auto reply = refusal(payment.error());
+        if (reply.status == kRefreshInfo && is_header_text(call->orchestrator_url)) {
+            reply.orchestrator_url = call->orchestrator_url;
+        }
+        co_return reply;
     }
     auto credentials = live_credentials(*call, payment->manifest_id, signer_.key());
     co_return Reply{200, write_live_payment(*payment, credentials)};
@@ -201,6 +213,9 @@ Task<void> SignerServer::serve(http::Exchange& exchange) {
     http::ResponseHead head;
     head.status = reply.status;
     head.headers = {{"content-type", "application/json"}, {"cache-control", "no-store"}};
+    if (!reply.orchestrator_url.empty()) {
+        head.headers.add(std::string(kOrchestratorUrlHeader), std::move(reply.orchestrator_url));
+    }
     [[maybe_unused]] const auto sent =
         co_await exchange.response.respond(std::move(head), Blob::copy_of(reply.json));
 }

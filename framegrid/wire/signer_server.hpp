@@ -37,6 +37,7 @@ class SignerServer {
     struct Reply {
         int status = 200;
         std::string json;
+        std::string orchestrator_url{};  // of whom to ask for a new info; not empty with kRefreshInfo alone
     };
     Task<Reply> answer(http::Exchange& exchange);
     Task<Reply> sign_tickets(signer::Caller caller, Blob body);
