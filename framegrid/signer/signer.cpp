@@ -167,12 +167,14 @@ Task<Result<LivePayment>> Signer::pay_live(Caller caller, LiveRequest request) {
     const auto now = ports_.clock.unix_ms();
     const auto units =
         request.units > 0 ? request.units : live_units(request.type, state.updated_unix_ms, now);
-    const auto fee = pay::Money::of_units(units, request.price);
+    // At the price that the session began with: that is what the orchestrator debits it at.
+    const auto fee = pay::Money::of_units(units, state.price_at_start);
     const auto ev = pay::expected_value(request.params);
-    if (state.balance >= fee && state.sequence > 0) {
+    // The orchestrator wants a ticket's worth to be there at any time.
+    const auto needed = pay::tickets_needed(state.balance, fee, ev);
+    if (needed == 0 && ev.sign() > 0) {
         co_return fail(Errc::kUnavailable, "what was paid is enough for now", kNoTicketsField);
     }
-    const auto needed = pay::tickets_needed(state.balance, fee, ev);
     pay::TicketBatch batch{address_, request.params, state.nonce + 1, 0};
     batch.count =
         needed > settings_.tickets_max ? settings_.tickets_max + 1 : static_cast<std::uint32_t>(needed);

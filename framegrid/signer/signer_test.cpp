@@ -328,15 +328,47 @@ TEST_F(SignerTest, ASignerThatSeesBlocksGoesByThem) {
     EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kStaleParams);
 }
 
+// A request that goes on where `paid` has ended.
+LiveRequest after(LiveRequest request, const LivePayment& paid) {
+    request.state = paid.state;
+    request.state_signature = Bytes(paid.state_signature.begin(), paid.state_signature.end());
+    return request;
+}
+
 TEST_F(SignerTest, NothingIsDueWhileTheCreditLasts) {
-    auto request = live();
-    request.units = 1;  // one wei; a ticket is worth ten
+    caller_.wei_per_day_max = std::nullopt;
     clock_.advance(1s);
+    auto request = live();
+    for (int i = 0; i < 2; ++i) {
+        // 10 wei in advance: after the first payment less than a ticket's worth of 10 is left.
+        const auto paid = run(signer_->pay_live(caller_, request));
+        ASSERT_TRUE(paid) << paid.error().message;
+        EXPECT_EQ(paid->payment.tickets.size(), i == 0 ? 2U : 1U) << i;
+        request = after(request, *paid);
+    }
+    EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kNoTicketsField);
+    clock_.advance(25s);
+    const auto paid = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(paid) << "25 wei are due, and some 20 are there";
+    EXPECT_EQ(paid->payment.tickets.size(), 1U);
+}
+
+TEST_F(SignerTest, ALiveSessionIsChargedThePriceThatItBeganWith) {
+    caller_.wei_per_day_max = std::nullopt;
+    clock_.advance(1s);
+    auto request = live();
+    request.price = {2, 1};
     const auto first = run(signer_->pay_live(caller_, request));
     ASSERT_TRUE(first) << first.error().message;
-    request.state = first->state;
-    request.state_signature = Bytes(first->state_signature.begin(), first->state_signature.end());
-    EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kNoTicketsField);
+    const auto before = read_live_state(first->state)->balance;
+    request = after(request, *first);
+    request.price = {3, 1};
+    clock_.advance(20s);
+    const auto second = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(second) << second.error().message;
+    EXPECT_EQ(second->payment.expected_price, (Price{3, 1})) << "what the orchestrator asks for now";
+    const auto bought = pay::expected_value(params()) * second->payment.tickets.size();
+    EXPECT_EQ(before + bought - read_live_state(second->state)->balance, pay::Money::wei(40));
 }
 
 pay::Receipt receipt_of(const crypto::Address& payer, std::int64_t units) {

@@ -117,6 +117,8 @@ class SignerTest(unittest.TestCase):
         self.assertEqual((status, sorted(paid)), (200, ["payment", "segCreds", "state"]), paid)
         state = json.loads(base64.b64decode(paid["state"]["State"]))
         self.assertEqual((state["SenderNonce"], state["Type"], state["AuthID"]), (1, "live", "one"))
+        status, paid = self.call("/generate-live-payment", {**ask, "state": paid["state"]})
+        self.assertEqual(status, 200, "a little less than a ticket's worth was left")
         status, _ = self.call("/generate-live-payment", {**ask, "state": paid["state"]})
         self.assertEqual(status, 482, "one ticket is worth more than these seconds")
         forged = {"State": base64.b64encode(json.dumps({**state, "Balance": "1000000"}).encode()).decode(),
