@@ -13,8 +13,11 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::array<std::pair<LiveType, std::string_view>, 3> kTypes{
-    {{LiveType::kLive, "live"}, {LiveType::kLiveVideo, "lv2v"}, {LiveType::kFixed, "fixed"}}
+constexpr std::array<std::pair<LiveType, std::string_view>, 4> kTypes{
+    {{LiveType::kLive, "live"},
+     {LiveType::kLiveVideo, "lv2v"},
+     {LiveType::kFixed, "fixed"},
+     {LiveType::kUnits, ""}}
 };
 constexpr std::size_t kStateBytesMax = 64 * 1024;
 constexpr std::int64_t kFirstSecondsLive = 10;
@@ -107,6 +110,8 @@ std::int64_t live_units(LiveType type, std::int64_t updated_unix_ms, std::int64_
             return 1;
         case LiveType::kLive:
             return first ? kFirstSecondsLive : (passed + 999) / 1000;
+        case LiveType::kUnits:
+            return 0;
         case LiveType::kLiveVideo:
             break;
     }

@@ -12,8 +12,9 @@
 
 namespace framegrid::signer {
 
-enum class LiveType : std::uint8_t { kLive, kLiveVideo, kFixed };
-std::string_view to_string(LiveType type);  // "live", "lv2v", "fixed"
+// By seconds, by pixels of 720p video, once, or by what the caller counts.
+enum class LiveType : std::uint8_t { kLive, kLiveVideo, kFixed, kUnits };
+std::string_view to_string(LiveType type);  // "live", "lv2v", "fixed", ""
 std::optional<LiveType> parse_live_type(std::string_view text);
 
 struct LiveState {
@@ -35,7 +36,8 @@ std::string write_live_state(const LiveState& state);
 // At most 64 KiB. kInvalidArgument.
 Result<LiveState> read_live_state(std::string_view json);
 
-// What a call pays for: the units since `updated_unix_ms`, or the advance of the first call (0).
+// What a call pays for: the units since `updated_unix_ms`, or the advance of the first call (0). Not of
+// kUnits.
 std::int64_t live_units(LiveType type, std::int64_t updated_unix_ms, std::int64_t now_unix_ms);
 
 }  // namespace framegrid::signer

@@ -52,7 +52,10 @@ Result<void> Signer::check_batch(const pay::TicketBatch& batch) const {
         return fail(Errc::kInvalidArgument, "the tickets are of another sender", "sender");
     }
     if (batch.count == 0 || batch.count > settings_.tickets_max) {
-        return over("1 to " + std::to_string(settings_.tickets_max) + " tickets are signed at once", "count");
+        return fail(
+            Errc::kInvalidArgument,
+            "1 to " + std::to_string(settings_.tickets_max) + " tickets are signed at once", "count"
+        );
     }
     if (batch.first_nonce == 0 || batch.first_nonce > settings_.nonces_max ||
         batch.count > settings_.nonces_max - batch.first_nonce + 1) {
@@ -110,12 +113,15 @@ Result<LiveState> Signer::state_of(const Caller& caller, const LiveRequest& requ
         return fail(Errc::kInvalidArgument, "the state's signature is not this signer's", "state");
     }
     FG_TRY(state, read_live_state(request.state));
-    if (state.orchestrator != orchestrator || state.caller != caller.id || state.type != request.type ||
+    // What began without a type may get one.
+    const bool same_type = state.type == LiveType::kUnits || state.type == request.type;
+    if (state.orchestrator != orchestrator || state.caller != caller.id || !same_type ||
         state.app != request.app) {
         return fail(
             Errc::kInvalidArgument, "the state is of another orchestrator, caller, type or app", "state"
         );
     }
+    state.type = request.type;
     if (state.session != session) {  // new params: their nonces begin again
         state.session = session;
         state.nonce = 0;
@@ -165,8 +171,9 @@ Task<Result<LivePayment>> Signer::pay_live(Caller caller, LiveRequest request) {
         co_return over("the price has more than doubled since the session began", kPriceField);
     }
     const auto now = ports_.clock.unix_ms();
-    const auto units =
-        request.units > 0 ? request.units : live_units(request.type, state.updated_unix_ms, now);
+    const auto units = request.type == LiveType::kUnits
+                           ? request.units
+                           : live_units(request.type, state.updated_unix_ms, now);
     // At the price that the session began with: that is what the orchestrator debits it at.
     const auto fee = pay::Money::of_units(units, state.price_at_start);
     const auto ev = pay::expected_value(request.params);

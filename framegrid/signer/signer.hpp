@@ -46,7 +46,7 @@ struct LiveRequest {
     std::optional<Price> price_max{};
     std::string manifest_id;  // empty, and no state: one is drawn
     std::string app;
-    std::int64_t units = 0;  // 0: by type and time
+    std::int64_t units = 0;  // of kUnits; the others go by time
     LiveType type = LiveType::kLive;
 };
 // What is signed for one segment or AI job (protocol section 3.2).

@@ -174,6 +174,7 @@ TEST_F(SignerTest, LimitsOfWhatIsSigned) {
     EXPECT_EQ(sign(1, 1, {6, 1}).error().field, kPriceField);
     EXPECT_EQ(sign(1, 0).error().field, "count");
     EXPECT_EQ(sign(1, 101).error().field, "count");
+    EXPECT_EQ(sign(1, 101).error().code, Errc::kInvalidArgument) << "400, as the network's signers say it";
     EXPECT_EQ(sign(0, 1).error().field, kStaleParams);
     EXPECT_EQ(sign(600, 2).error().field, kStaleParams);
     EXPECT_EQ(sign(UINT32_MAX, 1).error().field, kStaleParams);
@@ -340,17 +341,17 @@ TEST_F(SignerTest, NothingIsDueWhileTheCreditLasts) {
     clock_.advance(1s);
     auto request = live();
     for (int i = 0; i < 2; ++i) {
-        // 10 wei in advance: after the first payment less than a ticket's worth of 10 is left.
+        // 10 wei in advance use up the first ticket; a ticket's worth is to be there all the same.
         const auto paid = run(signer_->pay_live(caller_, request));
         ASSERT_TRUE(paid) << paid.error().message;
-        EXPECT_EQ(paid->payment.tickets.size(), i == 0 ? 2U : 1U) << i;
+        EXPECT_EQ(paid->payment.tickets.size(), 1U) << i;
         request = after(request, *paid);
     }
     EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, kNoTicketsField);
     clock_.advance(25s);
     const auto paid = run(signer_->pay_live(caller_, request));
-    ASSERT_TRUE(paid) << "25 wei are due, and some 20 are there";
-    EXPECT_EQ(paid->payment.tickets.size(), 1U);
+    ASSERT_TRUE(paid) << paid.error().message;
+    EXPECT_EQ(paid->payment.tickets.size(), 2U) << "25 wei are due, and some 10 are there";
 }
 
 TEST_F(SignerTest, ALiveSessionIsChargedThePriceThatItBeganWith) {
@@ -369,6 +370,26 @@ TEST_F(SignerTest, ALiveSessionIsChargedThePriceThatItBeganWith) {
     EXPECT_EQ(second->payment.expected_price, (Price{3, 1})) << "what the orchestrator asks for now";
     const auto bought = pay::expected_value(params()) * second->payment.tickets.size();
     EXPECT_EQ(before + bought - read_live_state(second->state)->balance, pay::Money::wei(40));
+}
+
+TEST_F(SignerTest, UnitsAreThoseOfTheCallerOnlyWithoutAType) {
+    caller_.wei_per_day_max = std::nullopt;
+    clock_.advance(1s);
+    auto request = live();
+    request.type = LiveType::kUnits;
+    request.units = 95;
+    const auto first = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(first) << first.error().message;
+    EXPECT_EQ(first->payment.tickets.size(), 10U);
+    request = after(request, *first);
+    request.type = LiveType::kLive;
+    clock_.advance(20s);
+    const auto typed = run(signer_->pay_live(caller_, request));
+    ASSERT_TRUE(typed) << typed.error().message;
+    EXPECT_EQ(typed->payment.tickets.size(), 2U) << "20 seconds, not 95 units";
+    request = after(request, *typed);
+    request.type = LiveType::kFixed;
+    EXPECT_EQ(run(signer_->pay_live(caller_, request)).error().field, "state");
 }
 
 pay::Receipt receipt_of(const crypto::Address& payer, std::int64_t units) {
@@ -460,6 +481,8 @@ TEST(LiveState, IsReadAsItIsWritten) {
     EXPECT_EQ(live_units(LiveType::kLiveVideo, 0, 5), std::int64_t{1280} * 720 * 30 * 60);
     EXPECT_EQ(live_units(LiveType::kLive, 1'000, 2'001), 2);
     EXPECT_EQ(live_units(LiveType::kFixed, 1'000, 999'000), 1);
+    state.type = LiveType::kUnits;
+    EXPECT_EQ(read_live_state(write_live_state(state))->type, LiveType::kUnits);
     EXPECT_EQ(live_units(LiveType::kLive, 5'000, 1'000), 0) << "a clock that was set back";
 }
 

@@ -1,12 +1,15 @@
 #include <framegrid/wire/signer_messages.hpp>
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 
 #include <boost/json.hpp>
 
 #include <framegrid/wire/livepeer.pb.h>
 
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/pay/prices.hpp>
 #include <framegrid/wire/convert.hpp>
 #include <framegrid/wire/payment_header.hpp>
 #include <framegrid/wire/segment_header.hpp>
@@ -65,6 +68,22 @@ Result<json::object> object_of(std::string_view text) {
     return std::move(root.get_object());
 }
 
+// A number or a text, decimals and all: as it is written.
+std::string price_text(const json::value* value) {
+    if (value == nullptr) {
+        return {};
+    }
+    if (value->is_string()) {
+        return std::string(value->get_string());
+    }
+    if (value->is_double()) {
+        std::array<char, 32> text{};
+        const auto end = std::to_chars(text.begin(), text.end(), value->get_double()).ptr;
+        return {text.begin(), end};
+    }
+    return value->is_int64() ? std::to_string(value->get_int64()) : std::string();
+}
+
 // {"price","currency","unit"}: what the caller pays at most for one unit of its type.
 Result<std::optional<Price>> price_max_of(const json::object& object, signer::LiveType type) {
     const auto* value = object.if_contains("maxPrice");
@@ -77,7 +96,13 @@ Result<std::optional<Price>> price_max_of(const json::object& object, signer::Li
     const auto& most = value->get_object();
     FG_TRY(currency, text_in(most, "currency", kNameBytesMax));
     FG_TRY(unit, text_in(most, "unit", kNameBytesMax));
-    FG_TRY(wei, number_in(most, "price"));
+    if (type == signer::LiveType::kUnits) {
+        return bad_field("maxPrice is of a type: live, lv2v or fixed", "maxPrice");
+    }
+    const auto tag = pay::parse_price(price_text(most.if_contains("price")));
+    if (!tag || tag->digits == 0 || tag->units != 1 || tag->currency != pay::Currency::kWei) {
+        return bad_field("maxPrice.price is a decimal number over 0", "maxPrice.price");
+    }
     const std::string_view own = type == signer::LiveType::kLive    ? "seconds"
                                  : type == signer::LiveType::kFixed ? "fixed"
                                                                     : "720p-pixel-seconds";
@@ -87,7 +112,7 @@ Result<std::optional<Price>> price_max_of(const json::object& object, signer::Li
     if (!currency.empty() && currency != "wei" && currency != "WEI") {
         return bad_field("this signer knows prices in wei", "maxPrice.currency");
     }
-    return std::optional(Price{wei, 1});
+    return std::optional(pay::to_price(pay::BigInt(tag->digits), pow(pay::BigInt(10), tag->decimals)));
 }
 
 Result<void> read_info(const Bytes& bytes, LiveCall& call) {
@@ -102,7 +127,7 @@ Result<void> read_info(const Bytes& bytes, LiveCall& call) {
     FG_TRY(params, from_proto(info.ticket_params()));
     out.params = std::move(params);
     out.price = {info.price_info().priceperunit(), info.price_info().pixelsperunit()};
-    if (out.price.wei < 0 || out.price.units <= 0) {
+    if (out.price.wei <= 0 || out.price.units <= 0) {
         return bad_field("the orchestrator's price is none", "orchestrator");
     }
     if (!info.has_auth_token()) {
@@ -147,9 +172,9 @@ Result<LiveCall> parse_live_request(std::string_view text) {
     LiveCall call;
     auto& out = call.request;
     FG_TRY(type, text_in(object, "type", kNameBytesMax));
-    const auto known = signer::parse_live_type(type.empty() ? "lv2v" : type);
+    const auto known = signer::parse_live_type(type);
     if (!known) {
-        return bad_field("type is live, lv2v or fixed", "type");
+        return bad_field("type is live, lv2v or fixed, or there is none", "type");
     }
     out.type = *known;
     FG_TRY(info, bytes_in(object, "orchestrator"));
@@ -158,6 +183,9 @@ Result<LiveCall> parse_live_request(std::string_view text) {
     FG_TRY(manifest, text_in(object, "ManifestID", kNameBytesMax));
     FG_TRY(app, text_in(object, "app", kNameBytesMax));
     FG_TRY(units, number_in(object, "inPixels"));
+    if (out.type == signer::LiveType::kUnits && units == 0) {
+        return bad_field("missing billable unit or job type: name inPixels or type", "inPixels");
+    }
     FG_TRY(most, price_max_of(object, out.type));
     FG_TRY(needs, needs_in(object));
     call.needs = std::move(needs);

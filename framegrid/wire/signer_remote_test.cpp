@@ -346,6 +346,36 @@ TEST_F(RemoteSignerTest, WhoMustAskAnewLearnsWhom) {
     EXPECT_FALSE(asks(170).headers.get("livepeer-orchestrator-url")) << "no line of the caller's own";
 }
 
+TEST_F(RemoteSignerTest, ACeilingMayHaveDecimals) {
+    api::OrchestratorInfo info;
+    info.price = Price{1, 1};
+    info.ticket_params = std::make_shared<const pay::TicketParams>(batch(1, 1).params);
+    info.auth_token.session_id = "s";
+    boost::json::object root{
+        {"orchestrator", crypto::base64(as_bytes(to_proto(info).SerializeAsString()))}, {"type", "live"}
+    };
+    const auto read = [&](boost::json::value price) {
+        root["maxPrice"] =
+            boost::json::object{{"price", std::move(price)}, {"currency", "wei"}, {"unit", "seconds"}};
+        const auto call = parse_live_request(boost::json::serialize(root));
+        return call ? call->request.price_max : std::nullopt;
+    };
+    EXPECT_EQ(read(2), (Price{2, 1}));
+    EXPECT_EQ(read(0.125), (Price{1, 8}));
+    EXPECT_EQ(read(1234.1), (Price{12'341, 10}));
+    EXPECT_EQ(read("0.0001234"), (Price{617, 5'000'000}));
+    for (const boost::json::value& bad :
+         {boost::json::value(0), boost::json::value(-1.5), boost::json::value("1/2"),
+          boost::json::value("1 eth"), boost::json::value("x"), boost::json::value(nullptr)}) {
+        EXPECT_FALSE(read(bad)) << boost::json::serialize(bad);
+    }
+    root.erase("maxPrice");
+    root["type"] = "";
+    EXPECT_EQ(parse_live_request(boost::json::serialize(root)).error().field, "inPixels");
+    root["inPixels"] = 7;
+    EXPECT_EQ(parse_live_request(boost::json::serialize(root))->request.units, 7);
+}
+
 TEST(SignerMessages, AReceiptsQueryIsExact) {
     const std::string hash(64, 'a');
     EXPECT_EQ(parse_receipts_query("hour=2026-11-27T06&previous=" + hash)->hour, "2026-11-27T06");
