@@ -21,6 +21,13 @@ std::unexpected<Error> refuse_for_now(std::string message, std::string field) {
                     .with_disposition(Disposition::kRetry));
 }
 
+std::unexpected<Error> no_room() {
+    return fail(
+        Errc::kCapacity, "too many ticket params are in use: use each set for more tickets, or try later",
+        "ticket_params"
+    );
+}
+
 // False: it was there.
 bool insert_sorted(std::vector<std::uint32_t>& values, std::uint32_t value) {
     const auto at = std::ranges::lower_bound(values, value);
@@ -102,7 +109,7 @@ Result<TicketParams> Recipient::params(
     Hash32 seed{};
     random_.fill(seed);
     params.seed = *from_bytes(seed);
-    params.expiration_block = chain.l1_block + settings_.lifetime_blocks;
+    params.expiration_block = block(chain) + settings_.lifetime_blocks;
     params.creation = creation_round(chain);
     params.recipient_rand_hash = recipient_rand_hash(recipient_rand(secret_, params, sender, price));
     return params;
@@ -195,26 +202,25 @@ Result<Recipient::Used*> Recipient::used_for(const CheckedPayment& payment, std:
     if (const auto found = used_.find(key); found != used_.end()) {
         return &found->second;
     }
-    const auto count = rands_of_.find(payment.sender);
-    const bool sender_full = count != rands_of_.end() && count->second >= settings_.rands_per_sender_max;
-    if (sender_full || used_.size() >= settings_.rands_max) {
-        return fail(
-            Errc::kCapacity, "too many ticket params are in use: use each set for more tickets, or try later",
-            "ticket_params"
-        );
+    const auto is_full = [&] {
+        const auto count = rands_of_.find(payment.sender);
+        const bool sender_full = count != rands_of_.end() && count->second >= settings_.rands_per_sender_max;
+        return sender_full || used_.size() >= settings_.rands_max;
+    };
+    if (is_full() && l1_block > swept_to_block_) {
+        sweep(l1_block);
+    }
+    if (is_full()) {
+        return no_room();
     }
     ++rands_of_[payment.sender];
     auto& used = used_[key];
     used.sender = payment.sender;
-    // For a second lifetime a winning ticket that comes late is still taken, and told once.
-    used.forget_at_block = payment.params.expiration_block + settings_.lifetime_blocks;
-    if (used.forget_at_block <= l1_block) {
-        used.forget_at_block = l1_block + 1;
-    }
+    used.expiration_block = payment.params.expiration_block;
     return &used;
 }
 
-Result<void> Recipient::use_nonce(Used& used, std::uint32_t nonce) const {
+Result<void> Recipient::use_nonce(Used& used, std::uint32_t nonce) {
     if (std::ranges::binary_search(used.nonces, nonce)) {
         return refuse(
             Errc::kInvalidArgument,
@@ -230,20 +236,31 @@ Result<void> Recipient::use_nonce(Used& used, std::uint32_t nonce) const {
             "sender_nonce"
         );
     }
+    if (nonces_ >= settings_.nonces_total_max) {
+        return no_room();
+    }
     insert_sorted(used.nonces, nonce);
+    ++nonces_;
     return {};
 }
 
-Credited Recipient::credit(const CheckedPayment& payment, const SenderFunds& funds, const ChainState& chain) {
+Credited Recipient::credit(const CheckedPayment& payment, const SenderFunds& funds, const ChainState& seen) {
     Credited out;
-    const bool any_valid = std::ranges::any_of(payment.tickets, &CheckedPayment::Ticket::signature_valid);
+    ChainState chain = seen;
+    chain.l1_block = block(seen);
     const bool expired = payment.params.expiration_block <= chain.l1_block;
+    // For a second lifetime a winning ticket that comes late is still taken, and told once.
     const bool forgotten = payment.params.expiration_block + settings_.lifetime_blocks <= chain.l1_block;
     if (auto may = may_credit(payment, funds, chain); !may) {
         out.error = std::move(may).error();
     }
+    const bool any_counts =
+        std::ranges::any_of(payment.tickets, [expired](const CheckedPayment::Ticket& ticket) {
+            return expired ? ticket.wins : ticket.signature_valid;
+        });
     Used* used = nullptr;
-    if (any_valid && !forgotten) {
+    Used nowhere;  // of this payment alone, when there is no room
+    if (any_counts && !forgotten) {
         if (auto found = used_for(payment, chain.l1_block)) {
             used = *found;
         } else if (!out.error) {
@@ -261,17 +278,18 @@ Credited Recipient::credit(const CheckedPayment& payment, const SenderFunds& fun
             );
             continue;
         }
-        if (used == nullptr) {
+        if (forgotten) {
             continue;
         }
         // The same ticket can win with several signatures, and is paid once.
-        if (ticket.wins && redeemable(payment, chain) && used->won.size() < settings_.nonces_max &&
-            insert_sorted(used->won, nonce)) {
+        auto& won = used == nullptr ? nowhere.won : used->won;
+        if (ticket.wins && redeemable(payment, chain) && won.size() < settings_.nonces_max &&
+            insert_sorted(won, nonce)) {
             out.winners.push_back(
                 {payment.params, payment.sender, ticket.signed_nonce, payment.rand, ticket.hash}
             );
         }
-        if (expired) {
+        if (expired || used == nullptr) {
             continue;
         }
         if (auto fresh = use_nonce(*used, nonce); !fresh) {
@@ -287,11 +305,18 @@ Credited Recipient::credit(const CheckedPayment& payment, const SenderFunds& fun
     return out;
 }
 
+bool Recipient::is_over(const Used& used, std::uint64_t l1_block) const {
+    const std::uint64_t end = used.expiration_block + (used.won.empty() ? 0 : settings_.lifetime_blocks);
+    return end <= l1_block;
+}
+
 void Recipient::sweep(std::uint64_t l1_block) {
+    swept_to_block_ = std::max(swept_to_block_, l1_block);
     std::erase_if(used_, [&](const auto& entry) {
-        if (entry.second.forget_at_block > l1_block) {
+        if (!is_over(entry.second, l1_block)) {
             return false;
         }
+        nonces_ -= entry.second.nonces.size();
         const auto count = rands_of_.find(entry.second.sender);
         if (--count->second == 0) {
             rands_of_.erase(count);

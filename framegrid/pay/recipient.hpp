@@ -2,6 +2,7 @@
 // says what they are worth. Keeps nothing on a disk: which params it issued follows from a secret.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <unordered_map>
@@ -22,9 +23,12 @@ struct RecipientSettings {
     Wei face_value_max = 0;                 // 0: as much as the sender's funds allow
     std::uint64_t lifetime_blocks = 40;     // of params, from the last L1 block seen
     std::uint32_t tickets_per_payment_max = 600;
-    std::uint32_t nonces_max = 600;   // of one recipientRand
-    std::size_t rands_max = 100'000;  // recipientRands whose nonces are kept
-    std::size_t rands_per_sender_max = 2'000;
+    std::uint32_t nonces_max = 600;  // of one recipientRand
+    // recipientRands whose nonces are kept, some 190 bytes each. Every answer has new params, so a sender
+    // needs one for each payment within their lifetime: these are 400 a second in 40 blocks of 12 s.
+    std::size_t rands_max = 250'000;
+    std::size_t rands_per_sender_max = 200'000;
+    std::size_t nonces_total_max = 5'000'000;  // of all recipientRands
 };
 
 // A payment whose params are ours and whose signatures have been checked; not yet whether it is fresh.
@@ -43,7 +47,7 @@ struct CheckedPayment {
 };
 
 // What became of a payment's tickets. Once a ticket is refused no later one is credited, but winning ones are
-// kept all the same.
+// told all the same, also when there is no room to remember that: a ledger pays each hash once.
 struct Credited {
     Money value;                         // of the credited tickets
     std::uint32_t tickets = 0;           // credited ones
@@ -92,7 +96,7 @@ class Recipient {
     // The nonces that were used with one recipientRand.
     struct Used {
         Address sender{};
-        std::uint64_t forget_at_block = 0;
+        std::uint64_t expiration_block = 0;
         std::vector<std::uint32_t> nonces;  // ascending
         std::vector<std::uint32_t> won;     // ascending; told as winners
     };
@@ -101,9 +105,13 @@ class Recipient {
         std::size_t operator()(const std::array<std::uint8_t, Size>& bytes) const;
     };
     Result<Used*> used_for(const CheckedPayment& payment, std::uint64_t l1_block);
+    // Whether nobody can use these params any more, and no winner can come twice.
+    bool is_over(const Used& used, std::uint64_t l1_block) const;
+    // The latest block that nonces were forgotten for: one that goes back brings none of them again.
+    std::uint64_t block(const ChainState& chain) const { return std::max(chain.l1_block, swept_to_block_); }
     Result<void> may_credit(const CheckedPayment& payment, const SenderFunds& funds, const ChainState& chain)
         const;
-    Result<void> use_nonce(Used& used, std::uint32_t nonce) const;
+    Result<void> use_nonce(Used& used, std::uint32_t nonce);
 
     Address address_;
     RecipientSettings settings_;
@@ -111,6 +119,8 @@ class Recipient {
     Hash32 secret_{};  // of this process: a restart invalidates all params, so nothing can be replayed
     std::unordered_map<Hash32, Used, HashOf<32>> used_;              // by recipientRandHash
     std::unordered_map<Address, std::size_t, HashOf<20>> rands_of_;  // how many of those each sender has
+    std::size_t nonces_ = 0;                                         // of all of them
+    std::uint64_t swept_to_block_ = 0;
     RecipientStats stats_;
 };
 

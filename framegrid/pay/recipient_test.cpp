@@ -257,14 +257,39 @@ TEST_F(RecipientTest, FaceValuesAboveTheFloatThatIsLeftAreRefused) {
 }
 
 TEST_F(RecipientTest, NoncesAreForgottenWhenTheirParamsCannotBeUsed) {
-    EXPECT_EQ(credit(market_.pay(params_, 2)).tickets, 2U);
+    const Payment payment = market_.pay(params_, 2);
+    ASSERT_EQ(credit(payment).tickets, 2U);
+    ASSERT_TRUE(credit(payment).winners.empty());
     EXPECT_EQ(recipient_.stats().rands, 1U);
-    recipient_.sweep(params_.expiration_block + 39);
+    recipient_.sweep(params_.expiration_block - 1);
     EXPECT_EQ(recipient_.stats().rands, 1U);
-    recipient_.sweep(params_.expiration_block + 40);
+    recipient_.sweep(params_.expiration_block);
     EXPECT_EQ(recipient_.stats().rands, 0U);
-    // A clock that jumps back does not bring a replay through: params keep their own end.
+    // A block that goes back does not bring a replay through.
+    EXPECT_THAT(error(credit(payment)), HasSubstr("TicketParams expired"));
+    EXPECT_EQ(recipient_.stats().rands, 0U);
     EXPECT_EQ(credit(market_.pay(new_params(), 1)).tickets, 1U);
+}
+
+TEST_F(RecipientTest, ParamsThatHaveWonAreRememberedForASecondLifetime) {
+    Market market;
+    market.chain.gas_price = 0;
+    Recipient recipient = market.make_recipient({.ticket_ev = 1'000, .face_value_max = 1'000});
+    const auto params = recipient.params(market.sender, market.price, market.funds, market.chain).value();
+    ASSERT_EQ(params.win_prob, kAlwaysWins);
+    const auto take = [&](std::uint32_t nonce) {
+        return recipient.credit(
+            recipient.check(market.pay(params, 1, nonce)).value(), market.funds, market.chain
+        );
+    };
+    EXPECT_EQ(take(1).winners.size(), 1U);
+    recipient.sweep(params.expiration_block + 39);
+    EXPECT_EQ(recipient.stats().rands, 1U);
+    EXPECT_TRUE(take(1).winners.empty()) << "told once";
+    EXPECT_EQ(take(2).winners.size(), 1U) << "late, but won";
+    recipient.sweep(params.expiration_block + 40);
+    EXPECT_EQ(recipient.stats().rands, 0U);
+    EXPECT_TRUE(take(3).winners.empty());
 }
 
 TEST_F(RecipientTest, TablesHaveLimits) {
@@ -280,8 +305,47 @@ TEST_F(RecipientTest, TablesHaveLimits) {
     EXPECT_EQ(pay_new(market_.key).error->code, Errc::kCapacity);
     EXPECT_EQ(pay_new(key_of("b")).tickets, 1U);
     EXPECT_EQ(pay_new(key_of("c")).error->code, Errc::kCapacity);
-    recipient.sweep(market_.chain.l1_block + 80);
+    // Room is made as soon as there is something to forget.
+    market_.chain.l1_block += 40;
     EXPECT_EQ(pay_new(market_.key).tickets, 1U);
+    EXPECT_EQ(recipient.stats().rands, 1U);
+}
+
+TEST_F(RecipientTest, WhatHasWonIsToldWithoutRoomForIt) {
+    market_.chain.gas_price = 0;
+    Recipient recipient = market_.make_recipient(
+        {.ticket_ev = 1'000, .face_value_max = 1'000, .rands_max = 1, .nonces_total_max = 3}
+    );
+    const auto params = [&] {
+        return recipient.params(market_.sender, market_.price, market_.funds, market_.chain).value();
+    };
+    const auto take = [&](const Payment& payment) {
+        return recipient.credit(recipient.check(payment).value(), market_.funds, market_.chain);
+    };
+    const auto first = params();
+    EXPECT_EQ(take(market_.pay(first, 2)).tickets, 2U);
+    Payment twice = market_.pay(params(), 2);
+    twice.tickets.push_back(twice.tickets.front());
+    const auto full = take(twice);
+    EXPECT_EQ(full.error->code, Errc::kCapacity);
+    EXPECT_EQ(full.tickets, 0U);
+    EXPECT_EQ(full.winners.size(), 2U) << "each once";
+    const auto more = take(market_.pay(first, 2, 3));
+    EXPECT_EQ(more.error->code, Errc::kCapacity) << "the fourth number of all";
+    EXPECT_EQ(more.tickets, 1U);
+    EXPECT_EQ(more.winners.size(), 2U);
+}
+
+TEST_F(RecipientTest, ABusySenderGetsNewParamsForEverySegment) {
+    Recipient recipient = market_.make_recipient();
+    for (int i = 0; i < 3'000; ++i) {
+        auto params = recipient.params(market_.sender, market_.price, market_.funds, market_.chain).value();
+        CheckedPayment payment{market_.sender, params, market_.price, {}, {}};
+        payment.tickets.push_back({{1, {}}, {}, true, false});
+        ASSERT_EQ(recipient.credit(payment, market_.funds, market_.chain).tickets, 1U) << i;
+    }
+    const RecipientSettings settings;
+    EXPECT_GT(settings.rands_per_sender_max, settings.rands_max / 2) << "one sender may use most";
 }
 
 }  // namespace
