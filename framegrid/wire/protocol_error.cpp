@@ -53,6 +53,7 @@ constexpr std::array kMeanings{
     Meaning{"Output duration larger than input duration", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Output frame count larger than expected", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Too many outputs", Errc::kUnprocessable, Disposition::kReject},
+    Meaning{"No input configuration", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Unsupported input codec", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"No keyframes in input", Errc::kUnprocessable, Disposition::kReject},
     Meaning{"Unrecoverable state, restart process", Errc::kUnprocessable, Disposition::kReject},
