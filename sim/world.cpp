@@ -223,6 +223,7 @@ void World::start_worker(WorkerNode& node) {
     role.transcode_capacity = node.transcode_capacity;
     role.ai_capacity = node.ai_capacity;
     role.transcode_capabilities = job::default_capabilities();
+    role.transcode_capabilities.add(job::Capability::kOtherDecode);  // says that the capacities are meant
     for (auto& [capability, capacity] : role.transcode_capabilities.capacities) {
         capacity = static_cast<std::uint32_t>(node.transcode_capacity);
     }

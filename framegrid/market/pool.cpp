@@ -11,15 +11,27 @@ namespace {
 
 constexpr double kScoreAlpha = 0.3;  // weight of the newest measurement
 
+constexpr std::uint32_t kSessionsUnknown = 10;  // what nodes of the other make serve unless told otherwise
+
+// Whether a node offers what only our own do.
+bool is_ours(const job::Capabilities& offer) {
+    constexpr auto kFirst = static_cast<std::size_t>(job::Capability::kInpaint);
+    constexpr std::size_t kWord = kFirst / 64;
+    return offer.bits.size() > kWord && offer.bits[kWord] >> kFirst % 64 != 0;
+}
+
+// Of transcoding, and of what says nothing for itself.
 std::uint32_t capacity_of(const api::OrchestratorInfo& info) {
     if (!info.capabilities) {
-        return 1;
+        return kSessionsUnknown;
     }
     // The node's simultaneous jobs: what it says for plain H.264, else its largest capacity.
     const auto& capacities = info.capabilities->capacities;
     const auto h264 = capacities.find(static_cast<std::uint32_t>(job::Capability::kH264));
     if (h264 != capacities.end()) {
-        return std::max(1u, h264->second);
+        // Nodes of the other make write 1 for every capability, however many sessions they serve.
+        const bool unknown = h264->second == 1 && !is_ours(*info.capabilities);
+        return unknown ? kSessionsUnknown : std::max(1u, h264->second);
     }
     std::uint32_t largest = 1;
     for (const auto& [capability, capacity] : capacities) {

@@ -98,7 +98,7 @@ Obstacle Pool::obstacle_of(Slot slot, const Demand& demand, TimePoint now) const
     if (entry.usable_from > now) {
         return entry.failures > 0 ? Obstacle::kSuspended : Obstacle::kBusy;
     }
-    return entry.full(demand.capability) ? Obstacle::kFull : Obstacle::kNone;
+    return entry.full(demand) ? Obstacle::kFull : Obstacle::kNone;
 }
 
 double Pool::score(const Entry& entry, const Demand& demand, bool preferred, Random& random) const {
@@ -112,7 +112,7 @@ double Pool::score(const Entry& entry, const Demand& demand, bool preferred, Ran
         random.chance(std::ldexp(kExplore, -static_cast<int>(std::min(record.failures, kDoublingsMax))))) {
         value = 0;
     }
-    value *= 1.0 + static_cast<double>(entry.in_flight) / entry.capacity;
+    value *= 1.0 + static_cast<double>(entry.in_flight) / entry.capacity_for(demand);
     if (preferred) {
         value *= kSessionBonus;
     }

@@ -23,7 +23,7 @@ struct Pool::Entry {
     std::uint64_t considered_for = 0;  // the pick
     bool reachable = true;             // the last poll or job got an answer
     std::uint32_t in_flight = 0;
-    std::uint32_t capacity = 1;
+    std::uint32_t capacity = 1;  // of transcoding
     std::uint32_t failures = 0;
     // What is known about one kind of work.
     struct Record {
@@ -43,9 +43,16 @@ struct Pool::Entry {
         const auto known = std::ranges::find(records, key, &Record::capability);
         return known != records.end() ? *known : records.emplace_back(key);
     }
+    // How many jobs like this one it does at once: models have a capacity of their own.
+    std::uint32_t capacity_for(const Demand& demand) const {
+        const auto* model = demand.capability && info && info->capabilities
+                                ? info->capabilities->model(*demand.capability, demand.model_id)
+                                : nullptr;
+        return model != nullptr && model->capacity > 0 ? model->capacity : capacity;
+    }
     // Whoever fails at a kind of work gets one job of it to prove itself, not as many as it could do.
-    bool full(std::optional<job::Capability> capability) const {
-        return in_flight >= capacity || (in_flight > 0 && record(capability).failures > 0);
+    bool full(const Demand& demand) const {
+        return in_flight >= capacity_for(demand) || (in_flight > 0 && record(demand.capability).failures > 0);
     }
 
   private:

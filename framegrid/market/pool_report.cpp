@@ -31,7 +31,8 @@ Verdict Pool::judge(Slot slot, const Demand& demand, TimePoint now) const {
     } else if (out.obstacle == Obstacle::kSuspended) {
         out.detail = std::to_string(entry.failures) + " failures in a row, asked again in " + seconds_left();
     } else if (out.obstacle == Obstacle::kFull) {
-        out.detail = std::to_string(entry.in_flight) + " of " + std::to_string(entry.capacity) + " under way";
+        out.detail = std::to_string(entry.in_flight) + " of " + std::to_string(entry.capacity_for(demand)) +
+                     " under way";
     }
     return out;
 }

@@ -41,6 +41,15 @@ class PoolTest : public testing::Test {
         out.needs = job::transcode_needs({}, job::SourceCodec::kH264, false);
         return out;
     }
+    Verdict verdict(const Pool& pool, Slot slot, const Demand& demand) const {
+        for (const auto& one : pool.explain(demand, now(), 10).listed) {
+            if (one.uri == pool.uri(slot)) {
+                return one;
+            }
+        }
+        ADD_FAILURE() << "not looked at";
+        return {};
+    }
     ManualClock clock_;
     SeededRandom random_{7};
 };
@@ -324,6 +333,52 @@ TEST_F(PoolTest, ExcludedAndFullComeLast) {
     }
     want.exclude = {slots[1], slots[2]};
     EXPECT_EQ(pool.pick(want, now(), random_), slots[0]) << "a full node is better than none";
+}
+
+TEST_F(PoolTest, OneOfEverythingSaysNothingAboutANodeOfAnotherMake) {
+    Pool pool({});
+    const auto slots = make(pool, 2);
+    pool.on_info(slots[0], info(1), now());
+    auto ours = info(1);
+    ours.capabilities->add(job::Capability::kOtherDecode, 1);
+    pool.on_info(slots[1], ours, now());
+    for (const Slot slot : slots) {
+        pool.on_started(slot);
+    }
+    EXPECT_EQ(verdict(pool, slots[0], demand()).obstacle, Obstacle::kNone);
+    EXPECT_EQ(verdict(pool, slots[1], demand()).obstacle, Obstacle::kFull) << "one of ours means it";
+    for (int i = 1; i < 10; ++i) {
+        EXPECT_EQ(verdict(pool, slots[0], demand()).obstacle, Obstacle::kNone) << i;
+        pool.on_started(slots[0]);
+    }
+    EXPECT_EQ(verdict(pool, slots[0], demand()).obstacle, Obstacle::kFull) << "ten by default";
+    pool.on_info(slots[0], info(20), now());
+    EXPECT_EQ(verdict(pool, slots[0], demand()).obstacle, Obstacle::kNone) << "it says something";
+}
+
+TEST_F(PoolTest, AModelHasItsOwnCapacity) {
+    Pool pool({});
+    const auto slots = make(pool, 1);
+    auto offer = info(1);
+    offer.capabilities->add_model(job::Capability::kUpscale, "three", {.warm = true, .capacity = 3});
+    offer.capabilities->add_model(job::Capability::kUpscale, "one", {.warm = true, .capacity = 1});
+    pool.on_info(slots[0], offer, now());
+    const auto full = [&](const std::string& model) {
+        Demand want;
+        want.needs = job::ai_needs(job::Capability::kUpscale, model);
+        want.capability = job::Capability::kUpscale;
+        want.model_id = model;
+        const auto found = verdict(pool, slots[0], want);
+        EXPECT_TRUE(found.obstacle == Obstacle::kNone || found.obstacle == Obstacle::kFull);
+        return found.obstacle == Obstacle::kFull ? found.detail : "";
+    };
+    EXPECT_EQ(full("one"), "");
+    pool.on_started(slots[0]);
+    EXPECT_EQ(full("one"), "1 of 1 under way");
+    EXPECT_EQ(full("three"), "");
+    pool.on_started(slots[0]);
+    pool.on_started(slots[0]);
+    EXPECT_EQ(full("three"), "3 of 3 under way");
 }
 
 TEST_F(PoolTest, AJobsConstraintsLeaveOthersOut) {
