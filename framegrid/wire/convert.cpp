@@ -112,10 +112,8 @@ net::Capabilities to_proto(const job::Capabilities& capabilities) {
         capacities[number] = capacity;
     }
     message.set_version(capabilities.version);
-    if (capabilities.constraints.empty() && capabilities.min_version.empty()) {
-        return message;
-    }
-    auto& constraints = *message.mutable_constraints();
+    auto& constraints =
+        *message.mutable_constraints();  // peers look into it without asking whether it is there
     constraints.set_minversion(capabilities.min_version);
     for (const auto& [number, models] : capabilities.constraints) {
         auto& into = *(*constraints.mutable_percapability())[number].mutable_models();

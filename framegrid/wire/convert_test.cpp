@@ -36,7 +36,10 @@ TEST(Convert, CapabilitiesRoundTrip) {
     const auto capabilities = rich_capabilities();
     EXPECT_EQ(from_proto(to_proto(capabilities)).value(), capabilities);
     EXPECT_EQ(from_proto(to_proto(job::Capabilities{})).value(), job::Capabilities{});
-    EXPECT_FALSE(to_proto(job::default_capabilities()).has_constraints());
+    for (const auto& plain : {job::default_capabilities(), job::Capabilities{}}) {
+        EXPECT_TRUE(to_proto(plain).has_constraints()) << "peers look into it unasked";
+        EXPECT_EQ(to_proto(plain).constraints().percapability_size(), 0);
+    }
 }
 
 TEST(Convert, CapabilitiesAreBounded) {

@@ -104,7 +104,7 @@ TEST(SegmentHeader, GoldenBytes) {
     job.seq = 3;
     job.token.session_id = "s";
     job.work.kind = api::TranscodeWork{.profiles = {}, .duration_ms = 2000, .clip = {}};
-    // 1: m, 2: 3, 3: hash, 4: "invalid", 6: 2000, 7: {}, 8: {2: s}.
+    // 1: m, 2: 3, 3: hash, 4: "invalid", 6: 2000, 7: {5: {}}, 8: {2: s}.
     const std::string expected =
         "0a016d"
         "1003"
@@ -112,7 +112,7 @@ TEST(SegmentHeader, GoldenBytes) {
         std::string(64, '0') +
         "2207696e76616c6964"
         "30d00f"
-        "3a00"
+        "3a022a00"
         "4203120173";
     const auto bytes = crypto::parse_base64(encode_segment_header(job, {}, nullptr));
     EXPECT_EQ(crypto::hex(*bytes), expected);
