@@ -9,6 +9,7 @@
 #include <framegrid/app/keys.hpp>
 #include <framegrid/app/stores.hpp>
 #include <framegrid/crypto/hash.hpp>
+#include <framegrid/gateway/ai_request.hpp>
 #include <framegrid/rest/outgoing.hpp>
 
 namespace framegrid::app {
@@ -117,6 +118,7 @@ gateway::DeskSettings desk_settings(const JobOptions& options, std::string publi
 
 gateway::WorkSettings work_settings(const JobOptions& options) {
     gateway::WorkSettings out;
+    out.default_models = options.default_models;
     out.artifact_life = std::chrono::hours(options.retention_hours);
     return out;
 }
@@ -288,6 +290,19 @@ host::Path data_directory(const std::string& data) {
 
 host::Path job_database(const host::Path& directory) {
     return directory / "jobs.sqlite";
+}
+
+CLI::Option* add_default_model_option(CLI::App& command, std::vector<std::string>& into) {
+    return command
+        .add_option(
+            "--default-model", into,
+            "PIPELINE=MODEL for requests and jobs that name no model; may be repeated"
+        )
+        ->delimiter(',')
+        ->check([](const std::string& text) {
+            const auto read = gateway::read_default_models({text});
+            return read ? std::string() : read.error().message;
+        });
 }
 
 void add_job_options(CLI::App& command, JobOptions& options) {

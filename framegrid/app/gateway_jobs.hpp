@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <framegrid/api/key_store.hpp>
 #include <framegrid/app/file_store.hpp>
@@ -26,8 +28,11 @@ struct JobOptions {
     int queued_max = 20'000;
     int retention_hours = 24 * 7;
     int orphan_seconds = 600;
+    std::map<std::string, std::string> default_models{};  // the gateway's, pipeline -> model
 };
 void add_job_options(CLI::App& command, JobOptions& options);
+// PIPELINE=MODEL, checked.
+CLI::Option* add_default_model_option(CLI::App& command, std::vector<std::string>& into);
 
 // What it works with; the references outlive it.
 struct JobPeers {

@@ -13,6 +13,7 @@
 #include <framegrid/app/version.hpp>
 #include <framegrid/app/wallet.hpp>
 #include <framegrid/base/at_exit.hpp>
+#include <framegrid/gateway/ai_request.hpp>
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/host/signals.hpp>
 #include <framegrid/rest/artifacts_api.hpp>
@@ -44,6 +45,7 @@ struct GatewayOptions {
     JobOptions jobs;
     AuthOptions auth;
     std::vector<std::string> cors_origins;
+    std::vector<std::string> default_models;
     std::string otlp_endpoint;
 };
 
@@ -243,6 +245,8 @@ Result<rest::RestSettings> rest_settings_of(const GatewayOptions& options) {
         FG_CHECK(rest::Cors::check_origin(origin));
     }
     out.cors_origins = options.cors_origins;
+    FG_TRY(models, gateway::read_default_models(options.default_models));
+    out.ai.default_models = std::move(models);
     out.playback_open = options.auth.playback == "open";
     return out;
 }
@@ -263,7 +267,10 @@ void announce(Session& session, const std::string& uri) {
 }
 
 // What comes before anything is opened.
-Result<void> prepare(Session& session, GatewayOptions& options, http::ServerSettings& listen) {
+Result<void> prepare(
+    Session& session, GatewayOptions& options, http::ServerSettings& listen, const rest::RestSettings& rest
+) {
+    options.jobs.default_models = rest.ai.default_models;
     listen.connections_max = options.connections_max;
     host::raise_open_files();
     FG_CHECK(choose_auth(options.auth, listen.address, session.log));
@@ -277,7 +284,7 @@ Task<Result<int>> serve(Session& session, GatewayOptions options) {
     if (!listen || !source || !rest_settings) {
         co_return fail(!listen ? listen.error() : !source ? source.error() : rest_settings.error());
     }
-    FG_CO_CHECK(prepare(session, options, *listen));
+    FG_CO_CHECK(prepare(session, options, *listen, *rest_settings));
     FG_CO_TRY(settings, role_settings(options));
     FG_CO_TRY(money, co_await Wallet::open(session, options.wallet));
     http::Client client(session.loop.executor(), session.clock, client_settings(), session.log);
@@ -372,6 +379,7 @@ void add_gateway_options(CLI::App& command, GatewayOptions& options) {
     add_job_options(command, options.jobs);
     add_auth_options(command, options.auth);
     add_telemetry_option(command, options.otlp_endpoint);
+    add_default_model_option(command, options.default_models)->envname("FRAMEGRID_DEFAULT_MODELS");
     command.add_option(
         "--cors-origin", options.cors_origins,
         "origin whose pages may use the API (https://app.example, or *); may be repeated"

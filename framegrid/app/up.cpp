@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include <framegrid/app/gateway_jobs.hpp>
 #include <framegrid/app/session.hpp>
 #include <framegrid/app/stores.hpp>
 #include <framegrid/host/terminal.hpp>
@@ -20,6 +21,7 @@ struct UpOptions {
     bool no_restart = false;
     std::string log_dir;
     std::string data;
+    std::vector<std::string> default_models;
 };
 
 // Draws the table in place on a terminal; elsewhere prints a line only when something has changed.
@@ -104,6 +106,9 @@ Task<Result<int>> up(Session& session, UpOptions options) {
         options.network.log_dir = options.log_dir;
     }
     options.network.restart = !options.no_restart;
+    for (const auto& text : options.default_models) {
+        options.network.gateway_args.insert(options.network.gateway_args.end(), {"--default-model", text});
+    }
     options.network.log_format = session.common.log_format;
     if (session.common.log_level == "debug") {
         options.network.child_log_level = "debug";
@@ -196,6 +201,7 @@ void add_up_command(CLI::App& app, const CommonOptions& common, Run& run) {
     command->add_option(
         "--worker-arg", options->network.worker_args, "an argument for every worker (repeatable)"
     );
+    add_default_model_option(*command, options->default_models);
     command->footer(
         "Examples:\n"
         "  framegrid up\n"

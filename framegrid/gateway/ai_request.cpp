@@ -24,6 +24,29 @@ std::string model_for(
     return chosen == defaults.end() ? std::string(spec.default_model) : chosen->second;
 }
 
+Result<std::map<std::string, std::string>> read_default_models(const std::vector<std::string>& texts) {
+    constexpr const char* kField = "default-model";
+    std::map<std::string, std::string> out;
+    for (const auto& text : texts) {
+        const auto mark = text.find('=');
+        const std::string pipeline = text.substr(0, mark);
+        const std::string model = mark == std::string::npos ? "" : text.substr(mark + 1);
+        const bool odd = std::ranges::any_of(model, [](char c) { return c <= ' ' || c >= 0x7F; });
+        if (model.empty() || odd || model.size() > kModelBytesMax) {
+            return fail(
+                Errc::kInvalidArgument, printable(text, kModelBytesMax) + " is not PIPELINE=MODEL", kField
+            );
+        }
+        if (job::find_pipeline(pipeline) == nullptr) {
+            return fail(
+                Errc::kInvalidArgument, "there is no pipeline " + printable(pipeline, kModelBytesMax), kField
+            );
+        }
+        out.insert_or_assign(pipeline, model);
+    }
+    return out;
+}
+
 std::int64_t draw_seed(Random& random) {
     return 1 + static_cast<std::int64_t>(random.below(0xFFFF'FFFF));
 }

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include <framegrid/gateway/gateway.hpp>
 #include <framegrid/job/pipelines.hpp>
@@ -13,6 +14,9 @@ namespace framegrid::gateway {
 std::string model_for(
     const job::PipelineSpec& spec, std::string wanted, const std::map<std::string, std::string>& defaults
 );
+// Pipelines and their models, from texts as PIPELINE=MODEL; of several for a pipeline the last one counts.
+// kInvalidArgument names "default-model".
+Result<std::map<std::string, std::string>> read_default_models(const std::vector<std::string>& texts);
 // A seed for a request that names none: 1 to 2^32 - 1, as peers draw it.
 std::int64_t draw_seed(Random& random);
 // kNotFound: nobody has ever offered this model, so waiting would not help; `field` is at fault.

@@ -1,5 +1,6 @@
 #include <framegrid/gateway/job_work.hpp>
 
+#include <framegrid/gateway/ai_request.hpp>
 #include <framegrid/gateway/work_for_test.hpp>
 
 namespace framegrid::gateway {
@@ -51,6 +52,27 @@ TEST_F(JobWorkTest, WhatASafetyCheckerSaidStandsBesideTheFile) {
     network_.nsfw = true;
     begin(picture_job(), "job_2");
     EXPECT_EQ(result().at("outputs").at(0).at("nsfw").as_bool(), true);
+}
+
+TEST_F(JobWorkTest, AJobWithoutAModelGetsTheGatewaysDefault) {
+    settings_.default_models = read_default_models({"upscale=a/b", "text-to-image=acme/x"}).value();
+    auto document = picture_job();
+    settle_document(document, settings_, random_);
+    EXPECT_EQ(document.model, "acme/x");
+    document.model = "own/one";
+    settle_document(document, settings_, random_);
+    EXPECT_EQ(document.model, "own/one");
+}
+
+TEST(DefaultModels, AreReadFromTexts) {
+    const auto read = read_default_models({"upscale=a/b", "inpaint=c=d", "upscale=e"});
+    ASSERT_TRUE(read);
+    EXPECT_EQ(*read, (std::map<std::string, std::string>{{"upscale", "e"}, {"inpaint", "c=d"}}));
+    for (const auto* bad : {"", "upscale", "upscale=", "=a", "tea=a/b", "upscale=a b"}) {
+        const auto refused = read_default_models({bad});
+        ASSERT_FALSE(refused) << bad;
+        EXPECT_EQ(refused.error().field, "default-model");
+    }
 }
 
 TEST_F(JobWorkTest, TwoOrchestratorsThatAgree) {

@@ -110,6 +110,13 @@ TEST_F(RestApiTest, UpscaleReturnsTheBytesWhenAsked) {
     EXPECT_EQ(segment->text(), video);
 }
 
+TEST_F(RestApiTest, ARequestWithoutAModelGetsTheGatewaysDefault) {
+    settings_.ai.default_models = {{"upscale", "acme/x4"}};
+    EXPECT_EQ(upscale({{"image", png(4, 3)}, {"model_id", ""}})->status(), 200);
+    EXPECT_EQ(last_work().model_id, "acme/x4");
+    EXPECT_EQ(gateway_.jobs.back().manifest_id, "upscale_acme/x4");
+}
+
 TEST_F(RestApiTest, UpscaleNamesTheFieldAtFault) {
     const auto missing = upscale({{"prompt", "x"}});
     EXPECT_EQ(missing->status(), 400);
