@@ -21,8 +21,10 @@ class AiJobs {
     // there is one result and Accept asks for its type.
     Task<Answer> post(Call& call, const job::PipelineSpec& spec);
 
-  private:
+    // The body of such a request, checked.
     Task<Result<AiRequest>> read_request(Call& call, const job::PipelineSpec& spec);
+
+  private:
     gateway::JobRequest make_job(const job::PipelineSpec& spec, AiRequest request, std::int64_t seed) const;
     void log_done(
         const Call& call, const job::PipelineSpec& spec, const gateway::JobResult& result, TimePoint began,

@@ -18,6 +18,7 @@ namespace {
 
 namespace json = boost::json;
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 
 constexpr std::string_view kPicture = "\x89PNG\r\n\x1a\n a picture";
 
@@ -224,6 +225,87 @@ std::string without_names(std::string_view path) {
         }
     }
     return out;
+}
+
+class AsyncVideoTest : public OpenAiTest {
+  protected:
+    std::unique_ptr<Sent> animate(const std::string& prefer) {
+        const std::string picture = "\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x40\0\0\0\x20\x08\x02\0\0\0crc."s;
+        const std::string form =
+            "--xyz\r\nContent-Disposition: form-data; name=\"model_id\"\r\n\r\nacme/film\r\n"
+            "--xyz\r\nContent-Disposition: form-data; name=\"fps\"\r\n\r\n8\r\n"
+            "--xyz\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n" +
+            picture + "\r\n--xyz--\r\n";
+        Fields headers{{"content-type", "multipart/form-data; boundary=xyz"}};
+        if (!prefer.empty()) {
+            headers.push_back({"prefer", prefer});
+        }
+        auto sent = start("POST", "/image-to-video", headers, form);
+        finish(*sent);
+        return sent;
+    }
+    std::string submitted() {
+        const auto sent = animate("respond-async");
+        EXPECT_EQ(sent->status(), 202) << sent->text();
+        return std::string(parsed(*sent).at("request_id").as_string());
+    }
+    std::unique_ptr<Sent> ask(const std::string& id, const std::string& method = "POST") {
+        auto sent = start(
+            method, "/image-to-video/result", {{"content-type", "application/json"}},
+            json::serialize(json::object{{"request_id", id}})
+        );
+        finish(*sent);
+        return sent;
+    }
+};
+
+TEST_F(AsyncVideoTest, IsADurableJobWhoseResultIsAskedFor) {
+    const auto id = submitted();
+    ASSERT_EQ(maker_.requests.size(), 1U);
+    const auto request = json::parse(maker_.requests.at(0)).as_object();
+    EXPECT_EQ(request.at("pipeline").as_string(), "image-to-video");
+    EXPECT_EQ(request.at("model").as_string(), "acme/film");
+    EXPECT_EQ(request.at("parameters").at("fps").as_int64(), 8);
+    EXPECT_TRUE(request.at("inputs").at("image").as_string().starts_with("art_"));
+    const auto early = ask(id);
+    EXPECT_EQ(early->status(), 202);
+    EXPECT_EQ(early->text(), R"({"status":"processing"})");
+    for (int i = 0; i < 110; ++i) {
+        clock_.advance(100ms);
+        poll();
+    }
+    for (const auto* method : {"POST", "GET", "PUT"}) {
+        const auto late = ask(id, method);
+        ASSERT_EQ(late->status(), 200) << late->text();
+        EXPECT_EQ(parsed(*late).at("status").as_string(), "complete");
+        const auto image = parsed(*late).at("result").at("images").at(0).as_object();
+        EXPECT_TRUE(image.at("url").as_string().starts_with("https://gateway.test:9935/v1/artifacts/art_"));
+        EXPECT_EQ(image.at("seed").as_int64(), 7);
+        EXPECT_EQ(image.at("nsfw").as_bool(), false);
+    }
+    EXPECT_EQ(send("GET", "/image-to-video/result?request_id=" + id)->status(), 200);
+    EXPECT_TRUE(gateway_.jobs.empty());
+}
+
+TEST_F(AsyncVideoTest, SaysWhyItFailedAndWhatIsNoRequest) {
+    maker_.failure = make_error(Errc::kUnprocessable, "too dark", "inputs.image");
+    const auto failed = ask(submitted());
+    EXPECT_EQ(failed->status(), 200);
+    EXPECT_EQ(failed->text(), R"({"status":"complete","result":{"error":{"message":"too dark"}}})");
+    for (const auto* id : {"", "x", "job_00000000000000000000000000"}) {
+        EXPECT_EQ(ask(id)->status(), 400) << id;
+    }
+    EXPECT_EQ(send("GET", "/image-to-video/result")->status(), 400);
+    maker_.failure.reset();
+    const auto other = post("/v1/jobs", R"({"pipeline":"text-to-image","parameters":{"prompt":"x"}})");
+    finish(*other);
+    EXPECT_EQ(ask(std::string(parsed(*other).at("id").as_string()))->status(), 400) << "another kind of job";
+}
+
+TEST_F(AsyncVideoTest, WithoutThePreferenceItIsAnsweredAtOnce) {
+    EXPECT_EQ(animate("")->status(), 200);
+    EXPECT_EQ(gateway_.jobs.size(), 1U);
+    EXPECT_TRUE(maker_.requests.empty());
 }
 
 TEST_F(OpenAiTest, TheDescriptionHasExactlyTheRoutes) {

@@ -8,6 +8,7 @@
 #include <framegrid/http/multipart.hpp>
 #include <framegrid/rest/ai_jobs.hpp>
 #include <framegrid/rest/artifacts_api.hpp>
+#include <framegrid/rest/async_videos.hpp>
 #include <framegrid/rest/cors.hpp>
 #include <framegrid/rest/gate.hpp>
 #include <framegrid/rest/live_ingest.hpp>
@@ -143,6 +144,7 @@ class Rest::Impl {
     std::optional<ArtifactsApi> artifacts_;
     std::optional<UploadsApi> uploads_;
     std::optional<OpenAi> openai_;
+    std::optional<AsyncVideos> async_videos_;
     Cors cors_;
     Gate gate_;
     Router router_;
@@ -207,6 +209,7 @@ Rest::Impl::Impl(RestPorts ports, RestSettings settings)
             OpenAiPorts{*jobs, *jobs_, *artifacts_, ports_.gateway, ports_.pool, ports_.clock, ports_.random},
             std::move(openai)
         );
+        async_videos_.emplace(ai_jobs_, openai_->common);
     }
     add_routes();
 }
@@ -218,7 +221,9 @@ void Rest::Impl::add_routes() {
     router_.add({"POST", "/live/{*}", RouteKind::kJob, push, Access::kLive});
     for (const auto& spec : job::pipelines()) {
         router_.add({"POST", "/" + std::string(spec.name), RouteKind::kJob, [this, &spec](Call& call) {
-                         return ai_jobs_.post(call, spec);
+                         return async_videos_ && AsyncVideos::is_wanted(call, spec)
+                                    ? async_videos_->submit(call, spec)
+                                    : ai_jobs_.post(call, spec);
                      }});
     }
     const auto playback = settings_.playback_open ? Access::kOpen : Access::kJobs;
@@ -255,6 +260,7 @@ void Rest::Impl::add_routes() {
             uploads_->add_routes(router_);
         }
         openai_->add_routes(router_);
+        async_videos_->add_routes(router_);
     }
 }
 

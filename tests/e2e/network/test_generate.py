@@ -131,6 +131,27 @@ class GenerateTest(unittest.TestCase):
         _, _, body = self.post("text-to-image", {"prompt": "a ring", "seed": 2 ** 52 - 1})
         self.assertEqual(answer["framegrid"]["steps"], json.loads(body)["framegrid"]["steps"], "the model's")
 
+    def test_a_video_may_be_asked_for_later(self):
+        png = harness.clip("small.png", ["-f", "lavfi", "-i", "testsrc2=size=64x64", "-frames:v", "1"]).read_bytes()
+        body, kind = multipart({"num_inference_steps": "2", "fps": "8", "width": "64", "height": "64", "num_frames": "8"},
+                               png)
+        status, _, body = self.network.request("POST", "/image-to-video", body,
+                                               {"Content-Type": kind, "Prefer": "respond-async"})
+        self.assertEqual(status, 202, body)
+        ask = json.dumps({"request_id": json.loads(body)["request_id"]}).encode()
+        for _ in range(300):
+            status, _, body = self.network.request("POST", "/image-to-video/result", ask)
+            if status != 202:
+                break
+            self.assertEqual(json.loads(body), {"status": "processing"})
+            time.sleep(0.2)
+        self.assertEqual((status, json.loads(body)["status"]), (200, "complete"), body)
+        image = json.loads(body)["result"]["images"][0]
+        self.assertIs(image["nsfw"], False)
+        self.assertEqual(harness.video_stream(harness.request(image["url"])[2])["width"], 64)
+        status, _, body = self.network.request("POST", "/image-to-video/result", b'{"request_id":"0a1b2c3d"}')
+        self.assertEqual((status, json.loads(body)["error"]["field"]), (400, "request_id"), body)
+
     def test_bad_requests_name_the_field(self):
         for pipeline, fields, field in (
                 ("text-to-image", {}, "prompt"),

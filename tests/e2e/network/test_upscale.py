@@ -1,5 +1,6 @@
 """Super-resolution through real processes: over HTTP and from the command line."""
 
+import base64
 import json
 import subprocess
 import tempfile
@@ -80,6 +81,29 @@ class UpscaleTest(unittest.TestCase):
                  "--gateway", self.network.url], capture_output=True, text=True, timeout=120)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(harness.video_stream((harness.pathlib.Path(folder) / "out.png").read_bytes())["width"], 384)
+
+
+class DefaultModelTest(unittest.TestCase):
+    def test_what_a_gateway_gives_requests_that_name_no_model(self):
+        png = harness.clip("scene.png", ["-f", "lavfi", "-i", "testsrc2=size=96x64", "-frames:v", "1"]).read_bytes()
+        with harness.Network(1, 1, capacity=1, ai_capacity=1,
+                             gateway_args=("--default-model", "upscale=framegrid/sr-4x")) as network:
+            network.wait_usable()
+            body, kind = multipart({"prompt": "", "model_id": ""}, png)
+            status, _, body = network.request("POST", "/upscale", body, {"Content-Type": kind})
+            self.assertEqual(status, 200, body)
+            self.assertEqual(json.loads(body)["framegrid"]["model_id"], "framegrid/sr-4x")
+            job = {"pipeline": "upscale", "inputs": {"image": "data:image/png;base64," + base64.b64encode(png).decode()}}
+            status, _, body = network.request("POST", "/v1/jobs", json.dumps(job).encode(),
+                                              {"Content-Type": "application/json", "Prefer": "wait=60"})
+            self.assertEqual(status, 200, body)
+            self.assertEqual(json.loads(body)["run"]["model"], "framegrid/sr-4x")
+
+    def test_a_wrong_one_is_refused(self):
+        done = subprocess.run([str(harness.BINARY), "gateway", "--orchestrators", "https://a:1", "--default-model",
+                               "tea=a/b"], capture_output=True, text=True, timeout=20)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("there is no pipeline tea", done.stderr)
 
 
 if __name__ == "__main__":
