@@ -22,7 +22,13 @@ class Role final : public Worker {
 
   private:
     Task<Result<bool>> serve(api::WorkerKind kind);
-    Task<Result<bool>> serve_once(std::string uri, api::WorkerKind kind);
+    Task<Result<bool>> register_again_and_again(api::WorkerKind kind, TaskGroup& lasting);
+    Task<Result<bool>> serve_once(std::string uri, api::WorkerKind kind, TaskGroup& lasting);
+    std::size_t capacity_of(api::WorkerKind kind) const {
+        return static_cast<std::size_t>(
+            kind == api::WorkerKind::kAi ? settings_.ai_capacity : settings_.transcode_capacity
+        );
+    }
     Task<Result<bool>> take_tasks(
         std::shared_ptr<api::WorkerHost> host, api::TaskStream& stream, TaskGroup& tasks,
         api::WorkerKind kind, std::size_t capacity
@@ -104,11 +110,16 @@ Task<void> Role::drain(TimePoint until) {
 }
 
 Task<Result<bool>> Role::serve(api::WorkerKind kind) {
+    TaskGroup lasting(ports_.executor, capacity_of(kind) * kTasksPerSlot + kRefusalsMax, ports_.log);
+    co_return co_await with_group<bool>(lasting, register_again_and_again(kind, lasting));
+}
+
+Task<Result<bool>> Role::register_again_and_again(api::WorkerKind kind, TaskGroup& lasting) {
     Duration pause = settings_.reconnect_min;
     for (std::size_t turn = 0;; ++turn) {
         const std::string uri = settings_.orchestrators[turn % settings_.orchestrators.size()];
         const TimePoint started = ports_.clock.now();
-        auto ended = co_await serve_once(uri, kind);
+        auto ended = co_await serve_once(uri, kind, lasting);
         FG_ASSERT(!ended);
         if (is_final(ended.error())) {
             ports_.log.error("worker.refused", {{"orchestrator", uri}, {"error", ended.error().message}});
@@ -129,12 +140,11 @@ Task<Result<bool>> Role::serve(api::WorkerKind kind) {
 }
 
 // Never returns a value: a registration ends with the reason why.
-Task<Result<bool>> Role::serve_once(std::string uri, api::WorkerKind kind) {
+Task<Result<bool>> Role::serve_once(std::string uri, api::WorkerKind kind, TaskGroup& lasting) {
     const auto host = ports_.host_at(uri);
     const Deadline deadline = Deadline::after(ports_.clock, settings_.register_time_max);
-    auto wanted = registration(kind);
-    const auto capacity = static_cast<std::size_t>(wanted.capacity);
-    auto stream = co_await host->register_worker(std::move(wanted), deadline);
+    const std::size_t capacity = capacity_of(kind);
+    auto stream = co_await host->register_worker(registration(kind), deadline);
     if (!stream) {
         co_return fail(std::move(stream.error()));
     }
@@ -145,7 +155,12 @@ Task<Result<bool>> Role::serve_once(std::string uri, api::WorkerKind kind) {
                               {"kind", kind == api::WorkerKind::kAi ? "ai" : "transcoder"},
                               {"capacity", capacity}}
     );
-    // Tasks of a registration end with it: the orchestrator has already given them to somebody else.
+    if (kind == api::WorkerKind::kAi) {
+        // Orchestrators of the other make wait for the result all the same, ours say with the next report of
+        // progress that they do not.
+        co_return co_await take_tasks(host, **stream, lasting, kind, capacity);
+    }
+    // Transcoding ends with its registration: the orchestrator has already given it to somebody else.
     TaskGroup tasks(ports_.executor, capacity * kTasksPerSlot + kRefusalsMax, ports_.log);
     co_return co_await with_group<bool>(tasks, take_tasks(host, **stream, tasks, kind, capacity));
 }
@@ -356,13 +371,15 @@ Task<void> Role::deliver_early(
 Task<void> Role::deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport report) {
     Duration pause = settings_.reconnect_min;
     report.draining = draining_;
+    const bool ai = report.kind == api::WorkerKind::kAi;
     for (int attempt = 1;; ++attempt) {
         const Deadline deadline = Deadline::after(ports_.clock, settings_.submit_time_max);
         auto sent = co_await host->submit(report, deadline);
         if (sent) {
             co_return;
         }
-        if (is_final(sent.error()) || attempt >= settings_.submit_attempts) {
+        const int attempts = ai && !draining_ ? settings_.ai_submit_attempts : settings_.submit_attempts;
+        if (is_final(sent.error()) || attempt >= attempts) {
             ++stats_.reports_lost;
             ports_.log.warn(
                 "worker.report_lost", {{"task", report.id.value}, {"error", sent.error().message}}
@@ -370,7 +387,7 @@ Task<void> Role::deliver(std::shared_ptr<api::WorkerHost> host, api::TaskReport 
             co_return;
         }
         co_await sleep_for(ports_.clock, pause);
-        pause *= 2;
+        pause = std::min(pause * 2, settings_.reconnect_max);
     }
 }
 

@@ -37,6 +37,7 @@ struct Settings {
     Duration reconnect_min = std::chrono::milliseconds(200);
     Duration reconnect_max = std::chrono::seconds(10);
     int submit_attempts = 3;
+    int ai_submit_attempts = 8;  // half a minute: an AI task outlives its registration, and took long
 };
 
 struct Ports {

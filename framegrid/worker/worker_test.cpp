@@ -371,14 +371,14 @@ class AiWorkerTest : public WorkerTest {
         settings_.ai_capabilities.add_model(job::Capability::kUpscale, "m", {.warm = true, .capacity = 1});
         work_.takes = 1s;
     }
-    void give_ai(std::int64_t id) {
+    void give_ai(std::int64_t id, const std::string& uri = "a") {
         api::WorkerTask task;
         task.id = TaskId{id};
         api::AiWork work;
         work.pipeline = "upscale";
         work.progress = true;
         task.work.kind = std::move(work);
-        ASSERT_TRUE(host().tasks->try_send(std::move(task)));
+        ASSERT_TRUE(host(uri).tasks->try_send(std::move(task)));
         poll();
     }
 };
@@ -408,6 +408,42 @@ TEST_F(AiWorkerTest, StopsWhenNobodyWaitsAnyMore) {
     advance(200ms);
     EXPECT_EQ(work_.running, 0);
     EXPECT_EQ(role().stats().tasks_running, 0u);
+}
+
+TEST_F(AiWorkerTest, ATaskOutlivesItsRegistration) {
+    role();
+    give_ai(1);
+    advance(300ms);
+    host().tasks->close();
+    advance(500ms);
+    EXPECT_EQ(work_.running, 1);
+    EXPECT_EQ(host("b").open, 1);
+    host("a").submit_failures = 4;  // it is away for a while
+    advance(1s);
+    EXPECT_EQ(work_.running, 0);
+    EXPECT_TRUE(host("a").reports.empty());
+    advance(5s);
+    ASSERT_EQ(host("a").reports.size(), 1u);
+    EXPECT_EQ(host("a").reports[0].id, TaskId{1});
+    EXPECT_TRUE(host("a").reports[0].outcome);
+    EXPECT_EQ(role().stats().reports_lost, 0u);
+}
+
+TEST_F(AiWorkerTest, TasksOfRegistrationsThatEndedAreBounded) {
+    work_.takes = 1h;
+    role();
+    give_ai(1);
+    give_ai(2);
+    host("a").tasks->close();
+    advance(1s);
+    give_ai(3, "b");
+    ASSERT_EQ(host("b").reports.size(), 1u);
+    EXPECT_EQ(host("b").reports[0].outcome.error().code, Errc::kCapacity);
+    EXPECT_EQ(work_.running, 2);
+    group_.cancel();
+    poll();
+    EXPECT_EQ(work_.running, 0) << "none outlives the worker";
+    EXPECT_TRUE(host("a").reports.empty());
 }
 
 TEST_F(AiWorkerTest, AProgressReportThatFailsCostsNothing) {
