@@ -56,8 +56,9 @@ struct ModelPrice {
 struct OrchestratorInfo {
     std::string service_uri;  // where work goes; empty: not working
     std::optional<Price> price;
-    std::shared_ptr<const pay::TicketParams> ticket_params;  // what to pay that price with; null: nothing is
-    Bytes address;                                           // 20 bytes, or empty off-chain
+    // What to pay that price with, worth nothing at a price of 0; null: nothing is paid.
+    std::shared_ptr<const pay::TicketParams> ticket_params;
+    Bytes address;  // 20 bytes, or empty off-chain
     std::optional<job::Capabilities> capabilities;
     AuthToken auth_token;
     std::vector<HardwareInfo> hardware;

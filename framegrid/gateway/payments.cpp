@@ -93,7 +93,8 @@ Task<Result<bool>> Payments::serve() {
 void Payments::learn(const std::string& terms_key, const api::OrchestratorInfo& info) {
     const TimePoint now = clock_.now();
     const Price price = info.price.value_or(Price{});
-    Terms terms{price, info.ticket_params, price};
+    // Free work needs no tickets, and so no new params when these have expired.
+    Terms terms{price, price.wei == 0 ? nullptr : info.ticket_params, price};
     terms.ticket_ev = terms.params ? pay::expected_value(*terms.params) : pay::Money();
     const auto found = terms_.find(terms_key);
     if (found == terms_.end()) {

@@ -88,12 +88,15 @@ Task<Result<pay::SenderFunds>> Cashier::funds_of(crypto::Address sender, Deadlin
 Task<Result<pay::Quote>> Cashier::quote(pay::Order order, Deadline deadline) {
     const TimePoint now = ports_.clock.now();
     const Price price = till_.prices().price(order.key.peer, order.models, now);
-    if (price.wei == 0) {
+    const auto chain = ports_.chain.state();
+    if (!chain && price.wei == 0) {
         co_return pay::Quote{price, std::nullopt};
     }
-    const auto chain = ports_.chain.state();
     if (!chain) {
         co_return fail(chain.error());
+    }
+    if (price.wei == 0) {
+        co_return till_.quote(order, {}, *chain, now);  // whatever the sender has
     }
     const auto funds = co_await funds_of(order.key.peer, deadline);
     if (!funds) {

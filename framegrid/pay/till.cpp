@@ -49,7 +49,9 @@ Result<Quote> Till::quote(
 ) {
     Price price = prices_.price(order.key.peer, order.models, now);
     if (price.wei == 0) {
-        return Quote{price, std::nullopt};
+        // The network's gateways leave out an orchestrator that names no params.
+        FG_TRY(worthless, recipient_.params(order.key.peer, price, funds, chain));
+        return Quote{price, worthless};
     }
     if (const auto fixed = balances_.price(order.key); fixed && fixed->wei > 0) {
         price = *fixed;

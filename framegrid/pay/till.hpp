@@ -29,7 +29,7 @@ struct Order {
 
 struct Quote {
     Price price;
-    std::optional<TicketParams> params;  // absent: free
+    std::optional<TicketParams> params;  // worth nothing when it is free; absent: free, and no block is seen
 };
 
 struct Accepted {

@@ -168,7 +168,11 @@ TEST_F(TillTest, ThePriceStaysForTheOrder) {
 
 TEST_F(TillTest, WhoGetsItForFreePaysNothing) {
     const Order order{{Address{9}, "session"}, {}};
-    EXPECT_EQ(quote(order).params, std::nullopt);
+    const auto params = till_.quote(order, {}, market_.chain, now_)->params;
+    ASSERT_TRUE(params) << "gateways of the network leave out who names none";
+    EXPECT_EQ(params->face_value, 0);
+    EXPECT_EQ(params->win_prob, 0);
+    EXPECT_EQ(params->expiration_block, market_.chain.l1_block + 40);
     Payment payment;
     payment.sender = Address{9};
     EXPECT_EQ(error(accept(order, payment)), "");

@@ -715,5 +715,24 @@ TEST_F(PaymentsTest, ManyTicketsOutliveTheirParams) {
     EXPECT_LE(one.infos, 40) << "new params are asked for once in some hundred tickets";
 }
 
+TEST_F(PaymentsTest, WhoWorksForFreeNamesParamsAndIsPaidNothing) {
+    Node& free = node("free", 0);
+    const auto info = get(free.get_info({{}, false, key_.address()}, later())).value();
+    ASSERT_NE(info.ticket_params, nullptr) << "gateways of the network leave out who names none";
+    EXPECT_EQ(pay::expected_value(*info.ticket_params), Money());
+    ASSERT_TRUE(run());
+    const int asked = free.infos;
+    auto state = pay::Market{}.chain;
+    state.l1_block += 100;  // those params have expired
+    chain_.set(state);
+    for (int i = 0; i < 5; ++i) {
+        const auto result = run();
+        ASSERT_TRUE(result) << result.error().message;
+        EXPECT_EQ(result->cost, 0);
+    }
+    EXPECT_EQ(free.infos, asked) << "nobody asks for params that are worth nothing";
+    EXPECT_EQ(role().stats().payments->tickets_sent, 0U);
+}
+
 }  // namespace
 }  // namespace framegrid::tests
