@@ -372,8 +372,11 @@ Task<Result<api::JobOutput>> Role::run_here(api::Job job, Deadline deadline) {
         out.info = info(false, job.sender);
         out.info->auth_token = job.token;
         if (ai == nullptr) {
-            // Without it the gateway asks for what it needs.
-            (void)co_await price(*out.info, order_of(job.sender, job.work, job.token.session_id), deadline);
+            const auto priced =
+                co_await price(*out.info, order_of(job.sender, job.work, job.token.session_id), deadline);
+            if (!priced) {
+                out.info.reset();  // the gateway asks for it; one without params would end its session
+            }
         }
     }
     co_return out;
