@@ -27,7 +27,8 @@ class OrchestratorService : public Orchestrator, public WorkerHost {
         head.payment = nullptr;
         co_return Result<void>{};
     }
-    // The same ahead of any job, for the credit of head.manifest_id. Returns what to pay next time with.
+    // The same ahead of any job, for the credit of head.manifest_id, which may be less than a job needs
+    // afterwards. Returns what to pay next time with.
     virtual Task<Result<OrchestratorInfo>> prepay(Job, Deadline) {
         co_return fail(Errc::kUnsupported, "nothing is paid here");
     }

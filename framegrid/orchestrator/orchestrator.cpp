@@ -90,6 +90,10 @@ class Role final : public Orchestrator {
     // Puts the price of an order and what to pay it with in.
     Task<Result<void>> price(api::OrchestratorInfo& into, pay::Order order, Deadline deadline);
     Task<Result<void>> take(pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline);
+    // Whatever is left or missing then.
+    Task<Result<void>> collect(
+        pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline
+    );
     Result<void> take_on_credit(const pay::Order& order, const pay::Payment* payment);
     void note_refusal(const pay::Order& order, const Error& error);
     Task<Result<api::WorkOutput>> work(const api::Job& job, Deadline deadline);
@@ -231,10 +235,18 @@ Task<Result<void>> Role::take(
     if (payment == nullptr || payment->tickets.empty()) {
         co_return take_on_credit(order, payment.get());
     }
-    auto taken = co_await cashier_->take(order, std::move(payment), deadline);
-    if (taken) {
-        taken = cashier_->check_paid(order);
+    FG_CO_CHECK(co_await collect(order, std::move(payment), deadline));
+    auto paid = cashier_->check_paid(order);
+    if (!paid) {
+        note_refusal(order, paid.error());
     }
+    co_return paid;
+}
+
+Task<Result<void>> Role::collect(
+    pay::Order order, std::shared_ptr<const pay::Payment> payment, Deadline deadline
+) {
+    auto taken = co_await cashier_->take(order, std::move(payment), deadline);
     if (!taken) {
         note_refusal(order, taken.error());
     }
@@ -268,7 +280,11 @@ Task<Result<api::OrchestratorInfo>> Role::prepay(api::Job head, Deadline deadlin
         co_return fail(Errc::kUnsupported, "nothing is paid here");
     }
     const pay::Order order{{head.sender, head.manifest_id}, models_of(head.needs)};
-    FG_CO_CHECK(co_await take(order, head.payment, deadline));
+    if (head.payment && !head.payment->tickets.empty()) {
+        FG_CO_CHECK(co_await collect(order, head.payment, deadline));
+    } else {
+        FG_CO_CHECK(take_on_credit(order, head.payment.get()));
+    }
     auto out = info(false, head.sender);
     out.auth_token = head.token;
     FG_CO_CHECK(co_await price(out, order, deadline));

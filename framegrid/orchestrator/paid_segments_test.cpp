@@ -161,5 +161,23 @@ TEST_F(PaidSegmentsTest, AnAnswerSaysNothingRatherThanHalf) {
     EXPECT_FALSE(done->info) << "an info without params ends the session";
 }
 
+TEST_F(PaidSegmentsTest, APaymentThatLeavesADebtWasTakenAllTheSame) {
+    ASSERT_TRUE(segment(3 * kTicketEv)) << "three tickets' worth for one";
+    api::Job head;
+    head.sender = key_.address();
+    head.manifest_id = info_.auth_token.session_id;  // whose debt it is
+    head.token = info_.auth_token;
+    head.payment = tickets(info_, 2, 1);
+    const auto taken = get(role_->prepay(head, later()));
+    ASSERT_TRUE(taken) << taken.error().message;
+    ASSERT_NE(taken->ticket_params, nullptr);
+    ASSERT_EQ(role_->books().size(), 1U);
+    EXPECT_LT(role_->books().front().balance, Money()) << "two of three";
+    const auto twice = get(role_->prepay(head, later()));
+    EXPECT_FALSE(twice) << "nothing was credited";
+    head.payment = nullptr;
+    EXPECT_FALSE(get(role_->prepay(head, later())));
+}
+
 }  // namespace
 }  // namespace framegrid::orchestrator
