@@ -12,6 +12,12 @@ double wei_of(const pay::Money& money) {
     return static_cast<double>(money.floor_wei());
 }
 
+PaymentSettings within(PaymentSettings settings, const pay::Signer& signer) {
+    auto& most = settings.sender.tickets_per_payment_max;
+    most = std::min(most, signer.tickets_max());
+    return settings;
+}
+
 }  // namespace
 
 JobPayment& JobPayment::operator=(JobPayment&& other) noexcept {
@@ -56,7 +62,7 @@ Payments::Payments(PaymentPorts ports, Clock& clock, Logger log, PaymentSettings
     : ports_(ports),
       clock_(clock),
       log_(std::move(log)),
-      settings_(std::move(settings)),
+      settings_(within(std::move(settings), ports_.signer)),
       sender_(ports_.signer.address(), settings_.sender),
       purse_(settings_.balances) {}
 

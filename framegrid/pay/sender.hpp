@@ -15,7 +15,7 @@ struct SenderSettings {
     Wei ticket_ev_max = 3'000'000'000'000;    // of one ticket, wei
     Wei payment_ev_max = 20'000'000'000'000;  // of all tickets of one payment, wei
     std::uint32_t deposit_multiplier = 1;     // a face value is at most deposit / this
-    std::uint32_t tickets_per_payment_max = 100;
+    std::uint32_t tickets_per_payment_max = 600;
     std::uint32_t nonces_max = 600;      // of one recipientRand; recipients take no more
     std::size_t sessions_max = 100'000;  // params in use at the same time
 };

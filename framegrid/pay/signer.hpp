@@ -1,6 +1,8 @@
 // Port: who signs the tickets of a gateway. A key in this process, or a signer that holds it elsewhere.
 #pragma once
 
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -34,6 +36,8 @@ class Signer {
     // Signs every ticket of a batch; `price` is what the payment says it expects. kForbidden: over what the
     // signer allows. kUnavailable: it cannot be reached, and may have counted what it signed.
     virtual Task<Result<Payment>> sign(TicketBatch batch, Price price, Deadline deadline) = 0;
+    // Of one batch.
+    virtual std::uint32_t tickets_max() const { return std::numeric_limits<std::uint32_t>::max(); }
     // Whether every signature is a call, so that sign_ahead() beside sign() saves time.
     virtual bool is_remote() const { return false; }
     // The error, if it could not be reached just now: whoever asks again at once would wait for nothing.

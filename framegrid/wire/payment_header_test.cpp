@@ -95,6 +95,30 @@ TEST_F(TicketHeader, WhatIsMissingOrMisshapenIsNamed) {
     }
 }
 
+// A message of HTTP has at most 64 KiB of headers, at either end.
+TEST(PaymentHeader, TheMostTicketsLeaveRoomForTheOtherHeaders) {
+    pay::Payment payment;
+    payment.sender.fill(1);
+    auto& params = payment.params.emplace();
+    params.recipient.fill(2);
+    params.face_value = std::numeric_limits<Wei>::max();
+    params.win_prob = std::numeric_limits<Uint256>::max();
+    params.seed = std::numeric_limits<Uint256>::max();
+    params.expiration_block = std::numeric_limits<std::uint64_t>::max();
+    params.creation.round = std::numeric_limits<std::int64_t>::max();
+    params.creation.block_hash.fill(3);
+    payment.expected_price =
+        Price{std::numeric_limits<std::int64_t>::max(), std::numeric_limits<std::int64_t>::max()};
+    for (std::uint32_t nonce = 1; nonce <= 600; ++nonce) {
+        payment.tickets.push_back({nonce, {}});
+    }
+    const auto text = encode_payment(payment);
+    EXPECT_LE(text.size(), 58'000U) << "7 KiB are for the segment's header and the rest";
+    const auto back = decode_payment(text);
+    ASSERT_TRUE(back) << back.error().message;
+    EXPECT_EQ(back->tickets.size(), 600U);
+}
+
 }  // namespace
 
 }  // namespace framegrid::wire

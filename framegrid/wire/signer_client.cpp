@@ -228,6 +228,10 @@ Task<Result<std::unique_ptr<RemoteSigner>>> RemoteSigner::connect(
     co_return out;
 }
 
+std::uint32_t RemoteSigner::tickets_max() const {
+    return signer::Settings{}.tickets_max;
+}
+
 Result<void> RemoteSigner::ready() const {
     if (away_ && ports_.clock.now() < away_until_) {
         return fail(Error(*away_));

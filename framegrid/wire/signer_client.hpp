@@ -45,6 +45,7 @@ class RemoteSigner final : public pay::Signer, public RequestSigner, public pay:
     // Never sent twice: what is signed is counted there.
     Task<Result<pay::Payment>> sign(pay::TicketBatch batch, Price price, Deadline deadline) override;
     bool is_remote() const override { return true; }
+    std::uint32_t tickets_max() const override;
     Result<void> ready() const override;
     Task<Result<void>> sign_ahead(pay::SegmentClaim claim, Deadline deadline) override;
 

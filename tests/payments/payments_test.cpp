@@ -139,6 +139,7 @@ class FarSigner final : public pay::Signer {
         : key_(key), clock_(clock), address_(key.address()) {}
     const pay::Address& address() const override { return address_; }
     bool is_remote() const override { return true; }
+    std::uint32_t tickets_max() const override { return 100; }
     Task<Result<pay::Payment>> sign(pay::TicketBatch batch, Price price, Deadline) override {
         ++tickets;
         at_once_max = std::max(at_once_max, ++at_once);
@@ -732,6 +733,28 @@ TEST_F(PaymentsTest, WhoWorksForFreeNamesParamsAndIsPaidNothing) {
     }
     EXPECT_EQ(free.infos, asked) << "nobody asks for params that are worth nothing";
     EXPECT_EQ(role().stats().payments->tickets_sent, 0U);
+}
+
+TEST_F(PaymentsTest, ADearJobTakesAllTicketsOfASetOfParams) {
+    node("dear", 599 * kTicketEv);
+    const auto result = run();
+    ASSERT_TRUE(result) << result.error().message;
+    const auto sent = role().stats().payments->tickets_sent;
+    EXPECT_GE(sent, 599U);
+    EXPECT_LE(sent, 600U);
+}
+
+TEST_F(PaymentsTest, ASignerElsewhereSignsFewerAtOnce) {
+    far_.emplace(key_, clock_);
+    node("dear", 99 * kTicketEv);
+    EXPECT_TRUE(run());
+    node("dearer", 102 * kTicketEv);
+    source_.uris.erase(source_.uris.begin());
+    role_.reset();
+    const auto refused = run();
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message.find("at most 100 are sent at once"), std::string::npos)
+        << refused.error().message;
 }
 
 }  // namespace

@@ -130,6 +130,23 @@ class PaymentsTest(unittest.TestCase):
             self.assertEqual(10**18 + 10**17 - int(deposit) - int(reserve), redeemed)
             self.assertEqual(sum(int(row[2]) for row in rows.values()), redeemed)
 
+    def test_a_dear_segment_takes_hundreds_of_tickets(self):
+        books = self.books
+
+        def seller(i):
+            return [*books.args(f"orchestrator-{i}"), "--price-per-unit", "90", "--ticket-ev", str(TICKET_EV),
+                    "--max-face-value", str(TICKET_EV * 2)]
+
+        with harness.Network(gateway_args=books.args("gateway"), orchestrator_args=seller) as net:
+            books.fund("gateway")
+            net.wait_usable()
+            status, _, body = net.push("dear", 0, harness.segment(2, "426x240"), PROFILES)
+            self.assertEqual(status, 200, body)
+            metrics = net.request("GET", "/metrics")[2].decode()
+            sent = float(re.search(r"^framegrid_gateway_tickets_sent_total (\S+)", metrics, re.M).group(1))
+            self.assertGreater(sent, SEGMENT_WEI * 90 // TICKET_EV - 1)
+            self.assertLessEqual(sent, 600)
+
     @contextlib.contextmanager
     def network_with_keys(self):
         """Paid work for owners of API keys; its status is asked where no key is wanted."""
