@@ -85,6 +85,7 @@ struct Job {
     crypto::Address sender{};         // who asks, as it has proved; all zero: nobody that is known
     std::shared_ptr<const pay::Payment> payment;  // null: none, or taken already
     crypto::Hash32 receipt{};  // id of this job in both sides' receipts, drawn by who pays; all zero: none
+    std::optional<Price> agreed{};  // what a payment that was taken already expects
 };
 
 struct JobOutput {

@@ -178,10 +178,6 @@ Task<Result<api::OrchestratorInfo>> Role::get_info(api::InfoRequest request, Dea
     if (request.needs) {
         order.models = models_of(*request.needs);
     }
-    if (order.models.size() == 1) {
-        const auto& model = order.models.front();
-        order.key.id = pay::model_balance_id(model.capability, model.model_id);
-    }
     // A poll is answered whoever asks; who wants to buy learns why it cannot.
     const auto priced = co_await price(out, std::move(order), deadline);
     if (!priced && request.needs) {
@@ -271,6 +267,7 @@ void Role::note_refusal(const pay::Order& order, const Error& error) {
 }
 
 Task<Result<void>> Role::take_payment(api::Job& head, Deadline deadline) {
+    head.agreed = head.payment ? head.payment->expected_price : std::nullopt;
     auto order = cashier_ ? order_of(head.sender, head.work, head.token.session_id) : pay::Order();
     return take(std::move(order), std::exchange(head.payment, nullptr), deadline);
 }
@@ -342,8 +339,9 @@ Task<Result<api::JobOutput>> Role::run_here(api::Job job, Deadline deadline) {
     PaidWork paid;
     std::int64_t units = 0;
     if (cashier_) {
-        const pay::Order order = order_of(job.sender, job.work, job.token.session_id);
+        pay::Order order = order_of(job.sender, job.work, job.token.session_id);
         const auto payment = std::exchange(job.payment, nullptr);
+        order.agreed = payment ? payment->expected_price : job.agreed;
         const bool on_credit = payment && payment->tickets.empty();  // most: worth no coroutine
         if (payment && !on_credit) {
             FG_CO_CHECK(co_await take(order, payment, deadline));

@@ -18,6 +18,7 @@ using pay::Money;
 
 constexpr const char* kSecret = "s3cret";
 constexpr std::int64_t kTicketEv = 8'000'000'000;
+constexpr const char* kModel = "framegrid/scenes";
 
 class PoolAtOnce final : public WorkPool {
   public:
@@ -60,6 +61,10 @@ class PaidSegmentsTest : public testing::Test {
         get<void>(ledger_.fund(key_.address(), pay::ether(10), pay::ether(2), later())).value();
         pay::PriceSettings prices;
         prices.rules.push_back({{}, {}, {.digits = 1}});  // a wei for a pixel
+        prices.rules.push_back(
+            {{}, pay::ModelKey{27, kModel}, pay::parse_price("0.000000000000001USD").value()}
+        );
+        prices.usd_fallback = {1'000, 0};
         Ports ports{loop_.get_executor(), clock_, random_, {}, &own_key_, {}};
         ports.payments.emplace(
             pool_, ledger_, chain_, winners_, pay::PriceTable::make(std::move(prices), {}).value()
@@ -74,10 +79,13 @@ class PaidSegmentsTest : public testing::Test {
         wanted.capacity = 1;
         wanted.capabilities = job::default_capabilities();
         worker_ = get(role_->register_worker(std::move(wanted), later())).value();
+        info_ = info({});
+    }
+    api::OrchestratorInfo info(job::Capabilities needs) {
         api::InfoRequest ask;
-        ask.needs.emplace();
+        ask.needs = std::move(needs);
         ask.sender = key_.address();
-        info_ = get(role_->get_info(std::move(ask), later())).value();
+        return get(role_->get_info(std::move(ask), later())).value();
     }
     ~PaidSegmentsTest() override {
         role_->stop();
@@ -97,10 +105,10 @@ class PaidSegmentsTest : public testing::Test {
         return out ? std::move(*out) : fail(Errc::kInternal, "not finished");
     }
     std::shared_ptr<const pay::Payment> tickets(
-        const api::OrchestratorInfo& info, std::uint32_t first, std::uint32_t count
+        const api::OrchestratorInfo& from, std::uint32_t first, std::uint32_t count
     ) {
         return std::make_shared<const pay::Payment>(
-            pay::sign({key_.address(), *info.ticket_params, first, count}, *info.price, key_)
+            pay::sign({key_.address(), *from.ticket_params, first, count}, *from.price, key_)
         );
     }
     // A segment whose renditions have so many pixels; the blocks are gone while it is worked on.
@@ -177,6 +185,22 @@ TEST_F(PaidSegmentsTest, APaymentThatLeavesADebtWasTakenAllTheSame) {
     EXPECT_FALSE(twice) << "nothing was credited";
     head.payment = nullptr;
     EXPECT_FALSE(get(role_->prepay(head, later())));
+}
+
+TEST_F(PaidSegmentsTest, AiPricesFollowTheFeedOfABusyGateway) {
+    const auto needs = job::ai_needs(job::Capability::kTextToImage, kModel);
+    api::Job head;
+    head.sender = key_.address();
+    head.manifest_id = "27_" + std::string(kModel);
+    head.needs = needs;
+    head.work.kind = api::AiWork{"text-to-image", kModel, R"({"prompt":"a hill"})"};
+    const auto before = info(needs);
+    EXPECT_EQ(before.price, (Price{1, 1}));
+    head.payment = tickets(before, 1, 1);
+    ASSERT_TRUE(get(role_->take_payment(head, later())));
+    EXPECT_EQ(head.agreed, (Price{1, 1}));
+    ASSERT_TRUE(role_->set_usd_rate({500, 0}));
+    EXPECT_EQ(info(needs).price, (Price{2, 1})) << "of the table, though that gateway has credit";
 }
 
 }  // namespace

@@ -99,6 +99,12 @@ Result<void> Balances::fix_price(const BalanceKey& key, const Price& price, Time
     return {};
 }
 
+Result<void> Balances::set_price(const BalanceKey& key, const Price& price, TimePoint now) {
+    FG_TRY(account, touch_or_add(key, now));
+    account->price = price;
+    return {};
+}
+
 void Balances::sweep(TimePoint now) {
     for (auto at = order_.begin(); at != order_.end() && now - at->used_at >= settings_.idle_max;) {
         const auto entry = at++;

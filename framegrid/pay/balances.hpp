@@ -76,6 +76,8 @@ class Balances {
     std::optional<Price> price(const BalanceKey& key) const;
     // The first one stays until the entry is forgotten.
     Result<void> fix_price(const BalanceKey& key, const Price& price, TimePoint now);
+    // In the place of any before.
+    Result<void> set_price(const BalanceKey& key, const Price& price, TimePoint now);
 
     void sweep(TimePoint now);
     std::size_t size() const { return entries_.size(); }

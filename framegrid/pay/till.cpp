@@ -21,6 +21,11 @@ bool is_fixed(const std::optional<Price>& price) {
     return price && price->wei > 0;
 }
 
+// Whether each of its payments has a price of its own. A stream keeps the first one.
+bool is_priced_anew(const Order& order) {
+    return !order.models.empty();
+}
+
 // Another payment may go through.
 std::unexpected<Error> want_payment(std::string message, std::string field) {
     return fail(make_error(Errc::kInvalidArgument, std::move(message), std::move(field))
@@ -53,7 +58,8 @@ Result<Quote> Till::quote(
         FG_TRY(worthless, recipient_.params(order.key.peer, price, funds, chain));
         return Quote{price, worthless};
     }
-    if (const auto fixed = balances_.price(order.key); fixed && fixed->wei > 0) {
+    const auto fixed = is_priced_anew(order) ? std::nullopt : balances_.price(order.key);
+    if (is_fixed(fixed)) {
         price = *fixed;
     } else if (settings_.adjust_for_redemption) {
         FG_TRY(face_value, recipient_.face_value(funds, chain));
@@ -83,11 +89,13 @@ Accepted Till::accept(
         out.error = other_sender();
     }
     const Price asked = prices_.lowest_recent(order.key.peer, order.models, now);
-    if (!out.error && asked.wei != 0 && !is_fixed(balances_.price(order.key))) {
+    const bool anew = is_priced_anew(order);
+    if (!out.error && asked.wei != 0 && (anew || !is_fixed(balances_.price(order.key)))) {
         auto agreed = check_expected(order, asked, checked.price, now);
         // Who has paid nothing yet gets no entry: anybody could fill the table.
         if (agreed && out.credited.sign() > 0) {
-            agreed = balances_.fix_price(order.key, checked.price, now);
+            agreed = anew ? balances_.set_price(order.key, checked.price, now)
+                          : balances_.fix_price(order.key, checked.price, now);
         }
         if (!agreed) {
             out.error = std::move(agreed).error();
@@ -114,7 +122,8 @@ Result<void> Till::check_payment(
     if (payment != nullptr && payment->sender != order.key.peer) {
         return fail(other_sender());
     }
-    if (account == nullptr || !is_fixed(account->price)) {
+    const bool anew = payment != nullptr && is_priced_anew(order);
+    if (account == nullptr || !is_fixed(account->price) || anew) {
         const auto expected = payment != nullptr ? payment->expected_price : std::nullopt;
         return check_expected(order, asked, expected, now);
     }
@@ -166,7 +175,10 @@ Result<Hold> Till::begin(
     if (on_credit != nullptr) {
         FG_CHECK(check_payment(order, on_credit, asked, account, now));
     }
-    const Price price = account == nullptr ? asked : account->price.value_or(asked);
+    Price price = account == nullptr ? asked : account->price.value_or(asked);
+    if (is_priced_anew(order) && is_fixed(order.agreed)) {
+        price = *order.agreed;
+    }
     Money amount = Money::of_units(std::max<std::int64_t>(estimated_units, 0), price);
     FG_CHECK(check_funds(account, amount));
     account->hold(amount);

@@ -25,6 +25,8 @@ struct TillSettings {
 struct Order {
     BalanceKey key;                // of the sender
     std::vector<ModelKey> models;  // empty: transcoding
+    // What the payment that was taken for it expects: AI jobs are debited that. Absent: the account's price.
+    std::optional<Price> agreed{};
 };
 
 struct Quote {
@@ -60,7 +62,7 @@ class Till {
     Till(const Address& address, TillSettings settings, PriceTable prices, Random& random);
 
     // For OrchestratorInfo. The price that was fixed for this order, else the table's with the cost of
-    // redeeming.
+    // redeeming. Prices of AI jobs are not fixed: each payment names the one that it was made for.
     Result<Quote> quote(const Order& order, const SenderFunds& funds, const ChainState& chain, TimePoint now);
     // Recipient::check, on any thread.
     Result<CheckedPayment> check(const Payment& payment) const { return recipient_.check(payment); }

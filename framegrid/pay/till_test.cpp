@@ -20,7 +20,9 @@ class TillTest : public ::testing::Test {
                    {.rules =
                         {{.tag = parse_price("1000").value()},
                          {.model = ModelKey{27, "turbo"}, .tag = parse_price("5000000").value()},
-                         {.sender = Address{9}, .tag = parse_price("0").value()}}},
+                         {.model = ModelKey{27, "usd"}, .tag = parse_price("0.000003USD").value()},
+                         {.sender = Address{9}, .tag = parse_price("0").value()}},
+                    .usd_fallback = {.usd_per_eth = 1'000, .decimals = 0}},
                    {}
         )
             .value();
@@ -164,6 +166,35 @@ TEST_F(TillTest, ThePriceStaysForTheOrder) {
     till_.sweep(market_.chain, now_);
     EXPECT_EQ(till_.balances().size(), 0U);
     EXPECT_FALSE(till_.begin(order_, 0, now_));
+}
+
+TEST_F(TillTest, AiJobsAreDebitedWhatTheirPaymentsExpect) {
+    Order order{{market_.sender, model_balance_id(27, "usd")}, {{27, "usd"}}};
+    const auto debit = [&](const Price& agreed) {
+        order.agreed = agreed;
+        return till_.finish(till_.begin(order, 1, now_).value(), 1, now_);
+    };
+    const Quote dear = quote(order);
+    EXPECT_EQ(dear.price, (Price{3'030'000'000, 1}));
+    ASSERT_EQ(error(accept(order, pay(dear, 10))), "");
+    // An ether is worth twice as much: half the price, though the sender was never idle.
+    ASSERT_TRUE(till_.prices().set_usd_rate({2'000, 0}, now_));
+    const Quote cheap = quote(order);
+    EXPECT_EQ(cheap.price, (Price{1'515'000'000, 1}));
+    ASSERT_EQ(error(accept(order, pay(cheap, 1))), "");
+    EXPECT_EQ(debit(cheap.price), Money::wei(1'515'000'000));
+    EXPECT_EQ(debit(dear.price), Money::wei(3'030'000'000)) << "it paid for that one";
+    // On credit, too; and the price from before a rise is honoured for a while.
+    ASSERT_TRUE(till_.prices().set_usd_rate({1'000, 0}, now_));
+    Payment on_credit{market_.sender, {}, {}, cheap.price};
+    EXPECT_EQ(error(accept(order, on_credit)), "");
+    now_ += minutes(9);
+    EXPECT_EQ(error(accept(order, on_credit)), "");
+    now_ += minutes(2);
+    EXPECT_THAT(error(accept(order, on_credit)), HasSubstr("this costs 3000000000 wei per 1 units"));
+    EXPECT_THAT(error(accept(order, pay(cheap, 1, 2))), HasSubstr("ask for the price of this work"));
+    on_credit.expected_price = dear.price;
+    EXPECT_EQ(error(accept(order, on_credit)), "");
 }
 
 TEST_F(TillTest, WhoGetsItForFreePaysNothing) {
