@@ -2,9 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <framegrid/wire/livepeer.pb.h>
 #include <framegrid/runtime/task_group.hpp>
 #include <framegrid/wire/grpc.hpp>
-#include <framegrid/wire/livepeer.pb.h>
 
 #include "wire_rig.hpp"
 
