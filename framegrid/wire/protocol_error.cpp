@@ -91,6 +91,13 @@ const Meaning* meaning_of(std::string_view text) {
     return found == kMeanings.end() ? nullptr : &*found;
 }
 
+// Refusals of tokens, keys and the like are to be rejected, too, and are nobody's input.
+bool is_input_fault(const Error& error) {
+    return error.disposition == Disposition::kReject &&
+           (error.code == Errc::kInvalidArgument || error.code == Errc::kTooLarge ||
+            error.code == Errc::kUnsupported || error.code == Errc::kUnprocessable);
+}
+
 // Who is refused by one node may be served by another; what a remote process cannot continue with is its own
 // affair.
 Disposition remote_disposition(Errc code) {
@@ -143,10 +150,11 @@ std::string text_from_error(const Error& error) {
 
 std::string transcode_text(const Error& error) {
     const auto* meaning = meaning_of(error.message);
-    if (error.disposition == Disposition::kReject && meaning == nullptr) {
+    if (is_input_fault(error) && meaning == nullptr) {
         return std::string(kInvalidArgument);
     }
-    if (error.disposition == Disposition::kReject && meaning->disposition == Disposition::kReject) {
+    if (error.disposition == Disposition::kReject && meaning != nullptr &&
+        meaning->disposition == Disposition::kReject) {
         return std::string(meaning->text);
     }
     auto text = text_from_error(error);
@@ -158,7 +166,9 @@ std::string ai_text(std::string_view pipeline, const Error& error) {
     if (error.code == Errc::kCapacity) {
         return std::string(kInsufficientCapacity);
     }
-    if (error.disposition != Disposition::kReject) {
+    const auto* meaning = meaning_of(error.message);
+    const bool known = meaning != nullptr && meaning->disposition != Disposition::kReject;
+    if (known || !is_input_fault(error)) {
         return error.message;
     }
     return std::string(pipeline) + ' ' + std::string(kBadRequest) + ' ' + error.message;

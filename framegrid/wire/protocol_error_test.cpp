@@ -62,6 +62,8 @@ TEST(ProtocolError, WhatMustNotBeRetriedIsSaidInTheProtocolsWordsAlone) {
     EXPECT_EQ(said("TranscoderInvalidVideo: no picture could be decoded"), "TranscoderInvalidVideo");
     EXPECT_EQ(said("Unsupported input codec mpeg2video"), "Unsupported input codec");
     EXPECT_EQ(said("it is too large"), "Invalid argument");
+    EXPECT_EQ(transcode_text(make_error(Errc::kNotFound, "it is gone")), "it is gone")
+        << "no fault of the input";
     EXPECT_EQ(
         with_detail(error_from_text("TranscoderInvalidVideo"), "TranscoderInvalidVideo: no picture\n")
             .message,
@@ -76,6 +78,12 @@ TEST(ProtocolError, AiJobsSayWhoseFaultItIs) {
     );
     EXPECT_EQ(ai_text("upscale", make_error(Errc::kCapacity, "OrchestratorBusy")), "insufficient capacity");
     EXPECT_EQ(ai_text("upscale", make_error(Errc::kInternal, "oops")), "oops");
+    for (const char* text : {"invalid auth token", "expired auth token", "Insufficient balance"}) {
+        EXPECT_EQ(ai_text("upscale", make_error(Errc::kForbidden, text)), text) << "no client can mend that";
+    }
+    const auto other = make_error(Errc::kUnsupported, "incompatible capabilities");
+    EXPECT_EQ(ai_text("upscale", other), "incompatible capabilities");
+    EXPECT_EQ(ai_text("upscale", make_error(Errc::kNotFound, "it is over")), "it is over");
     const http::Headers ours{
         {std::string(kErrorCodeHeader), "too_large"}, {std::string(kErrorDetailHeader), "40 megapixels"}
     };
